@@ -1,0 +1,291 @@
+"""The embedded dataset: letters of fifteen scripts, rendered from Matplotlib's fonts and distorted as if by hand."""
+
+import functools
+import os
+import unicodedata
+
+import matplotlib
+import numpy as np
+import PIL.features
+from matplotlib import ft2font
+from PIL import Image, ImageDraw, ImageFont
+
+from metalearn_tf.data.cache import cached_arrays
+from metalearn_tf.data.class_dataset import ClassDataset
+
+# Raised with every change that alters a class or a pixel: it is part of the cache's key and of every example's seed.
+VERSION = 1
+EXAMPLES_PER_CLASS = 20
+
+SCRIPTS = {
+    "train": ("Latin", "Greek", "Cyrillic", "Canadian Syllabics", "Old Italic"),
+    "validation": ("Arabic", "Armenian", "Hebrew", "Nko", "Ogham"),
+    "test": ("Georgian", "Lao", "Tifinagh"),
+}
+
+# The first font decides which letters there are. Matplotlib's other fonts hold no letters (STIX sizes), or stand for all
+# of Unicode with one picture per block (Last Resort).
+FONTS = (
+    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
+    *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
+    *("DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique"),
+    *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
+    *("cmr10", "cmb10", "cmss10", "cmtt10", "cmti10"),
+)
+PRESENTATION_FORMS = (range(0xFB00, 0xFE00), range(0xFE70, 0xFF00))
+
+# A glyph is drawn into the middle BOX pixels of a canvas; in an example of 28 pixels it takes LETTER of them at scale 1.
+CANVAS, BOX, LETTER = 64, 40, 18.0
+REACH = 5  # distances to the outline are known up to this many canvas pixels
+
+# Look-alikes, see `_unmatched_ink`.
+MIN_UNMATCHED, MIN_UNMATCHED_ACCENTED = 1.5, 4.0
+MIN_RESEMBLANCE = 0.5
+
+# The distortion: degrees, then factors, and pixels in an example of 28.
+ROTATION, SHEAR, SCALE, SHIFT = 12.0, 0.2, (0.8, 1.1), 1.5
+KNOTS, BEND = 7, 1.5
+STROKE = (-0.3, 0.6)
+
+
+def load_glyphs(split, image_size=28, cache_dir=None):
+    """Letters of many scripts, 20 distorted examples of each, with unseen scripts in each split.
+    """
+    if split not in SCRIPTS:
+        raise ValueError(f"`split` must be one of {list(SCRIPTS)}. Received: split={split!r}")
+    if isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer)) or image_size < 8:
+        raise ValueError(f"`image_size` must be an integer of at least 8. Received: image_size={image_size!r}")
+    versions = f"matplotlib{matplotlib.__version__}_freetype{PIL.features.version('freetype2')}"
+    name = f"glyphs_v{VERSION}_{image_size}_{versions}"
+    arrays = cached_arrays(name, lambda: _render_all(image_size), cache_dir)
+    scripts = [script_of(codepoint) for codepoint in arrays["codepoints"].tolist()]
+    chosen = np.flatnonzero([script in SCRIPTS[split] for script in scripts])
+    names = [unicodedata.name(chr(arrays["codepoints"][index])) for index in chosen]
+    return ClassDataset(
+        arrays["images"][chosen].reshape(-1, image_size, image_size, 1),
+        np.repeat(np.arange(len(chosen)), EXAMPLES_PER_CLASS),
+        class_names=names,
+        parents={name: scripts[index] for name, index in zip(names, chosen)},
+        domain="glyphs",
+    )
+
+
+def _render_all(image_size):
+    codepoints = choose_letters()
+    images = np.stack([render_letter(codepoint, image_size) for codepoint in codepoints])
+    return {"codepoints": np.asarray(codepoints, "int32"), "images": images}
+
+
+def script_of(codepoint):
+    """The name of a letter's script, such as `"Georgian"`; `None` for scripts that are in no split."""
+    name = unicodedata.name(chr(codepoint), "")
+    scripts = (script for split in SCRIPTS.values() for script in split)
+    return next((script for script in scripts if name.startswith(f"{script.upper()} ")), None)
+
+
+# === Letters ===
+
+
+def choose_letters():
+    """The code points of all classes: letters of the base font that do not look like one another."""
+    scripts = [script for split in SCRIPTS.values() for script in split]
+    letters = [codepoint for codepoint in sorted(_font(FONTS[0])[1]) if _is_letter(codepoint)]
+    accented = {codepoint for codepoint in letters if unicodedata.decomposition(chr(codepoint))}
+    # The first of several look-alikes stays: a letter without an accent, then one of a training script.
+    letters.sort(key=lambda codepoint: (codepoint in accented, scripts.index(script_of(codepoint)), codepoint))
+    unmatched = unmatched_ink(letters)
+    kept = np.zeros(len(letters), bool)
+    for row, codepoint in enumerate(letters):
+        least = MIN_UNMATCHED_ACCENTED if codepoint in accented else MIN_UNMATCHED
+        kept[row] = not np.any(unmatched[row, kept] < least)
+    return sorted(codepoint for codepoint, keep in zip(letters, kept) if keep)
+
+
+def _is_letter(codepoint):
+    character = chr(codepoint)
+    return (
+        unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lo")
+        and script_of(codepoint) is not None
+        # Unicode's compatibility characters are copies: ligatures, positional forms, mathematical alphabets.
+        and not unicodedata.decomposition(character).startswith("<")
+        and not any(codepoint in forms for forms in PRESENTATION_FORMS)
+        and not any(word in unicodedata.name(character) for word in ("LIGATURE", "DIGRAPH"))
+        and _coverage(FONTS[0], codepoint) is not None
+    )
+
+
+def unmatched_ink(codepoints):
+    """How much ink of two letters lies apart, for all pairs of letters in the base font.
+
+    Two letters of equal height are laid over each other, and the ink of either that is far from all ink of the other
+    is added up: none within 1 pixel, all from 2.5 pixels on, of letters 20 pixels high or wide. The least sum over
+    small shifts and three aspect ratios counts. Unlike a correlation this does not take a bold or a narrow letter
+    for another one, nor one of two letters that differ in a small mark for the other.
+
+    Args:
+        codepoints: sequence of n code points.
+
+    Returns:
+        `float32` array `(n, n)` in pixels, symmetric, 0 for equal letters.
+    """
+    least = np.full((len(codepoints), len(codepoints)), np.inf, "float32")
+    margin = (CANVAS - BOX) // 2 - 4
+    shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    for aspect in (1.0, 0.0):
+        letters = [_coverage(FONTS[0], codepoint, aspect)[margin:-margin, margin:-margin] for codepoint in codepoints]
+        distance = np.concatenate([_signed_distance(np.stack(letters[i : i + 32])) for i in range(0, len(letters), 32)])
+        # Small integers: sums are exact in float32, and the choice of letters the same on every machine.
+        ink = _pool(distance > 0).reshape(len(letters), -1)
+        far = np.rint(8 * np.clip((-_pool(distance) / 4 - 2) / 3, 0, 1))
+        apart = {shift: ink @ np.roll(far, shift, (1, 2)).reshape(len(letters), -1).T for shift in shifts}
+        for down, right in shifts:
+            least = np.minimum(least, apart[down, right] + apart[-down, -right].T)
+    return least / (4 * 8)
+
+
+def _pool(images):
+    """Sums of 2 × 2 pixels."""
+    count, height, width = images.shape
+    return images.reshape(count, height // 2, 2, width // 2, 2).sum((2, 4), dtype="float32")
+
+
+# === Fonts ===
+
+
+@functools.cache
+def _font(name, points=2 * BOX):
+    """A font and the code points that it has a glyph for."""
+    path = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
+    codepoints = ft2font.FT2Font(path).get_charmap()
+    # The TeX fonts have other pictures at the code points beyond ASCII, such as a pair of dots at U+00C4.
+    last = 0x7F if name.startswith("cm") else 0x10FFFF
+    font = ImageFont.truetype(path, points, layout_engine=ImageFont.Layout.BASIC)
+    return font, frozenset(codepoint for codepoint in codepoints if codepoint <= last)
+
+
+@functools.cache
+def _missing(name):
+    """The picture that a font shows for characters that it does not have."""
+    return _draw(name, "\U0010ffff")
+
+
+def _draw(name, character, points=2 * BOX):
+    """The ink of a character as an image without borders; `None` for a blank."""
+    font, _ = _font(name, points)
+    left, top, right, bottom = font.getbbox(character)
+    if right <= left or bottom <= top:
+        return None
+    image = Image.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(image).text((-left, -top), character, fill=255, font=font)
+    box = image.getbbox()
+    return image.crop(box) if box else None
+
+
+def _coverage(name, codepoint, aspect=1.0, zoom=1):
+    """A letter in the middle of a canvas, its longer side `BOX * zoom` pixels; `None` where the font has no glyph.
+
+    The ratio of the sides is raised to the power `aspect`: 1 keeps it, 0 makes a square.
+    """
+    if codepoint not in _font(name)[1]:
+        return None
+    image = _draw(name, chr(codepoint), 2 * BOX * zoom)
+    if image is None or (zoom == 1 and image == _missing(name)):
+        return None
+    sides = [max(1, round(BOX * zoom * (side / max(image.size)) ** aspect)) for side in image.size]
+    canvas = Image.new("L", (CANVAS * zoom, CANVAS * zoom))
+    canvas.paste(image.resize(sides, Image.Resampling.BOX), [(CANVAS * zoom - side) // 2 for side in sides])
+    return np.asarray(canvas)
+
+
+def _real_glyphs(codepoint, zoom):
+    """The letter in every font that really has it: `(fonts, CANVAS * zoom, CANVAS * zoom)`."""
+    glyphs = [_coverage(name, codepoint, zoom=zoom) for name in FONTS]
+    glyphs = np.stack([glyph for glyph in glyphs if glyph is not None])
+    # A font that shows something else, or a form of the letter that nobody would recognise from the others.
+    coarse = glyphs.reshape(len(glyphs), 16, CANVAS * zoom // 16, 16, CANVAS * zoom // 16).mean((2, 4))
+    resemblance = np.corrcoef(coarse.reshape(len(glyphs), -1))[0] if len(glyphs) > 1 else np.ones(1)
+    return glyphs[resemblance >= MIN_RESEMBLANCE]
+
+
+# === Examples ===
+
+
+def _signed_distance(coverage, reach=REACH):
+    """Distance of each pixel to the outline, positive inside, exact up to `reach` pixels: `float32`."""
+    inside = coverage >= 128
+    outward, inward = (_distance_to(mask, reach) for mask in (inside, ~inside))
+    return np.where(inside, inward - 0.5, 0.5 - outward)
+
+
+def _distance_to(mask, reach):
+    """Distance to the nearest pixel of a mask, one axis after the other: squares add up."""
+    squares = np.where(mask, 0, 2 * reach**2).astype("uint16")
+    for axis in (1, 2):
+        lines = np.moveaxis(squares, axis, 0)
+        squares = squares.copy()
+        nearest = np.moveaxis(squares, axis, 0)
+        for step in range(1, reach + 1):
+            np.minimum(nearest[step:], lines[:-step] + step**2, out=nearest[step:])
+            np.minimum(nearest[:-step], lines[step:] + step**2, out=nearest[:-step])
+    return np.sqrt(squares, dtype="float32")
+
+
+def render_letter(codepoint, image_size=28):
+    """All examples of one letter, the same whatever else is rendered.
+
+    Args:
+        codepoint: integer, a letter of the base font.
+        image_size: height and width in pixels. The same letter is distorted in the same way at every size.
+
+    Returns:
+        `uint8` array `(20, image_size, image_size)`, ink 255 on 0.
+    """
+    random = np.random.default_rng([VERSION, codepoint])
+    zoom = -(-image_size // 42)
+    glyphs = _real_glyphs(codepoint, zoom)
+    rounds = -(-EXAMPLES_PER_CLASS // len(glyphs))
+    styles = np.concatenate([random.permutation(len(glyphs)) for _ in range(rounds)])[:EXAMPLES_PER_CLASS]
+    distance = _signed_distance(glyphs, REACH * zoom)[styles] * (LETTER / (BOX * zoom))
+    source, scale = _warp(random, image_size)
+    values = _sample(distance, source * (BOX * zoom / LETTER) + (CANVAS * zoom - 1) / 2)
+    widen = random.uniform(*STROKE, (EXAMPLES_PER_CLASS, 1, 1))
+    ink = 0.5 + (values * scale + widen) * (image_size / 28)
+    return np.rint(255 * np.clip(ink, 0, 1)).astype("uint8")
+
+
+def _warp(random, image_size):
+    """Where each pixel of an example comes from, from the middle, in pixels of an image of 28: `(n, 2, size, size)`."""
+    count = EXAMPLES_PER_CLASS
+    angle = np.radians(random.uniform(-ROTATION, ROTATION, count))
+    shear = random.uniform(-SHEAR, SHEAR, count)
+    height, width = np.exp(random.uniform(*np.log(SCALE), (2, count)))
+    shift = random.uniform(-SHIFT, SHIFT, (count, 2, 1, 1))
+    bends = random.normal(0, BEND, (count, 2, KNOTS, KNOTS))
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)
+    slant = np.array([[np.ones(count), np.zeros(count)], [shear, np.ones(count)]]).transpose(2, 0, 1)
+    matrix = slant / np.stack([height, width], -1)[:, :, None] @ rotation
+    pixels = (np.arange(image_size) + 0.5) * (28 / image_size) - 14
+    grid = np.stack(np.meshgrid(pixels, pixels, indexing="ij"))
+    basis = _spline_basis(pixels / 28 + 0.5)
+    elastic = basis @ bends @ basis.T
+    source = np.einsum("nij,njyx->niyx", matrix, grid - shift) + elastic
+    return source, np.sqrt(height * width)[:, None, None]
+
+
+def _spline_basis(positions):
+    """Weights of the uniform cubic B-splines `(positions, KNOTS)` on positions in `[0, 1]`."""
+    offsets = np.abs(positions[:, None] * (KNOTS - 3) + 1 - np.arange(KNOTS))
+    return np.where(offsets < 1, 2 / 3 - offsets**2 + offsets**3 / 2, np.clip(2 - offsets, 0, None) ** 3 / 6)
+
+
+def _sample(values, positions):
+    """Bilinear interpolation of `(n, S, S)` at `(n, 2, size, size)`."""
+    side = values.shape[1]
+    positions = np.clip(positions, 0, side - 1.001)
+    corner = positions.astype("int32")
+    down, right = np.moveaxis((positions - corner).astype("float32"), 1, 0)
+    index = corner[:, 0] * side + corner[:, 1] + (np.arange(len(values)) * side**2)[:, None, None]
+    flat = values.ravel()
+    above = flat[index] * (1 - right) + flat[index + 1] * right
+    below = flat[index + side] * (1 - right) + flat[index + side + 1] * right
+    return above * (1 - down) + below * down

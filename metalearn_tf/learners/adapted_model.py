@@ -1,0 +1,57 @@
+"""A learner with the state of one task: an ordinary Keras model."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class AdaptedModel(keras.Model):
+    """What `MetaLearner.adapt` returns: queries in, probabilities out.
+
+    Args:
+        learner: a `MetaLearner`.
+        state: the task state, a list of arrays; or, when loaded from a file, a list of `(shape, dtype)`.
+        regression: whether the outputs are predictions instead of probabilities.
+
+    Input shape: `(queries, ...)`, float32.
+    Output shape: `(queries, ways)` float32 probabilities, or `(queries, outputs)` predictions.
+    """
+
+    def __init__(self, learner, state, regression=False, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.learner = learner
+        self.regression = regression
+        self.state = [self._state_variable(index, value) for index, value in enumerate(state)]
+        self.built = True
+
+    def _state_variable(self, index, value):
+        shape, dtype = (value.shape, str(value.dtype)) if hasattr(value, "shape") else value
+        variable = self.add_weight(
+            name=f"state_{index}",
+            shape=tuple(shape),
+            dtype=dtype,
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+        if hasattr(value, "shape"):
+            variable.assign(value)
+        return variable
+
+    def call(self, query_x):
+        outputs = self.learner.classify([tf.convert_to_tensor(tensor) for tensor in self.state], query_x)
+        return outputs if self.regression else tf.nn.softmax(outputs)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "learner": keras.saving.serialize_keras_object(self.learner),
+            "state": [(list(variable.shape), variable.dtype) for variable in self.state],
+            "regression": self.regression,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["learner"] = keras.saving.deserialize_keras_object(config["learner"])
+        return cls(**config)

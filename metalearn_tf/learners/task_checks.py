@@ -1,0 +1,135 @@
+"""Checks on networks, support sets and batches of tasks, made before any work is done."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def check_network(network):
+    """Refuses what a learner cannot adapt: no Keras model, or one whose weights or shapes are not known yet."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"`network` must be a keras.Model. Received: {type(network).__name__}")
+    if not network.built:
+        raise ValueError(
+            "`network` must be built: give it a `keras.Input`, or call it once on an example. "
+            f"Received: the unbuilt model {network.name!r}"
+        )
+    if not hasattr(network, "input_shape") or not hasattr(network, "output_shape"):
+        raise ValueError(
+            "`network` must know its shapes; wrap a subclassed model as "
+            "`inputs = keras.Input(shape); keras.Model(inputs, network(inputs))`. "
+            f"Received: {type(network).__name__} {network.name!r}"
+        )
+
+
+def check_support(learner, support_x, support_y):
+    """The support set as arrays: float32 examples with int32 labels or float32 targets.
+
+    Raises:
+        ValueError: see `MetaLearner.adapt`.
+    """
+    support_x = check_examples(learner, "support_x", support_x)
+    support_y = np.asarray(support_y)
+    if len(support_x) == 0:
+        raise ValueError("`support_x` must hold at least one example. Received: an empty support set")
+    if support_y.dtype.kind == "f":
+        return support_x, _check_targets(learner, support_x, support_y)
+    if support_y.shape != (len(support_x),):
+        raise ValueError(
+            "`support_y` must have one label for each support example. "
+            f"Received: shape {support_y.shape} for {len(support_x)} examples"
+        )
+    if support_y.dtype.kind not in "iu":
+        raise ValueError(f"`support_y` must be integers, or floating targets. Received: dtype={support_y.dtype}")
+    present = np.unique(support_y)
+    if not np.array_equal(present, np.arange(len(present))):
+        raise ValueError(
+            "`support_y` must hold every label from 0 to ways - 1 at least once; "
+            "`numpy.unique(labels, return_inverse=True)[1]` renumbers them. "
+            f"Received: labels {present.tolist()}"
+        )
+    check_ways(learner, len(present), "support_y")
+    return support_x, support_y.astype("int32")
+
+
+def check_ways(learner, ways, argument):
+    """Refuses more ways than the learner's head has."""
+    if learner.max_ways is not None and ways > learner.max_ways:
+        raise ValueError(
+            f"`{argument}` must have at most {learner.max_ways} classes, the width of the network's head; "
+            f"build the network with `outputs={ways}`. Received: {ways} classes"
+        )
+
+
+def check_examples(learner, argument, examples):
+    """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them."""
+    examples, shape = np.asarray(examples), learner.network.input_shape[1:]
+    if examples.dtype.kind not in "fu" or (examples.dtype.kind == "u" and examples.dtype != np.uint8):
+        raise ValueError(
+            f"`{argument}` must be floating, or uint8 images. Received: dtype={examples.dtype}"
+        )
+    fits = examples.ndim == len(shape) + 1 and all(s is None or s == n for s, n in zip(shape, examples.shape[1:]))
+    if not fits:
+        raise ValueError(
+            f"`{argument}` must have the shape (n, {', '.join(map(str, shape))}) that the network takes. "
+            f"Received: shape {examples.shape}"
+        )
+    if examples.dtype == np.uint8:
+        return examples.astype("float32") / 255.0
+    if not np.isfinite(examples).all():
+        raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
+    return examples.astype("float32")
+
+
+def _check_targets(learner, support_x, support_y):
+    expected = (len(support_x), *learner.network.output_shape[1:])
+    if support_y.shape != expected:
+        raise ValueError(f"`support_y` must be targets of shape {expected}. Received: shape {support_y.shape}")
+    if not np.isfinite(support_y).all():
+        raise ValueError("`support_y` must be finite. Received: NaN or infinite values")
+    return support_y.astype("float32")
+
+
+def check_first_batch(learner, x, y=None):
+    """Checks the first batch of tasks that `fit` or `evaluate` is about to read, where it can be read twice.
+
+    Raises:
+        ValueError: if the batch has not the structure and shapes of tasks, or its ways do not fit the head.
+    """
+    if isinstance(x, tf.data.Dataset):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))
+    elif y is None:
+        return  # a generator or an iterator: reading from it would lose its first batch
+    if not isinstance(x, (tuple, list)) or len(x) != 3:
+        raise ValueError(
+            "A learner trains on tasks, `((support_x, support_y, query_x), query_y)`, as `mtf.data.episodes` yields "
+            f"them. Received: x={type(x).__name__}"
+        )
+    support_x, support_y, query_x, query_y = (np.asarray(tensor) for tensor in (*x, y))
+    shape = learner.network.input_shape[1:]
+    for name, examples in (("support_x", support_x), ("query_x", query_x)):
+        if examples.ndim != len(shape) + 2:
+            raise ValueError(
+                f"`{name}` must have the shape (tasks, examples, {', '.join(map(str, shape))}). "
+                f"Received: shape {examples.shape}"
+            )
+        check_examples(learner, name, examples.reshape(-1, *examples.shape[2:]))
+    for name, labels, examples in (("support_y", support_y, support_x), ("query_y", query_y, query_x)):
+        if labels.shape[:2] != examples.shape[:2]:
+            raise ValueError(
+                f"`{name}` must have one label for each of {examples.shape[:2]} examples. "
+                f"Received: shape {labels.shape}"
+            )
+    if support_y.dtype.kind == "f":
+        return
+    ways = int(support_y.max()) + 1
+    if support_y.min() < 0 or query_y.min() < 0 or query_y.max() >= ways:
+        raise ValueError(
+            f"Labels must be in [0, ways). Received: support labels {support_y.min()} to {support_y.max()}, "
+            f"query labels {query_y.min()} to {query_y.max()}"
+        )
+    if learner.max_ways is not None and ways != learner.max_ways:
+        raise ValueError(
+            f"The tasks' ways must be the width of the network's head, {learner.max_ways}; "
+            f"build the network with `outputs={ways}`. Received: {ways}-way tasks"
+        )

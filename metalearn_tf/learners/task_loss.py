@@ -1,0 +1,35 @@
+"""The loss that fits a task's targets."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+def task_loss(y_true, y_pred):
+    """Cross-entropy on logits where the targets are class numbers, the squared error where they are real numbers.
+
+    Args:
+        y_true: integers `(..., examples)`, or floating targets `(..., examples, outputs)`.
+        y_pred: logits `(..., examples, ways)`, or predictions of the shape of `y_true`.
+
+    Returns:
+        float32 losses `(..., examples)`.
+    """
+    # By the number of axes and not by the dtype: Keras hands losses their targets as floats.
+    y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, tf.float32)
+    if y_true.shape.rank == y_pred.shape.rank:
+        return tf.reduce_mean(tf.math.squared_difference(tf.cast(y_true, tf.float32), y_pred), axis=-1)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y_true, tf.int32), y_pred)
+
+
+def check_loss(loss):
+    """Refuses the losses that take probabilities: learners return logits, and training would go wrong unseen."""
+    names = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
+    expects_probabilities = loss in names or getattr(loss, "__name__", None) in names
+    if isinstance(loss, keras.losses.Loss):
+        expects_probabilities = loss.get_config().get("from_logits") is False
+    if expects_probabilities:
+        raise ValueError(
+            "`loss` must take logits: leave it out, or pass "
+            f"`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. Received: loss={loss!r}"
+        )

@@ -1,0 +1,59 @@
+"""How the tasks of a batch are run: one after the other on each core, or all as one."""
+
+import contextlib
+import contextvars
+import os
+
+import tensorflow as tf
+
+TASK_MAPPINGS = ("auto", "parallel", "vectorized")
+
+_context = contextvars.ContextVar("task_context", default=(False, None))
+
+
+@contextlib.contextmanager
+def task_context(training, ways):
+    """What every task traced inside has in common: whether it trains, and the number of ways of the batch.
+
+    `ways` is taken once for the whole batch, since a vectorised map cannot have a shape that differs by task.
+    """
+    token = _context.set((training, ways))
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def in_training():
+    """Whether the task being traced belongs to meta-training. Outside a learner's call: `False`."""
+    return _context.get()[0]
+
+
+def shared_ways():
+    """The number of ways of the batch being traced; `None` outside a learner's call."""
+    return _context.get()[1]
+
+
+def map_tasks(function, tasks, output_types, mapping="auto"):
+    """Applies `function` to each task of a batch.
+
+    Args:
+        function: from the tensors of one task, without the task axis, to a flat list of tensors.
+        tasks: flat list of tensors with a leading task axis.
+        output_types: list of the dtypes that `function` returns.
+        mapping: `"parallel"` runs as many tasks at once as there are cores, and holds the memory of those alone: the
+            fastest on a CPU (see `mtf.training.use_task_parallelism`). `"vectorized"` computes all tasks in common
+            operations, for accelerators. `"auto"` takes the second where TensorFlow sees a GPU.
+
+    Returns:
+        The list of outputs, each with a leading task axis.
+    """
+    if mapping == "auto":
+        mapping = "vectorized" if tf.config.list_logical_devices("GPU") else "parallel"
+    if tasks[0].shape[0] == 1:
+        return [output[None] for output in function([tensor[0] for tensor in tasks])]
+    if mapping == "vectorized":
+        return tf.vectorized_map(function, list(tasks), fallback_to_while_loop=False)
+    return tf.map_fn(
+        function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=os.cpu_count() or 1
+    )

@@ -1,0 +1,6 @@
+"""What is trained: backbones and their task normalisation."""
+
+from metalearn_tf.networks.conv4 import conv4
+from metalearn_tf.networks.mlp import mlp
+from metalearn_tf.networks.resnet12 import resnet12
+from metalearn_tf.networks.task_normalization import TaskNormalization

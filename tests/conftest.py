@@ -1,0 +1,37 @@
+"""What the tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+import metalearn_tf as mtf
+
+
+@pytest.fixture(scope="session")
+def tfds_data_dir():
+    """The folder of prepared TFDS datasets, from TFDS_DATA_DIR; the test is skipped without it."""
+    folder = os.environ.get("TFDS_DATA_DIR")
+    if not folder or not os.path.isdir(folder):
+        pytest.skip("TFDS_DATA_DIR does not name a folder of prepared datasets")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras():
+    """Each test starts from the same seed and the float32 policy."""
+    keras.utils.set_random_seed(0)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def toy_dataset():
+    """Twelve classes of 16 noisy 16×16 patterns, easy to tell apart."""
+    random = np.random.default_rng(0)
+    patterns = random.integers(0, 200, (12, 16, 16, 1))
+    images = patterns[:, None] + random.integers(0, 56, (12, 16, 16, 16, 1))
+    return mtf.data.ClassDataset(images.reshape(-1, 16, 16, 1).astype("uint8"), np.repeat(np.arange(12), 16))
