@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 CACHE_VARIABLE = "METALEARN_TF_CACHE"
+_CONTENTS = "names_of_arrays"
 
-# What reading a damaged archive has been seen to raise (tests/data/test_cache.py breaks one at every byte), and the
-# operating system's own errors.
+# What reading an archive raises that is damaged at any byte, as tests/data/test_cache.py does, or not ours to read.
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -71,7 +71,11 @@ def _read(path):
     if damaged is not None:
         raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
     with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+        arrays = {key: archive[key] for key in archive.files}
+    # A damaged table of contents can lose an array without an error.
+    if arrays.pop(_CONTENTS).tolist() != list(arrays):
+        raise zipfile.BadZipFile(f"arrays are missing, there are only {list(arrays)}")
+    return arrays
 
 
 def _write(path, arrays):
@@ -79,7 +83,7 @@ def _write(path, arrays):
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays, **{_CONTENTS: np.asarray(list(arrays), str)})
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -53,7 +53,7 @@ def map_tasks(function, tasks, output_types, mapping="auto"):
     if tasks[0].shape[0] == 1:
         return [output[None] for output in function([tensor[0] for tensor in tasks])]
     if mapping == "vectorized":
-        return tf.vectorized_map(function, list(tasks), fallback_to_while_loop=False)
+        return tf.vectorized_map(function, list(tasks))
     return tf.map_fn(
         function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=os.cpu_count() or 1
     )

@@ -3,6 +3,7 @@
 import keras
 
 from metalearn_tf.networks.checks import check_image_network
+from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
@@ -52,7 +53,7 @@ def conv4(
         x = TaskNormalization(normalization, name=f"normalization_{block}")(x)
         if pooled:
             # ReLU and the maximum commute; after the pooling it has a quarter of the work.
-            x = keras.layers.MaxPooling2D(2, name=f"pooling_{block}")(x)
+            x = MaxPooling(name=f"pooling_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
     if pooled:
         x = keras.layers.Flatten(dtype="float32", name="embedding")(x)

@@ -3,6 +3,7 @@
 import keras
 
 from metalearn_tf.networks.checks import check_image_network
+from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
@@ -58,7 +59,7 @@ def resnet12(
                 x = keras.layers.LeakyReLU(negative_slope=0.1, name=f"relu_{block}_{layer}")(x)
         x = keras.layers.Add(name=f"sum_{block}")([x, shortcut])
         x = keras.layers.LeakyReLU(negative_slope=0.1, name=f"relu_{block}")(x)
-        x = keras.layers.MaxPooling2D(2, name=f"pooling_{block}")(x)
+        x = MaxPooling(name=f"pooling_{block}")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{block}")(x)
     x = keras.layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(x)

@@ -6,6 +6,8 @@ import threading
 import keras
 import tensorflow as tf
 
+from metalearn_tf.networks.second_order import batch_norm
+
 NORMALIZATIONS = ("transductive", "support", "running")
 
 _pass = threading.local()
@@ -95,15 +97,13 @@ class TaskNormalization(keras.layers.Layer):
         return tf.cast(tf.cast(x, tf.float32) * slope + shift, x.dtype)
 
     def _fused(self, x):
-        """Normalised `x` with its mean and variance: one operation, which has second-order gradients.
+        """Normalised `x` with its mean and variance, by one operation.
 
         A fifth faster in training than the same from `tf.nn.moments`, as Keras's layer computes it.
         """
         image = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, x.shape[-1]])
         scale, offset = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            image, scale, offset, epsilon=self.epsilon, is_training=True
-        )
+        outputs, mean, variance = batch_norm(image, scale, offset, self.epsilon)
         return tf.reshape(outputs, tf.shape(x)) if image is not x else outputs, mean, variance
 
     def get_config(self):

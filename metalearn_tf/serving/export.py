@@ -1,2 +1,108 @@
-def export_learner(learner, path, **options):
-    raise NotImplementedError
+"""Writes a learner as a SavedModel in TensorFlow Serving's layout."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import uuid
+
+import tensorflow as tf
+
+from metalearn_tf.serving.model_card import model_card
+from metalearn_tf.serving.signatures import learner_signatures
+from metalearn_tf.serving.warm_up import example_requests, wants_warm_up, write_warm_up
+
+
+def export_learner(learner, path, description=None, report=None, warm_up=None, regression=False):
+    """Writes a SavedModel that adapts to new classes inside its graph, for a server without Python.
+
+    The signatures are those of `learner_signatures`. Beside the model are warm-up requests for each of them and a
+    `model_card.md`. Nothing is at `path` before everything is.
+
+    ```python
+    learner.export("saved_models/my_learner/1", description="Trained on Omniglot for 2 minutes.", report=report)
+    ```
+
+    Args:
+        learner: a `MetaLearner`.
+        path: the folder to write, which must not exist yet. TensorFlow Serving wants its last part to be a number,
+            the version, in a folder that has the model's name.
+        description: text for the model card: what the learner was trained on, and how.
+        report: what `mtf.evaluation.evaluate_episodes` returned, for the model card.
+        warm_up: whether to write warm-up requests. `None` writes them where `pip install "metalearn_tf[serving]"` has
+            been run.
+        regression: whether the learner's tasks are regressions: targets in, predictions out.
+
+    Raises:
+        FileExistsError: if there is something at `path`.
+        ValueError: if an argument is not of its kind, or the learner does not do regression.
+        ImportError: if `warm_up` is `True` and the package for it is missing.
+    """
+    path = pathlib.Path(path)
+    _check_arguments(learner, path, description, report, regression)
+    warm_up = wants_warm_up(warm_up)
+
+    signatures = learner_signatures(learner, regression)
+    card = model_card(learner, signatures, _model_name(path), description, report)
+    requests = example_requests(signatures, ways=min(5, learner.max_ways or 5)) if warm_up else None
+    module = tf.Module()
+    module.learner_variables = _variables(learner)
+    with _new_directory(path) as directory:
+        tf.saved_model.save(module, str(directory), signatures=signatures)
+        (directory / "model_card.md").write_text(card, encoding="utf-8")
+        if warm_up:
+            write_warm_up(requests, directory)
+
+
+def _check_arguments(learner, path, description, report, regression):
+    if os.path.lexists(path):
+        raise FileExistsError(f"`path` must not exist; export to a new version. Received: {str(path)!r}")
+    if description is not None and not isinstance(description, str):
+        raise ValueError(f"`description` must be text. Received: {type(description).__name__}")
+    if report is not None and not hasattr(report, "to_markdown"):
+        raise ValueError(
+            f"`report` must be what `mtf.evaluation.evaluate_episodes` returns. Received: {type(report).__name__}"
+        )
+    if not isinstance(regression, bool):
+        raise ValueError(f"`regression` must be True or False. Received: {regression!r}")
+    if regression and learner.max_ways is None:
+        raise ValueError(
+            "`regression` needs a learner whose network has outputs, as `MAML`. "
+            f"Received: {type(learner).__name__}, which learns embeddings"
+        )
+    if not isinstance(learner.network.input_shape, tuple):
+        raise ValueError(
+            "`learner` must have a network of one input. "
+            f"Received: a network with the inputs {learner.network.input_shape}"
+        )
+
+
+def _model_name(path):
+    path = path.absolute()
+    return path.parent.name if path.name.isdigit() else path.name
+
+
+def _variables(learner):
+    # The TensorFlow variables alone: the Keras object would bring its optimizer and its own signatures along. A
+    # network's own list has the states of its random layers, which its `weights` leave out.
+    variables = {id(v): v.value for v in (*learner.weights, *learner.network.variables)}
+    return list(variables.values())
+
+
+@contextlib.contextmanager
+def _new_directory(path):
+    """A folder to fill, which gets the name `path` at the end; after an error, nothing is left of it."""
+    # In the nearest folder that exists: on the same disk, so that renaming is one step, and with no folders above it
+    # to take away again. Not by `tempfile`, whose folders only their owner can read.
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    directory = above / f".{path.name}-{uuid.uuid4().hex}"
+    directory.mkdir()
+    try:
+        yield directory
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path):
+            raise FileExistsError(f"`path` came to exist during the export. Received: {str(path)!r}")
+        directory.rename(path)
+    finally:
+        if directory.exists():
+            shutil.rmtree(directory)

@@ -1,0 +1,21 @@
+"""Maximum pooling for networks that are differentiated twice."""
+
+import keras
+
+from metalearn_tf.networks.second_order import max_pool
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class MaxPooling(keras.layers.Layer):
+    """The maximum of each 2×2 window, as `keras.layers.MaxPooling2D(2)`, with a second derivative twice as fast.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, height // 2, width // 2, channels)`.
+    """
+
+    def call(self, x):
+        return max_pool(x)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, height and height // 2, width and width // 2, channels)

@@ -1,0 +1,201 @@
+"""The text that goes with an exported model."""
+
+import inspect
+import json
+import re
+
+import keras
+import tensorflow as tf
+
+import metalearn_tf
+
+_NORMALIZATIONS = {
+    "transductive": (
+        "The network normalises each set of examples by its own mean and variance, so **the queries of a request are "
+        "predicted together**: a prediction depends on the other queries beside it. Send the queries of a task in one "
+        "request, in the mixture of classes that the learner was trained with; a single query alone is normalised by "
+        "itself and predicted badly."
+    ),
+    "support": (
+        "Queries are normalised by the mean and variance of the support set, so a prediction depends on no other "
+        "query: one by one or together, the answers are the same."
+    ),
+    "running": (
+        "Support set and queries are normalised by averages kept from training, so a prediction depends on no other "
+        "query: one by one or together, the answers are the same."
+    ),
+    "none": "The network does not normalise, so a prediction depends on no other query.",
+}
+
+_NOT_CONFIGURATION = ("name", "trainable", "dtype", "network")
+
+
+def model_card(learner, signatures, model_name, description=None, report=None):
+    """What a user of an exported model has to know, as Markdown.
+
+    Args:
+        learner: a `MetaLearner`.
+        signatures: what `learner_signatures` returns.
+        model_name: the name to serve it under.
+        description: text on the training, or `None`.
+        report: an object with `to_markdown()`, or `None`.
+
+    Returns:
+        The text.
+    """
+    state = [name for name in signatures["adapt"].structured_outputs]
+    sections = [
+        f"# {model_name}",
+        _what_it_is(learner, "predictions" in signatures["predict"].structured_outputs),
+        "" if description is None else f"## Training\n\n{description.strip()}",
+        "" if report is None else f"## Evaluation\n\n{report.to_markdown().strip()}",
+        f"## Configuration\n\n{_configuration(learner)}",
+        f"## Normalisation: {learner.normalization}\n\n{_normalization(learner)}",
+        f"## Signatures\n\n{_signatures(signatures, state)}",
+        f"## Inputs\n\n{_inputs(learner, signatures)}",
+        f"## Serving\n\n{_serving(signatures, model_name, state)}",
+        f"## Made with\n\n{_versions()}",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _what_it_is(learner, regression):
+    lines = (inspect.getdoc(type(learner)) or "").split("\n\n")[0]
+    answers = "real numbers" if regression else "probabilities of the support set's classes"
+    text = (
+        f"A `{type(learner).__name__}` of metalearn_tf, as a TensorFlow SavedModel. {' '.join(lines.split())}\n\n"
+        "Its input is a task: a small support set of examples with their answers, and queries. The model adapts to the "
+        f"support set inside its graph and gives {answers} for the queries. The server runs no Python and keeps no state."
+    )
+    reference = re.search(r"^Reference: (.+?)(?:\n\n|\Z)", inspect.getdoc(type(learner)) or "", re.DOTALL | re.MULTILINE)
+    return text if reference is None else f"{text}\n\nReference: {' '.join(reference[1].split())}"
+
+
+def _configuration(learner):
+    network, ways = learner.network, learner.max_ways
+    weights = sum(variable.value.shape.num_elements() for variable in learner.trainable_variables)
+    rows = [
+        ("learner", f"`{type(learner).__name__}`"),
+        *((f"`{key}`", f"`{value}`") for key, value in learner.get_config().items() if key not in _NOT_CONFIGURATION),
+        ("network", f"`{network.name}`, {_shape(network.input_shape, 'n')} → {_shape(network.output_shape, 'n')}"),
+        ("layers", ", ".join(_layer_counts(network))),
+        ("trained weights", f"{weights:,}"),
+        ("dtype policy", f"`{network.dtype_policy.name}`"),
+        ("ways", "any number" if ways is None else f"up to {ways}, the width of the network's head"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _layer_counts(network):
+    names = [type(layer).__name__ for layer in network._flatten_layers(include_self=False)]
+    return [f"{names.count(name)} {name}" for name in dict.fromkeys(names) if name != "InputLayer"]
+
+
+def _normalization(learner):
+    return "\n\n".join(_NORMALIZATIONS.get(name, "") for name in learner.normalization.split("+"))
+
+
+def _signatures(signatures, state):
+    rows = []
+    for name, function in signatures.items():
+        inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
+        rows.append((f"`{name}`", _tensors(inputs, state), _tensors(function.structured_outputs, state)))
+    outputs = signatures["adapt"].structured_outputs
+    states = [(f"`{name}`", _shape(outputs[name].shape, "n"), outputs[name].dtype.name) for name in state]
+    return (
+        f"{_table(('signature', 'inputs', 'outputs'), rows)}\n\n"
+        "S is the number of support examples, Q of queries; both are free. The task state, which a client keeps after "
+        "`adapt` and sends with each `predict`, is as below; n is free.\n\n"
+        f"{_table(('state', 'shape', 'dtype'), states)}"
+    )
+
+
+def _tensors(tensors, state):
+    described = []
+    for name, tensor in tensors.items():
+        if name == state[0]:
+            described.append(f"`{state[0]}`" if len(state) == 1 else f"`{state[0]}` … `{state[-1]}`")
+        if name not in state:
+            symbol = "S" if name.startswith("support") else "Q"
+            described.append(f"`{name}` {_shape(tensor.shape, symbol)} {tensor.dtype.name}")
+    return ", ".join(described)
+
+
+def _shape(shape, symbol):
+    """`(symbol, 28, 28, 1)`; where a later axis is open it is the ways."""
+    sides = [symbol if index == 0 else "ways" for index in range(len(shape))]
+    sides = [str(side) if side is not None else open_side for side, open_side in zip(shape, sides)]
+    return f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
+
+
+def _inputs(learner, signatures):
+    arguments = [spec.name for spec in signatures["adapt"].structured_input_signature[0]]
+    lines = []
+    if arguments[0] == "support_images":
+        lines.append("Pixels are float32 in **[0, 1]**, as `mtf.data.episodes` yields them: uint8 images divided by 255.")
+    else:
+        lines.append("Examples are float32, in the range that the learner was trained on.")
+    if arguments[1] == "support_labels":
+        most = "" if learner.max_ways is None else f", at most {learner.max_ways} of them"
+        lines.append(f"Labels are 0, 1, … ways - 1{most}, each at least once in the support set, in any order.")
+    if "adapt_and_predict_bytes" in signatures:
+        lines.append(
+            "Image files are PNG or JPEG of any size. The model takes the middle in its own aspect ratio and resizes it; "
+            "a photograph's orientation tag is not read."
+        )
+    lines.append(
+        "A bad request gets an error that names the input: no examples, lengths that differ, labels with gaps or out of "
+        "range, NaN or infinite values, a wrong shape, a damaged file."
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _serving(signatures, model_name, state):
+    support_x, support_y, query_x = (
+        spec.name for spec in signatures["adapt_and_predict"].structured_input_signature[0]
+    )
+    predict = {"signature_name": "predict", "inputs": {state[0]: "…", query_x: "…"}}
+    text = f"""With TensorFlow Serving, where `{model_name}/` is the folder that holds the version folder `1/`:
+
+```bash
+docker run --rm -p 8500:8500 -p 8501:8501 -e MODEL_NAME={model_name} \\
+  --mount type=bind,source="$PWD/{model_name}",target=/models/{model_name} tensorflow/serving
+```
+
+Over REST in the columnar format (the row format wants as many queries as support examples):
+
+```python
+import json, urllib.request
+
+def ask(signature_name, **inputs):
+    body = json.dumps({{"signature_name": signature_name, "inputs": inputs}}).encode()
+    url = "http://localhost:8501/v1/models/{model_name}:predict"
+    with urllib.request.urlopen(urllib.request.Request(url, body)) as answer:
+        return json.load(answer)["outputs"]
+
+# NumPy arrays, `.tolist()` for JSON
+answer = ask("adapt_and_predict", {support_x}=support_x.tolist(), {support_y}=support_y.tolist(), {query_x}=query_x.tolist())
+
+# or once the support set, then as many queries as there are
+state = ask("adapt", {support_x}=support_x.tolist(), {support_y}=support_y.tolist())
+answer = ask("predict", **(state if isinstance(state, dict) else {{"{state[0]}": state}}), {query_x}=query_x.tolist())
+```
+
+The body of a request is `{json.dumps(predict, ensure_ascii=False)}`; an answer with a single output is that output
+without its name."""
+    if "adapt_and_predict_bytes" in signatures:
+        text += (
+            "\n\nImage files go into `adapt_and_predict_bytes` in base 64: "
+            '`"support_bytes": [{"b64": "iVBORw0KG…"}, …]`.'
+        )
+    return text
+
+
+def _versions():
+    versions = {"metalearn_tf": metalearn_tf.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

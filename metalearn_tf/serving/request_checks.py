@@ -1,0 +1,113 @@
+"""Checks inside the graph of a served model: a bad request gets an error that names the input, never an answer."""
+
+import tensorflow as tf
+
+
+def check_support(learner, support_x, support_y, names, regression=False):
+    """The support set, passed on once it is one that the learner can adapt to.
+
+    Args:
+        learner: a `MetaLearner`.
+        support_x: examples `(S, ...)` float32.
+        support_y: labels `(S,)` int32, or targets `(S, outputs)` float32 for regression.
+        names: the names of the two inputs, for the errors.
+        regression: whether `support_y` are targets.
+
+    Returns:
+        Both tensors. They depend on the checks, so that nothing is computed from a refused request.
+    """
+    x_name, y_name = names
+    support_x, y_shape = check_examples(learner, support_x, x_name), (None, *learner.network.output_shape[1:])
+    support_y = tf.ensure_shape(support_y, y_shape if regression else (None,), name=f"{y_name}_shape")
+    checks = [
+        _require(
+            tf.equal(tf.shape(support_y)[0], tf.shape(support_x)[0]),
+            f"`{y_name}` must have one entry for each of `{x_name}`.",
+            tf.shape(support_y)[0],
+            tf.shape(support_x)[0],
+        )
+    ]
+    if regression:
+        checks.append(_require_finite(support_y, y_name))
+    else:
+        checks += _label_checks(support_y, y_name, learner.max_ways)
+    return _after(checks, support_x, support_y)
+
+
+def check_examples(learner, examples, name):
+    """Examples `(n, ...)`, passed on once they have the network's shape, at least one of them, and finite values."""
+    examples = tf.ensure_shape(examples, (None, *learner.network.input_shape[1:]), name=f"{name}_shape")
+    count = tf.shape(examples)[0]
+    checks = [_require(count > 0, f"`{name}` must hold at least one example.", count), _require_finite(examples, name)]
+    return _after(checks, examples)[0]
+
+
+def check_state(learner, state, specs):
+    """The tensors of a task state that a client has kept, passed on once they can be one of this learner's."""
+    checked, checks = [], []
+    for tensor, spec in zip(state, specs):
+        tensor = tf.ensure_shape(tensor, spec.shape, name=f"{spec.name}_shape")
+        size = tf.size(tensor)
+        checks.append(_require(size > 0, f"`{spec.name}` must not be empty.", size))
+        if tensor.dtype.is_floating:
+            checks.append(_require_finite(tensor, spec.name))
+        elif tensor.dtype.is_integer and tensor.shape.rank == 0 and learner.max_ways is not None:
+            checks.append(
+                _require(
+                    (tensor >= 1) & (tensor <= learner.max_ways),
+                    f"`{spec.name}` must be the number of classes, from 1 to {learner.max_ways}.",
+                    tensor,
+                )
+            )
+        checked.append(tensor)
+    return _after(checks, *checked)
+
+
+def check_answer(answer, name):
+    """The answer, passed on if it is finite: huge inputs overflow inside the network, and an argmax hides that."""
+    message = f"`{name}` came out NaN or infinite: the inputs are finite, but far from the range of training."
+    return _after([_require(tf.reduce_all(tf.math.is_finite(answer)), message)], answer)[0]
+
+
+def check_encoded(encoded, name):
+    """Files `(n,)`, passed on once there is at least one and each begins as a PNG or JPEG file does."""
+    encoded = tf.ensure_shape(encoded, (None,), name=f"{name}_shape")
+    count = tf.shape(encoded)[0]
+    png = tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n")
+    jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
+    refused = tf.where(~(png | jpeg))[:, 0]
+    checks = [
+        _require(count > 0, f"`{name}` must hold at least one image.", count),
+        _require(tf.size(refused) == 0, f"`{name}` must be PNG or JPEG files; these are not, by index.", refused),
+    ]
+    return _after(checks, encoded)[0]
+
+
+def _label_checks(labels, name, max_ways):
+    distinct = tf.unique(labels)[0]
+    # Distinct and not negative, labels have no gap just where the largest is their number less one. Compared without
+    # the addition of one, which would overflow.
+    contiguous = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < tf.size(distinct))
+    checks = [
+        _require(contiguous, f"`{name}` must hold every label from 0 to ways - 1 at least once.", distinct),
+    ]
+    if max_ways is not None:
+        message = f"`{name}` must be from 0 to {max_ways - 1}: the network's head has {max_ways} outputs."
+        checks.append(_require(tf.reduce_max(labels) < max_ways, message, distinct))
+    return checks
+
+
+def _require_finite(tensor, name):
+    bad = tf.math.count_nonzero(~tf.math.is_finite(tensor), dtype=tf.int32)
+    return _require(bad == 0, f"`{name}` must be finite. NaN or infinite values:", bad)
+
+
+def _require(condition, message, *received):
+    if not message.endswith(":"):
+        message += " Received:"
+    return tf.debugging.Assert(condition, [message, *received], summarize=10)
+
+
+def _after(checks, *tensors):
+    with tf.control_dependencies(checks):
+        return [tf.identity(tensor) for tensor in tensors]

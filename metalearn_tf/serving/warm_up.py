@@ -1,0 +1,77 @@
+"""Warm-up requests: TensorFlow Serving runs them before the first client comes."""
+
+import importlib.util
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
+
+_PACKAGE = "tensorflow_serving"
+_INSTALL = 'pip install "metalearn_tf[serving]"'
+
+
+def wants_warm_up(warm_up):
+    """Whether warm-up requests are to be written: `True`, `False`, or where they can be with `None`.
+
+    Raises:
+        ValueError: if `warm_up` is none of the three.
+        ImportError: if it is `True` and the package of TensorFlow Serving's messages is missing.
+    """
+    if warm_up not in (None, True, False):
+        raise ValueError(f"`warm_up` must be None, True or False. Received: warm_up={warm_up!r}")
+    installed = importlib.util.find_spec(_PACKAGE) is not None
+    if warm_up and not installed:
+        raise ImportError(f"Warm-up requests need the package tensorflow-serving-api: `{_INSTALL}`")
+    if warm_up is None and not installed:
+        logging.getLogger(__name__).info("No warm-up requests are written; they need `%s`.", _INSTALL)
+    return installed if warm_up is None else warm_up
+
+
+def example_requests(signatures, ways):
+    """One request for each signature, of noise: `ways` classes with one support example and one query each.
+
+    Args:
+        signatures: what `learner_signatures` returns.
+        ways: number of classes, at least 1.
+
+    Returns:
+        A dictionary from signature to a dictionary of arrays by input.
+    """
+    random = np.random.default_rng(0)
+
+    def array(spec):
+        if spec.name == "support_labels":
+            return np.arange(ways, dtype="int32")
+        if spec.dtype == tf.string:
+            # Files have the size of what a camera sends rather than the network's, which makes no difference to it.
+            images = random.integers(0, 256, (ways, 64, 64, 3), dtype="uint8")
+            return np.asarray([tf.io.encode_jpeg(image).numpy() for image in images], dtype=object)
+        return random.random((ways, *spec.shape[1:]), dtype="float32")
+
+    requests = {
+        name: {spec.name: array(spec) for spec in function.structured_input_signature[0]}
+        for name, function in signatures.items()
+        if name != "predict"
+    }
+    query = signatures["predict"].structured_input_signature[0][-1]
+    state = signatures["adapt"](**{name: tf.constant(value) for name, value in requests["adapt"].items()})
+    requests["predict"] = {**{name: tensor.numpy() for name, tensor in state.items()}, query.name: array(query)}
+    return requests
+
+
+def write_warm_up(requests, directory):
+    """Writes `requests`, as `example_requests` makes them, where TensorFlow Serving looks for them in a SavedModel."""
+    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+    file = directory / WARM_UP_FILE
+    file.parent.mkdir()
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for name, inputs in requests.items():
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(signature_name=name),
+                inputs={key: tf.make_tensor_proto(value) for key, value in inputs.items()},
+            )
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())

@@ -1,0 +1,385 @@
+"""What every learner does as a Keras model: one suite, one line a learner."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+import metalearn_tf as mtf
+
+WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
+
+
+# `network` makes a backbone from its number of outputs; `None` for an embedding.
+LEARNERS = {
+    "MAML": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **options),
+    "PrototypicalNetwork": lambda network, **options: mtf.learners.PrototypicalNetwork(network(outputs=None), **options),
+}
+
+
+def conv4():
+    return functools.partial(mtf.networks.conv4, (16, 16, 1), filters=4)
+
+
+def one_block(normalization):
+    """A network of the user's own with one convolution, which compiles sooner than four."""
+
+    def network(outputs):
+        x = inputs = keras.Input((16, 16, 1))
+        x = keras.layers.Conv2D(4, 3, strides=2, use_bias=False)(x)
+        x = mtf.networks.TaskNormalization(normalization)(x)
+        x = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(keras.layers.ReLU()(x)))
+        return keras.Model(inputs, x if outputs is None else keras.layers.Dense(outputs)(x))
+
+    return network
+
+
+def vectors():
+    return functools.partial(mtf.networks.mlp, (16, 16, 1), units=(8,))
+
+
+NETWORKS = {
+    "conv4": conv4(),
+    "transductive": one_block("transductive"),
+    "support": one_block("support"),
+    "running": one_block("running"),
+}
+
+
+@pytest.fixture(params=LEARNERS, scope="module")
+def build(request):
+    return LEARNERS[request.param]
+
+
+@pytest.fixture
+def tasks(toy_dataset):
+    """Batches of tasks of a seed."""
+    return functools.partial(mtf.data.episodes, toy_dataset, WAYS, SHOTS, QUERIES, TASKS)
+
+
+@pytest.fixture
+def batch(tasks):
+    """One batch of tasks, as NumPy arrays."""
+    return next(tasks(seed=100).as_numpy_iterator())
+
+
+@pytest.fixture(scope="module")
+def trained_file(build, toy_dataset, tmp_path_factory):
+    """A file with a learner that four steps have trained, optimizer included, so that tests need not train one."""
+    keras.utils.set_random_seed(0)
+    learner = build(vectors())
+    learner.compile(optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    learner.fit(mtf.data.episodes(toy_dataset, WAYS, SHOTS, QUERIES, TASKS), steps_per_epoch=4, verbose=0)
+    path = tmp_path_factory.mktemp("learner") / "learner.keras"
+    learner.save(path)
+    return path
+
+
+@pytest.fixture
+def trained(trained_file):
+    return keras.models.load_model(trained_file)
+
+
+def first_task(batch):
+    (support_x, support_y, query_x), query_y = batch
+    return support_x[0], support_y[0], query_x[0], query_y[0]
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def assert_same_weights(actual, expected, rtol=1e-5, atol=1e-6):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected):
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
+
+
+# === Training ===
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_fit_learns(build, tasks, network):
+    learner = build(NETWORKS[network])
+    learner.compile(optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    history = learner.fit(tasks(seed=0), steps_per_epoch=20, epochs=2, verbose=0).history
+    assert history["accuracy"][-1] > 0.6  # chance: 0.33
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_a_learner_needs_nothing_but_its_network(build, batch):
+    learner = build(vectors())
+    assert isinstance(learner, mtf.learners.MetaLearner)
+    assert learner(batch[0]).shape == (TASKS, WAYS * QUERIES, WAYS)
+    learner.compile()
+    assert np.isfinite(learner.train_on_batch(*batch))
+
+
+def test_evaluation_is_the_mean_over_all_queries(trained, tasks):
+    batches = list(tasks(seed=7).take(3).as_numpy_iterator())
+    logits = np.concatenate([trained.predict_on_batch(x) for x, _ in batches])
+    labels = np.concatenate([query_y for _, query_y in batches])
+    chosen = np.take_along_axis(softmax(logits), labels[..., None], axis=-1)
+    results = trained.evaluate(tasks(seed=7), steps=3, verbose=0, return_dict=True)
+    np.testing.assert_allclose(results["loss"], -np.log(chosen).mean(), rtol=1e-4)
+    np.testing.assert_allclose(results["accuracy"], (logits.argmax(-1) == labels).mean(), rtol=1e-5)
+
+
+def test_predict_and_call_agree(trained, tasks, batch):
+    x, _ = batch
+    expected = np.asarray(trained(x))
+    np.testing.assert_allclose(trained.predict(x, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(trained.predict(tasks(seed=100), steps=1, verbose=0), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_and_prediction_change_no_weight(trained, tasks, batch):
+    before = trained.get_weights()
+    trained.evaluate(tasks(seed=3), steps=1, verbose=0)
+    trained.predict(batch[0], verbose=0)
+    assert_same_weights(trained.get_weights(), before, rtol=0, atol=0)
+
+
+def test_train_on_batch_lowers_the_loss_of_its_batch(build, batch):
+    learner = build(vectors())
+    learner.compile(optimizer=keras.optimizers.Adam(0.01))
+    losses = [float(learner.train_on_batch(*batch)) for _ in range(10)]
+    learner.reset_metrics()
+    assert float(learner.evaluate(*batch, verbose=0)) < losses[0]
+
+
+def test_tensorboard_gets_its_events(build, tasks, tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorFlow writes no summaries without the tensorboard package")
+    learner = build(vectors())
+    learner.compile()
+    learner.fit(
+        tasks(seed=0),
+        steps_per_epoch=2,
+        validation_data=tasks(seed=1),
+        validation_steps=1,
+        verbose=0,
+        callbacks=[keras.callbacks.TensorBoard(str(tmp_path))],
+    )
+    for part in ("train", "validation"):
+        assert sum(file.stat().st_size for file in (tmp_path / part).glob("events*")) > 0
+
+
+def test_checkpoints_and_early_stopping(build, tasks, tmp_path):
+    learner = build(vectors())
+    learner.compile(metrics=["accuracy"])
+    checkpoint = tmp_path / "best.keras"
+    history = learner.fit(
+        tasks(seed=0),
+        steps_per_epoch=2,
+        epochs=5,
+        validation_data=tasks(seed=1),
+        validation_steps=2,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(str(checkpoint), monitor="val_loss"),
+            # No epoch improves by so much, so that training stops after the second.
+            keras.callbacks.EarlyStopping("val_accuracy", mode="max", min_delta=2.0, patience=1),
+        ],
+    )
+    assert len(history.epoch) == 2
+    assert set(history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert_same_weights(keras.models.load_model(checkpoint).get_weights(), learner.get_weights(), atol=0, rtol=0)
+
+
+# === Saving ===
+
+
+def test_saving_keeps_predictions_optimizer_and_configuration(trained, batch, tmp_path):
+    trained.save(tmp_path / "again.keras")
+    loaded = keras.models.load_model(tmp_path / "again.keras")
+    assert type(loaded) is type(trained)
+    np.testing.assert_array_equal(loaded.predict(batch[0], verbose=0), trained.predict(batch[0], verbose=0))
+    assert loaded.get_config().keys() == trained.get_config().keys()
+    assert int(loaded.optimizer.iterations) == 4
+    assert_same_weights(
+        [np.asarray(v) for v in loaded.optimizer.variables], [np.asarray(v) for v in trained.optimizer.variables], 0, 0
+    )
+
+
+def test_a_loaded_learner_trains_on_as_if_never_stopped(build, tasks, tmp_path):
+    uninterrupted = build(one_block("running"))
+    uninterrupted.compile(optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    uninterrupted.fit(tasks(seed=5), steps_per_epoch=2, verbose=0)
+    uninterrupted.save(tmp_path / "half.keras")
+    rest = tasks(seed=5).skip(2)
+    expected = uninterrupted.fit(rest, steps_per_epoch=3, verbose=0).history
+    resumed = keras.models.load_model(tmp_path / "half.keras")
+    history = resumed.fit(rest, steps_per_epoch=3, verbose=0).history
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-4)
+    assert history["accuracy"] == expected["accuracy"]
+    assert_same_weights(resumed.get_weights(), uninterrupted.get_weights(), rtol=1e-4, atol=1e-5)
+
+
+def test_configuration_makes_an_equal_learner(trained, batch):
+    config = trained.get_config()
+    rebuilt = type(trained).from_config(config)
+    rebuilt.set_weights(trained.get_weights())
+    np.testing.assert_array_equal(np.asarray(rebuilt(batch[0])), np.asarray(trained(batch[0])))
+    again = rebuilt.get_config()
+    assert {key: again[key] for key in again if key != "network"} == {k: config[k] for k in config if k != "network"}
+
+
+def test_weights_alone_are_saved_and_loaded(build, trained, batch, tmp_path):
+    trained.save_weights(tmp_path / "learner.weights.h5")
+    other = build(vectors())
+    other.load_weights(tmp_path / "learner.weights.h5")
+    np.testing.assert_array_equal(np.asarray(other(batch[0])), np.asarray(trained(batch[0])))
+
+
+# === Adapting ===
+
+
+def test_adapted_models_give_the_probabilities_of_the_learner(trained, batch):
+    support_x, support_y, query_x, _ = first_task(batch)
+    adapted = trained.adapt(support_x, support_y)
+    probabilities = adapted.predict(query_x, verbose=0)
+    assert isinstance(adapted, keras.Model)
+    assert probabilities.shape == (WAYS * QUERIES, WAYS) and probabilities.dtype == np.float32
+    assert probabilities.min() >= 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
+    logits = np.asarray(trained((support_x[None], support_y[None], query_x[None])))[0]
+    np.testing.assert_allclose(probabilities, softmax(logits), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_adapted_models_agree_with_the_learner_for_each_network(build, batch, network):
+    support_x, support_y, query_x, _ = first_task(batch)
+    learner = build(NETWORKS[network])
+    logits = np.asarray(learner((support_x[None], support_y[None], query_x[None])))[0]
+    adapted = learner.adapt(support_x, support_y)
+    np.testing.assert_allclose(adapted.predict(query_x, verbose=0), softmax(logits), rtol=1e-3, atol=1e-5)
+
+
+def test_the_order_of_the_support_set_is_of_no_account(trained, batch):
+    support_x, support_y, query_x, _ = first_task(batch)
+    order = np.random.default_rng(0).permutation(len(support_y))
+    shuffled = trained.adapt(support_x[order], support_y[order]).predict(query_x, verbose=0)
+    expected = trained.adapt(support_x, support_y).predict(query_x, verbose=0)
+    np.testing.assert_allclose(shuffled, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_adapting_changes_neither_the_learner_nor_earlier_adapted_models(trained, batch):
+    support_x, support_y, query_x, _ = first_task(batch)
+    before = trained.get_weights()
+    adapted = trained.adapt(support_x, support_y)
+    expected = adapted.predict(query_x, verbose=0)
+    trained.adapt(support_x[::-1], support_y)
+    assert_same_weights(trained.get_weights(), before, rtol=0, atol=0)
+    trained.train_on_batch(*batch)
+    assert any(not np.array_equal(one, other) for one, other in zip(trained.get_weights(), before))
+    np.testing.assert_array_equal(adapted.predict(query_x, verbose=0), expected)
+
+
+def test_adapting_follows_the_training_between(trained, batch):
+    support_x, support_y, query_x, _ = first_task(batch)
+    trained.adapt(support_x, support_y)
+    trained.train_on_batch(*batch)
+    after = trained.adapt(support_x, support_y).predict(query_x, verbose=0)
+    logits = np.asarray(trained((support_x[None], support_y[None], query_x[None])))[0]
+    np.testing.assert_allclose(after, softmax(logits), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_adapted_models_are_saved_and_loaded(build, trained, batch, tmp_path, compiled):
+    support_x, support_y, query_x, _ = first_task(batch)
+    learner = trained if compiled else build(vectors())
+    adapted = learner.adapt(support_x, support_y)
+    adapted.save(tmp_path / "adapted.keras")
+    loaded = keras.models.load_model(tmp_path / "adapted.keras")
+    np.testing.assert_array_equal(loaded.predict(query_x, verbose=0), adapted.predict(query_x, verbose=0))
+
+
+def test_freezing_an_adapted_model_changes_no_prediction(trained, batch):
+    support_x, support_y, query_x, _ = first_task(batch)
+    adapted = trained.adapt(support_x, support_y)
+    expected = np.asarray(adapted(query_x))
+    adapted.trainable = False
+    np.testing.assert_allclose(np.asarray(adapted(query_x)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_uint8_images_are_scaled_for_support_and_queries_alike(trained, batch):
+    support_x, support_y, query_x, _ = first_task(batch)
+    as_bytes = [np.round(255 * x).astype("uint8") for x in (support_x, query_x)]
+    from_bytes = trained.adapt(as_bytes[0], support_y).predict(as_bytes[1], verbose=0)
+    expected = trained.adapt(support_x, support_y).predict(query_x, verbose=0)
+    np.testing.assert_allclose(from_bytes, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_may_be_of_any_integer_type(trained, batch):
+    (support_x, support_y, query_x), query_y = batch
+    expected = np.asarray(trained(batch[0]))
+    logits = trained((support_x, support_y.astype("int64"), query_x))
+    np.testing.assert_allclose(np.asarray(logits), expected, rtol=1e-5, atol=1e-6)
+    loss = trained.train_on_batch((support_x, support_y.astype("int64"), query_x), query_y.astype("int64"))
+    assert np.all(np.isfinite(loss))
+
+
+# === How the tasks are run ===
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_parallel_and_vectorized_tasks_give_the_same_step(build, batch, network):
+    predictions, weights = [], []
+    for mapping in ("parallel", "vectorized"):
+        keras.utils.set_random_seed(0)
+        learner = build(NETWORKS[network], task_mapping=mapping)
+        # Plain gradient descent, since Adam makes steps of one size out of rounding errors.
+        learner.compile(optimizer=keras.optimizers.SGD(0.1))
+        predictions.append(learner.predict_on_batch(batch[0]))
+        learner.train_on_batch(*batch)
+        weights.append(learner.get_weights())
+    np.testing.assert_allclose(predictions[1], predictions[0], rtol=1e-4, atol=1e-4)
+    assert_same_weights(weights[1], weights[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_on_a_batch_is_the_mean_of_the_steps_on_its_tasks(build, batch):
+    (support_x, support_y, query_x), query_y = batch
+    start = build(vectors())
+    steps = []
+    for tasks in (slice(None), *(slice(task, task + 1) for task in range(TASKS))):
+        learner = start.copy()
+        learner.compile(optimizer=keras.optimizers.SGD(1.0))
+        learner.train_on_batch((support_x[tasks], support_y[tasks], query_x[tasks]), query_y[tasks])
+        steps.append(learner.get_weights())
+    assert_same_weights(steps[0], [np.mean(values, axis=0) for values in zip(*steps[1:])])
+
+
+# === Mixed precision ===
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_and_predicts_closely(build, batch, policy):
+    support_x, support_y, query_x, _ = first_task(batch)
+    single = build(conv4())
+    keras.mixed_precision.set_global_policy(policy)
+    mixed = build(conv4())
+    keras.mixed_precision.set_global_policy("float32")
+    mixed.set_weights(single.get_weights())
+    assert {np.dtype(str(v.dtype)) for v in mixed.trainable_variables} == {np.dtype("float32")}
+
+    logits = mixed.predict(batch[0], verbose=0)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(softmax(logits), softmax(single.predict(batch[0], verbose=0)), atol=0.1)
+    adapted = mixed.adapt(support_x, support_y).predict(query_x, verbose=0)
+    np.testing.assert_allclose(adapted, softmax(logits[0]), atol=0.02)
+
+    mixed.compile(optimizer=keras.optimizers.Adam(0.01))
+    losses = [float(mixed.train_on_batch(*batch)) for _ in range(8)]
+    mixed.reset_metrics()
+    assert np.isfinite(losses).all()
+    assert float(mixed.evaluate(*batch, verbose=0)) < losses[0]
+
+
+def test_float16_gradients_are_scaled_whatever_the_policy_of_the_moment(build):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    network = build(vectors()).network
+    keras.mixed_precision.set_global_policy("float32")
+    learner = build(lambda outputs: network)
+    learner.compile(optimizer=keras.optimizers.Adam(0.01))
+    assert isinstance(learner.optimizer, keras.optimizers.LossScaleOptimizer)
