@@ -17,7 +17,8 @@ from metalearn_tf.data.resizing import check_image_size, crop_and_resize, resize
 # videos, which Pillow hands to other programs or only writes.
 FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
 
-# What Pillow has been seen to raise on files with changed or missing bytes.
+# Pillow has no error of its own for broken files. With bytes changed or missing it raises the decoder's: OSError,
+# RuntimeError, SyntaxError, ValueError and the bomb error were seen, the others are what parsing in Python can raise.
 _BROKEN = (
     Image.DecompressionBombError,
     IndexError,

@@ -32,16 +32,17 @@ FONTS = (
     *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
     *("cmr10", "cmb10", "cmss10", "cmtt10", "cmti10"),
 )
+FAMILIES = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono")
 
 # A glyph is drawn into the middle BOX pixels of a canvas, and takes LETTER pixels of an example of 28 at scale 1.
 CANVAS, BOX, LETTER = 64, 40, 20.0
 REACH = 5  # distances to the outline are known up to this many canvas pixels
 
-# Two letters are look-alikes if less than this many pixels of their ink lie apart (`unmatched_ink`), about half a dot
-# of a letter 20 pixels high. A briefly trained prototypical network, with 10 examples of each, tells 9 in 10 images of
-# the pairs just above it apart. A letter that Unicode composes of another one and an accent must differ by more:
-# Latin and Greek have hundreds, and two accents over one letter are hard to tell apart in 28 pixels.
-MIN_APART, MIN_APART_ACCENTED = 1.0, 3.0
+# Two letters are look-alikes if less than this many pixels of their ink lie apart (`unmatched_ink`), about a quarter of
+# a dot on a letter 20 pixels high. A prototypical network trained for two minutes, with 10 examples of each letter,
+# tells 8 (Arabic, by its dots) to 9 of 10 images of the closest pairs apart. A letter that Unicode composes of another
+# one and an accent must differ by more: Latin and Greek have hundreds, hard to tell apart at 28 pixels.
+MIN_APART, MIN_APART_ACCENTED = 0.77, 3.0
 
 # The least correlation with the base font's glyph. Below it are glyphs of another letter (DejaVu Sans Mono Oblique
 # shows U+04F6 for U+04CB) and forms that have little in common with the others, such as some cursive Cyrillic ones.
@@ -60,13 +61,13 @@ def load_glyphs(split, image_size=28, cache_dir=None):
     The letters are those of the fonts that come with Matplotlib, so nothing is downloaded. Each example takes one of
     the fonts that have the letter (2 to 21 of them), and is rotated, sheared, scaled, shifted and bent, and its
     strokes are made thinner or thicker. The first call renders all splits, in about 10 seconds on 2 cores, and keeps
-    them in the cache (27 MB); later calls read them from there.
+    them in the cache (17 MB); later calls read them from there.
 
     | split | classes | scripts |
     |---|---|---|
-    | train | 803 | Latin 330, Canadian Syllabics 302, Cyrillic 98, Greek 73 |
-    | validation | 159 | Arabic 63, Armenian 50, Hebrew 19, Nko 14, Ogham 13 |
-    | test | 171 | Georgian 94, Tifinagh 32, Lao 31, Old Italic 14 |
+    | train | 761 | Canadian Syllabics 302, Latin 299, Cyrillic 91, Greek 69 |
+    | validation | 154 | Arabic 65, Armenian 42, Hebrew 19, Nko 15, Ogham 13 |
+    | test | 158 | Georgian 82, Lao 31, Tifinagh 31, Old Italic 14 |
 
     Left out are letters that look like another one, of whatever script (`A` stands for the Greek and the Cyrillic
     letter too), compatibility characters, ligatures, modifier letters, and scripts of fewer than 10 letters.
@@ -105,6 +106,7 @@ def load_glyphs(split, image_size=28, cache_dir=None):
 def _render_all(image_size):
     codepoints = choose_letters()
     images = np.stack([render_letter(codepoint, image_size) for codepoint in codepoints])
+    _draw.cache_clear()
     return {"codepoints": np.asarray(codepoints, "int32"), "images": images}
 
 
@@ -119,18 +121,23 @@ def script_of(codepoint):
 
 
 def choose_letters():
-    """The code points of all classes: letters of the base font that do not look like one another."""
+    """The code points of all classes: letters of the base font that do not look like one another in any family."""
     scripts = [script for split in SCRIPTS.values() for script in split]
     letters = [codepoint for codepoint in sorted(_font(FONTS[0])[1]) if _is_letter(codepoint)]
     accented = {codepoint for codepoint in letters if unicodedata.decomposition(chr(codepoint))}
     # The first of several look-alikes stays: a letter without an accent, then one of a training script.
     letters.sort(key=lambda codepoint: (codepoint in accented, scripts.index(script_of(codepoint)), codepoint))
-    apart = unmatched_ink(letters)
+    # The base font first: comparing all letters of all families would take a minute.
+    least = [MIN_APART_ACCENTED if codepoint in accented else MIN_APART for codepoint in letters]
+    letters = _without_look_alikes(letters, unmatched_ink(letters, FAMILIES[:1]), least)
+    return sorted(_without_look_alikes(letters, unmatched_ink(letters), [MIN_APART] * len(letters)))
+
+
+def _without_look_alikes(letters, apart, least):
     kept = np.zeros(len(letters), bool)
-    for row, codepoint in enumerate(letters):
-        least = MIN_APART_ACCENTED if codepoint in accented else MIN_APART
-        kept[row] = not np.any(apart[row, kept] < least)
-    return sorted(codepoint for codepoint, keep in zip(letters, kept) if keep)
+    for row in range(len(letters)):
+        kept[row] = not np.any(apart[row, kept] < least[row])
+    return [codepoint for codepoint, keep in zip(letters, kept) if keep]
 
 
 def _is_letter(codepoint):
@@ -146,32 +153,37 @@ def _is_letter(codepoint):
     )
 
 
-def unmatched_ink(codepoints):
-    """How much ink of two letters lies apart, for all pairs of letters in the base font.
+def unmatched_ink(codepoints, fonts=FAMILIES):
+    """How much ink of two letters lies apart, for all pairs of letters.
 
     Two letters 20 pixels high or wide are laid over each other, and the ink of either that is far from all ink of
-    the other is added up: none of it within 1 pixel, all from 2.5 pixels on. The least sum counts, over shifts by a
-    pixel, and with the letters as they are and stretched to squares. A correlation would take a letter and its bold
-    or narrow twin for different ones, and two large letters that differ in a small mark for the same.
+    the other is added up: none of it within 1 pixel, all from 2.5 pixels on. The least sum counts, over the fonts of
+    both, over shifts by a pixel, and with the letters as they are and stretched to squares. A correlation would take
+    a letter and its bold or narrow twin for different ones, and two large letters that differ in a small mark for
+    the same.
 
     Returns:
         `float32` array `(n, n)` in pixels for `n` code points, symmetric, 0 for equal letters.
     """
-    least = np.full((len(codepoints), len(codepoints)), np.inf, "float32")
+    glyphs = [[name for name in fonts if _coverage(name, codepoint) is not None] for codepoint in codepoints]
+    starts = np.cumsum([0] + [len(names) for names in glyphs[:-1]])
+    glyphs = [(name, codepoint) for codepoint, names in zip(codepoints, glyphs) for name in names]
+    least = np.full((len(glyphs), len(glyphs)), np.inf, "float32")
     margin = (CANVAS - BOX) // 2 - 4
     for aspect in (1.0, 0.0):
-        letters = [_coverage(FONTS[0], codepoint, aspect)[margin:-margin, margin:-margin] for codepoint in codepoints]
-        distance = np.concatenate([_signed_distance(np.stack(letters[i : i + 32])) for i in range(0, len(letters), 32)])
+        coverage = [_coverage(*glyph, aspect)[margin:-margin, margin:-margin] for glyph in glyphs]
+        parts = [np.stack(coverage[start : start + 32]) for start in range(0, len(coverage), 32)]
+        distance = np.concatenate([_signed_distance(part) for part in parts])
         # Small integers: sums are exact in float32, and the choice of letters the same on every machine.
-        ink = _pool(distance > 0).reshape(len(letters), -1)
+        ink = _pool(distance > 0).reshape(len(glyphs), -1)
         far = np.rint(8 * np.clip((-_pool(distance) / 4 - 2) / 3, 0, 1))
-        for down, right in ((0, 0), (1, 0), (0, 1)):
-            forth, back = (
-                ink @ np.roll(far, (sign * down, sign * right), (1, 2)).reshape(len(letters), -1).T for sign in (1, -1)
-            )
+        for shift in ((0, 0), (1, 0), (0, 1)):
+            forth = ink @ np.roll(far, shift, (1, 2)).reshape(len(glyphs), -1).T
+            opposite = (-shift[0], -shift[1])
+            back = forth if shift == opposite else ink @ np.roll(far, opposite, (1, 2)).reshape(len(glyphs), -1).T
             np.minimum(least, forth + back.T, out=least)
             np.minimum(least, back + forth.T, out=least)
-    return least / (4 * 8)
+    return np.minimum.reduceat(np.minimum.reduceat(least, starts, axis=0), starts, axis=1) / (4 * 8)
 
 
 def _pool(images):
@@ -200,6 +212,7 @@ def _missing(name, zoom):
     return _draw(name, "\U0010ffff", zoom)
 
 
+@functools.lru_cache(4096)
 def _draw(name, character, zoom):
     """The ink of a character as an image without borders; `None` for a blank."""
     font, _ = _font(name, zoom)

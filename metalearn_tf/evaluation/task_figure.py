@@ -64,9 +64,7 @@ def _check(support_x, support_y, query_x, probabilities, query_y, class_names):
             f"`probabilities` must have one row for each query. Received: {len(probabilities)} for {len(query_x)}"
         )
     if query_y is not None and len(query_y) != len(query_x):
-        raise ValueError(
-            f"`query_y` must have one label for each query. Received: {len(query_y)} for {len(query_x)}"
-        )
+        raise ValueError(f"`query_y` must have one label for each query. Received: {len(query_y)} for {len(query_x)}")
     if class_names is not None and len(class_names) != ways:
         raise ValueError(f"`class_names` must hold {ways} names. Received: {len(class_names)}")
 

@@ -245,7 +245,9 @@ class MetaLearner(keras.Model):
         """
         support_x, support_y = check_support(self, support_x, support_y)
         state = self._adapt_function()(support_x, support_y)
-        return AdaptedModel(self.copy(), [np.asarray(tensor) for tensor in state], regression=support_y.dtype.kind == "f")
+        return AdaptedModel(
+            self.copy(), [np.asarray(tensor) for tensor in state], regression=support_y.dtype.kind == "f"
+        )
 
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""

@@ -65,9 +65,7 @@ def check_examples(learner, argument, examples):
     """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them."""
     examples, shape = np.asarray(examples), learner.network.input_shape[1:]
     if examples.dtype.kind not in "fu" or (examples.dtype.kind == "u" and examples.dtype != np.uint8):
-        raise ValueError(
-            f"`{argument}` must be floating, or uint8 images. Received: dtype={examples.dtype}"
-        )
+        raise ValueError(f"`{argument}` must be floating, or uint8 images. Received: dtype={examples.dtype}")
     fits = examples.ndim == len(shape) + 1 and all(s is None or s == n for s, n in zip(shape, examples.shape[1:]))
     if not fits:
         raise ValueError(

@@ -1,0 +1,106 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+import metalearn_tf as mtf
+from metalearn_tf.evaluation import Report, confusion_matrix, evaluate_episodes, macro_recall_and_f1
+
+
+def make_report(accuracies=(0.5, 0.7, 0.9)):
+    return Report(
+        learner="MAML",
+        dataset="toy",
+        ways=5,
+        shots=1,
+        queries=15,
+        seed=3,
+        normalization="support",
+        episode_accuracies=tuple(accuracies),
+        recall=0.6,
+        f1=0.55,
+        seconds=1.5,
+    )
+
+
+def test_interval_is_196_standard_errors():
+    report = make_report()
+    assert report.accuracy == pytest.approx(0.7)
+    assert report.confidence_interval == pytest.approx(1.96 * 0.2 / math.sqrt(3))
+
+
+def test_one_episode_has_no_interval():
+    assert math.isnan(make_report([0.5]).confidence_interval)
+
+
+def test_json_round_trip(tmp_path):
+    report = make_report()
+    text = report.to_json(tmp_path / "report.json")
+    assert Report.from_json((tmp_path / "report.json").read_text()) == report
+    assert json.loads(text)["accuracy"] == pytest.approx(0.7)
+
+
+def test_markdown_row_has_a_cell_for_each_heading():
+    report = make_report()
+    header, rule = report.markdown_header().split("\n")
+    assert header.count("|") == rule.count("|") == report.to_markdown_row().count("|")
+    for cell in ("70.00 ± 22.63", "support", "5-way 1-shot"):
+        assert cell in report.to_markdown_row()
+
+
+def test_scores_by_hand():
+    confusion = confusion_matrix([0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 0], 3)
+    np.testing.assert_array_equal(confusion, [[1, 1, 0], [0, 2, 0], [1, 0, 1]])
+    recall, f1 = macro_recall_and_f1(confusion)
+    assert recall == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    # precisions 1/2, 2/3, 1; F1 = 2pr / (p + r)
+    assert f1 == pytest.approx((1 / 2 + 4 / 5 + 2 / 3) / 3)
+
+
+def test_a_class_never_predicted_counts_as_nought():
+    recall, f1 = macro_recall_and_f1(np.array([[3, 0], [3, 0]]))
+    assert recall == pytest.approx(0.5)
+    assert f1 == pytest.approx((2 * 0.5 / 1.5 + 0) / 2)
+
+
+class NearestPixels:
+    """A model of tasks that is no learner: the nearest class mean in pixel space."""
+
+    def predict_on_batch(self, inputs):
+        support_x, support_y, query_x = (np.asarray(tensor) for tensor in inputs)
+        logits = []
+        for support, labels, queries in zip(support_x, support_y, query_x):
+            means = np.stack([support[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+            logits.append(-((queries[:, None] - means) ** 2).sum(axis=(2, 3, 4)))
+        return np.stack(logits)
+
+
+def test_any_model_of_tasks_is_evaluated(toy_dataset):
+    report = evaluate_episodes(NearestPixels(), toy_dataset, ways=4, shots=2, queries=3, episodes=11, seed=5)
+    assert (report.episodes, report.learner, report.normalization) == (11, "NearestPixels", "none")
+    assert report.accuracy == report.recall == report.f1 == 1.0
+
+
+def test_evaluation_is_that_of_keras_on_the_same_episodes(toy_dataset):
+    learner = mtf.learners.PrototypicalNetwork(mtf.networks.conv4((16, 16, 1), 4))
+    learner.compile(metrics=["accuracy"])
+    noisy = mtf.data.ClassDataset(
+        np.random.default_rng(0).integers(0, 255, toy_dataset.examples.shape).astype("uint8"), toy_dataset.labels
+    )
+    report = evaluate_episodes(learner, noisy, ways=3, shots=1, queries=5, episodes=16, seed=2)
+    tasks = mtf.data.episodes(noisy, 3, 1, 5, tasks_per_batch=8, seed=2).take(2)
+    assert report.accuracy == pytest.approx(learner.evaluate(tasks, verbose=0, return_dict=True)["accuracy"], abs=1e-6)
+    assert report.normalization == "transductive"
+    assert report.accuracy < 0.9
+
+
+def test_head_of_another_width_is_refused(toy_dataset):
+    learner = mtf.learners.MAML(mtf.networks.conv4((16, 16, 1), 4, outputs=5))
+    with pytest.raises(ValueError, match=r"`ways` must be the width.*`outputs=3`.*Received: ways=3"):
+        evaluate_episodes(learner, toy_dataset, ways=3, shots=1, episodes=2, queries=2)
+
+
+def test_episodes_must_be_positive(toy_dataset):
+    with pytest.raises(ValueError, match=r"`episodes`.*Received: 0"):
+        evaluate_episodes(NearestPixels(), toy_dataset, ways=3, shots=1, episodes=0)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from metalearn_tf.evaluation import task_figure
+
+
+def make_task():
+    random = np.random.default_rng(0)
+    support_x, query_x = random.random((6, 8, 8, 1)), random.random((9, 8, 8, 1))
+    probabilities = np.eye(3)[np.arange(9) % 3] * 0.7 + 0.1
+    return support_x, np.repeat(np.arange(3), 2), query_x, probabilities
+
+
+def images_and_titles(figure):
+    drawn = [axis for axis in figure.axes if axis.images]
+    return len(drawn), [axis.get_title() for axis in drawn]
+
+
+def test_draws_every_support_image_and_query(tmp_path):
+    figure = task_figure(*make_task(), class_names=["cat", "dog", "owl"])
+    count, titles = images_and_titles(figure)
+    assert count == 6 + 9
+    assert titles.count("80 %") == 9
+    figure.savefig(tmp_path / "task.png")
+    assert (tmp_path / "task.png").stat().st_size > 1000
+
+
+def test_wrong_answers_name_the_right_class():
+    labels = np.arange(9) % 3
+    labels[0] = 2
+    _, titles = images_and_titles(task_figure(*make_task(), query_y=labels, class_names=["cat", "dog", "owl"]))
+    assert titles.count("80 %\nowl") == 1
+
+
+@pytest.mark.parametrize(
+    "position, argument",
+    [(0, "support_x"), (2, "probabilities")],
+)
+def test_lengths_that_do_not_fit_are_refused(position, argument):
+    task = list(make_task())
+    task[position] = task[position][:-1]
+    with pytest.raises(ValueError, match=f"`{argument}`.*Received"):
+        task_figure(*task)
+
+
+def test_query_labels_and_names_must_fit():
+    with pytest.raises(ValueError, match="`query_y`.*Received: 2"):
+        task_figure(*make_task(), query_y=[0, 1])
+    with pytest.raises(ValueError, match="`class_names` must hold 3 names.*Received: 1"):
+        task_figure(*make_task(), class_names=["cat"])
