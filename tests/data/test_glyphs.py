@@ -73,11 +73,12 @@ def test_no_two_examples_are_equal(splits):
 
 def test_no_two_classes_look_alike(splits):
     codepoints = [codepoint_of(name) for dataset in splits.values() for name in dataset.class_names]
-    apart = glyphs.unmatched_ink(codepoints)
-    np.testing.assert_array_equal(apart, apart.T)
-    np.testing.assert_array_equal(np.diag(apart), 0)
-    np.fill_diagonal(apart, np.inf)
-    assert apart.min() >= glyphs.MIN_APART
+    for fonts, least in [(glyphs.FONTS[:1], glyphs.MIN_APART), (glyphs.FAMILIES, glyphs.MIN_APART_IN_FAMILIES)]:
+        apart = glyphs.unmatched_ink(codepoints, fonts)
+        np.testing.assert_array_equal(apart, apart.T)
+        np.testing.assert_array_equal(np.diag(apart), 0)
+        np.fill_diagonal(apart, np.inf)
+        assert apart.min() >= least
     # Independent of that measure: the classes' mean images.
     means = np.concatenate([dataset.examples.reshape(-1, 20, 784).mean(1) for dataset in splits.values()])
     correlation = np.corrcoef(means)
@@ -95,6 +96,7 @@ def test_no_two_classes_look_alike(splits):
         ("LATIN CAPITAL LETTER A", "OLD ITALIC LETTER A"),
         ("LATIN CAPITAL LETTER O", "TIFINAGH LETTER YAR"),
         ("LATIN CAPITAL LETTER I", "LATIN LETTER SMALL CAPITAL I"),
+        ("LATIN SMALL LETTER H", "CYRILLIC CAPITAL LETTER SHHA"),  # in DejaVu Sans Mono only
     ],
 )
 def test_copies_of_a_kept_letter_are_left_out(splits, kept, copy):
@@ -157,7 +159,7 @@ def test_other_sizes_show_the_same_examples(image_size):
 
 
 def test_images_vary_as_handwriting_does(splits):
-    """The nearest neighbour in pixels gets 43 % of 5-way 1-shot tasks on Omniglot right, and 62 % here."""
+    """The nearest neighbour in pixels gets 43 % of 5-way 1-shot tasks on Omniglot right, and 61 % here."""
     images = splits["test"].examples.reshape(-1, 20, 784).astype("float32") / 255
     random = np.random.default_rng(0)
     hits = []

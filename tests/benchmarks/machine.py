@@ -1,0 +1,32 @@
+"""What the benchmarks share: the machine, and processes of their own."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+
+
+def describe_machine():
+    """One line: processor, cores, memory, versions."""
+    information = pathlib.Path("/proc/cpuinfo")
+    text = information.read_text() if information.exists() else ""
+    names = re.findall(r"model name\s*: (.+)", text)
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", text)]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy"))
+    return (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores ({', '.join(flags)}), "
+        f"{memory:.0f} GiB, Python {platform.python_version()}, {versions}, load {os.getloadavg()[0]:.2f}"
+    )
+
+
+def run(command, **kwargs):
+    """The standard output of a command; its error output goes to ours when it fails."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+    if result.returncode:
+        sys.stderr.write(result.stderr)
+        raise SystemExit(f"{' '.join(map(str, command))} failed with status {result.returncode}")
+    return result.stdout
