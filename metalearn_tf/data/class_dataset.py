@@ -19,7 +19,7 @@ class ClassDataset:
             `uint8` images stay `uint8` in memory; `episodes` turns them into `float32` in `[0, 1]`.
         labels: integers `(n,)`, any values; equal labels make a class. Classes are numbered `0 … num_classes - 1`
             in the order of their sorted labels.
-        class_names: a sequence of one name per class, in the order of the sorted labels. Defaults to the labels as text.
+        class_names: a sequence of one name per class, in the order of the sorted labels; by default the labels as text.
         parents: optional mapping from class name to the name of its parent (an alphabet, a superclass).
         domain: optional name of the domain that the examples come from.
 
@@ -113,9 +113,7 @@ class ClassDataset:
         Raises:
             ValueError: if the fractions are not positive, exceed 1, or leave a part without a class.
         """
-        fractions = np.asarray(fractions, "float64")
-        if fractions.ndim != 1 or np.any(fractions <= 0) or fractions.sum() > 1 + 1e-9:
-            raise ValueError(f"`fractions` must be positive with a sum of at most 1. Received: fractions={fractions}")
+        fractions = _check_fractions(fractions)
         ends = np.round(np.cumsum(fractions) * self.num_classes).astype(int)
         starts = np.concatenate([[0], ends[:-1]])
         if np.any(ends <= starts):
@@ -134,9 +132,7 @@ class ClassDataset:
         Raises:
             ValueError: if the fractions do not fit or leave a class without an example in some part.
         """
-        fractions = np.asarray(fractions, "float64")
-        if fractions.ndim != 1 or np.any(fractions <= 0) or fractions.sum() > 1 + 1e-9:
-            raise ValueError(f"`fractions` must be positive with a sum of at most 1. Received: fractions={fractions}")
+        fractions = _check_fractions(fractions)
         random = np.random.default_rng(seed)
         parts = [[] for _ in fractions]
         for index in range(self.num_classes):
@@ -193,6 +189,13 @@ class ClassDataset:
 def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
     """A `ClassDataset` of arrays; the arguments are those of `ClassDataset`."""
     return ClassDataset(examples, labels, class_names=class_names, parents=parents, domain=domain)
+
+
+def _check_fractions(fractions):
+    fractions = np.asarray(fractions, "float64")
+    if fractions.ndim != 1 or np.any(fractions <= 0) or fractions.sum() > 1 + 1e-9:
+        raise ValueError(f"`fractions` must be positive with a sum of at most 1. Received: fractions={fractions}")
+    return fractions
 
 
 def _check_examples(examples):

@@ -35,7 +35,7 @@ def episodes(dataset, ways, shots, queries, tasks_per_batch=1, seed=0):
 
     Returns:
         An infinite `tf.data.Dataset` of `((support_x, support_y, query_x), query_y)`, class by class:
-        `support_x` `(tasks, ways * shots, ...)`, float32 in `[0, 1]` for uint8 images, otherwise of the examples' dtype;
+        `support_x` `(tasks, ways * shots, ...)`, float32 in `[0, 1]` for uint8 images, else as the examples are;
         `support_y` `(tasks, ways * shots)` int32 in `[0, ways)`; `query_x` and `query_y` alike.
 
     Raises:

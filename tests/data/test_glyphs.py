@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from metalearn_tf.data import glyphs
+from metalearn_tf.data import glyph_rendering, glyphs
 from metalearn_tf.data.glyphs import SCRIPTS, load_glyphs
 
 SPLITS = ("train", "validation", "test")
@@ -117,14 +117,14 @@ def test_compatibility_characters_and_modifiers_are_left_out(splits):
 def test_pictures_that_are_not_the_letter_are_left_out():
     # The TeX fonts have a pair of dots at U+00C4; DejaVu Sans Mono Oblique another letter at U+04CB.
     dots = codepoint_of("LATIN CAPITAL LETTER A WITH DIAERESIS")
-    assert glyphs._coverage("cmr10", dots) is None
-    assert glyphs._coverage("DejaVuSans", dots) is not None
+    assert glyph_rendering.coverage("cmr10", dots) is None
+    assert glyph_rendering.coverage("DejaVuSans", dots) is not None
     che = codepoint_of("CYRILLIC CAPITAL LETTER KHAKASSIAN CHE")
-    wrong = glyphs._coverage("DejaVuSansMono-Oblique", che)
-    assert not any(np.array_equal(glyph, wrong) for glyph in glyphs._real_glyphs(che, 1))
+    wrong = glyph_rendering.coverage("DejaVuSansMono-Oblique", che)
+    assert not any(np.array_equal(glyph, wrong) for glyph in glyph_rendering._real_glyphs(che, 1))
     # A character that the font does not have, and one that has no ink.
-    assert glyphs._coverage("DejaVuSans", codepoint_of("HIRAGANA LETTER A")) is None
-    assert glyphs._coverage("DejaVuSans", ord(" ")) is None
+    assert glyph_rendering.coverage("DejaVuSans", codepoint_of("HIRAGANA LETTER A")) is None
+    assert glyph_rendering.coverage("DejaVuSans", ord(" ")) is None
 
 
 def test_a_letter_rendered_alone_is_the_same_as_in_the_set(splits):
@@ -135,13 +135,13 @@ def test_a_letter_rendered_alone_is_the_same_as_in_the_set(splits):
         ("test", "GEORGIAN LETTER AN"),
         ("test", "TIFINAGH LETTER YAZ"),
     ]:
-        alone = glyphs.render_letter(codepoint_of(name))
+        alone = glyph_rendering.render_letter(codepoint_of(name))
         np.testing.assert_array_equal(splits[split].class_examples(name)[..., 0], alone)
 
 
 def test_letters_come_in_several_styles():
     for name, styles in [("LATIN CAPITAL LETTER A", 16), ("GEORGIAN LETTER AN", 8), ("TIFINAGH LETTER YAZ", 2)]:
-        assert len(glyphs._real_glyphs(codepoint_of(name), 1)) >= styles
+        assert len(glyph_rendering._real_glyphs(codepoint_of(name), 1)) >= styles
 
 
 @pytest.mark.parametrize("image_size", [14, 56])
@@ -149,8 +149,8 @@ def test_other_sizes_show_the_same_examples(image_size):
     codepoint = codepoint_of("GEORGIAN LETTER GHAN")
     small, large = sorted((28, image_size))
     factor = large // small
-    shrunk = glyphs.render_letter(codepoint, large).reshape(20, small, factor, small, factor).mean((2, 4))
-    drawn = glyphs.render_letter(codepoint, small)
+    shrunk = glyph_rendering.render_letter(codepoint, large).reshape(20, small, factor, small, factor).mean((2, 4))
+    drawn = glyph_rendering.render_letter(codepoint, small)
     assert drawn.shape == (20, small, small)
     # Hairlines, thinner than a pixel, are drawn darker than they average to: hence not 1.
     same = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(shrunk, drawn)]
