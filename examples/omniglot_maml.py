@@ -2,8 +2,8 @@
 
     python examples/omniglot_maml.py --shots 1 --data_dir DIR
 
-Conv4-64 with strides as in the paper's Omniglot network, 5-way, three inner steps of 0.2. Arithmetic in bfloat16 for training,
-in float32 for the test and the export. Training goes on where it was stopped when the same command is run again.
+Conv4-64 with strides as in the paper's Omniglot network, 5-way, three inner steps of 0.2. Arithmetic in bfloat16 for
+training, in float32 for the test and the export. A run that was stopped goes on when the command is given again.
 """
 
 import argparse

@@ -31,7 +31,7 @@ def write_folder(dataset, classes, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=450)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/quickstart"))
     arguments = parser.parse_args()
     if arguments.output.exists():

@@ -71,8 +71,8 @@ def main():
             accuracies.append(np.mean(probabilities.argmax(axis=1) == dataset.labels[rest]))
         interval = 1.96 * np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))
         print(
-            f"{dataset.num_classes} classes from {arguments.shots} images each: {np.mean(accuracies):.1%} ± {interval:.1%} "
-            f"of {len(rest)} held-back images right (20 draws); {1000 * seconds:.0f} ms a call"
+            f"{dataset.num_classes} classes from {arguments.shots} images each: {np.mean(accuracies):.1%} ± "
+            f"{interval:.1%} of {len(rest)} held-back images right (20 draws); {1000 * seconds:.0f} ms a call"
         )
         figure = mtf.evaluation.task_figure(
             images[support],

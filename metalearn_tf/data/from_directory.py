@@ -85,7 +85,7 @@ def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True):
         return crop_and_resize(pixels, size) if crop_to_aspect_ratio else resize(pixels, size)
 
     def read(file):
-        return to_size(_read_pixels(file, size, formats, channels)).numpy()
+        return to_size(_read_pixels(file, formats, channels)).numpy()
 
     paths = [file for class_files in files.values() for file in class_files]
     images = np.empty((len(paths), *size, channels or 3), "uint8")
@@ -140,12 +140,10 @@ def _image_files(folder, endings):
     return images
 
 
-def _read_pixels(file, size, formats, channels):
-    """The upright image `(height, width, channels or 3)`, of at least twice the size if it has been that large."""
+def _read_pixels(file, formats, channels):
+    """The upright image, uint8 `(height, width, channels or 3)`."""
     try:
         with Image.open(file, formats=formats) as image:
-            # JPEGs decode faster to a half, a quarter or an eighth; twice the final size leaves the resize its work.
-            image.draft(None, (2 * max(size), 2 * max(size)))
             image = _to_eight_bits(ImageOps.exif_transpose(image))
             return np.atleast_3d(image.convert("L" if channels == 1 else "RGB"))
     except _BROKEN as error:

@@ -87,7 +87,7 @@ class MAML(MetaLearner):
             rate = self.inner_learning_rate / scale
             return [weight - rate * gradient for weight, gradient in zip(weights, gradients)]
 
-        return tf.recompute_grad(step) if self.rematerialize else step
+        return tf.recompute_grad(step) if self.rematerialize and in_training() else step
 
     def get_config(self):
         return {

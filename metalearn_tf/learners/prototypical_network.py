@@ -62,6 +62,9 @@ def class_means(embeddings, labels, ways):
 
 def negative_squared_distance(queries, prototypes):
     """Minus the squared Euclidean distances `(n, ways)` of `(n, features)` to `(ways, features)`."""
+    # From the prototypes' middle the norms are small, and little is lost when they are subtracted.
+    middle = tf.reduce_mean(prototypes, axis=0)
+    queries, prototypes = queries - middle, prototypes - middle
     products = tf.matmul(queries, prototypes, transpose_b=True)
     query_norms = tf.reduce_sum(tf.square(queries), axis=1, keepdims=True)
     prototype_norms = tf.reduce_sum(tf.square(prototypes), axis=1)

@@ -1,6 +1,7 @@
 """Maximum pooling for networks that are differentiated twice."""
 
 import keras
+import tensorflow as tf
 
 from metalearn_tf.networks.second_order import max_pool
 
@@ -13,8 +14,8 @@ class MaxPooling(keras.layers.Layer):
     Output shape: `(batch, height // 2, width // 2, channels)`.
     """
 
-    def call(self, x):
-        return max_pool(x)
+    def call(self, x, training=None):
+        return max_pool(x) if training else tf.nn.max_pool2d(x, 2, 2, "VALID")
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape

@@ -1,7 +1,6 @@
 """The text that goes with an exported model."""
 
 import inspect
-import json
 import re
 
 import keras
@@ -13,8 +12,8 @@ _NORMALIZATIONS = {
     "transductive": (
         "The network normalises each set of examples by its own mean and variance, so **the queries of a request are "
         "predicted together**: a prediction depends on the other queries beside it. Send the queries of a task in one "
-        "request, in the mixture of classes that the learner was trained with; a single query alone is normalised by "
-        "itself and predicted badly."
+        "request, with all of its classes among them, as in training; for a query by itself the figures of an "
+        "evaluation do not hold."
     ),
     "support": (
         "Queries are normalised by the mean and variance of the support set, so a prediction depends on no other "
@@ -30,7 +29,7 @@ _NORMALIZATIONS = {
 _NOT_CONFIGURATION = ("name", "trainable", "dtype", "network")
 
 
-def model_card(learner, signatures, model_name, description=None, report=None):
+def model_card(learner, signatures, model_name, description=None, reports=()):
     """What a user of an exported model has to know, as Markdown.
 
     Args:
@@ -38,18 +37,19 @@ def model_card(learner, signatures, model_name, description=None, report=None):
         signatures: what `learner_signatures` returns.
         model_name: the name to serve it under.
         description: text on the training, or `None`.
-        report: an object with `to_markdown()`, or `None`.
+        reports: evaluations, objects with `to_markdown()`.
 
     Returns:
         The text.
     """
-    state = [name for name in signatures["adapt"].structured_outputs]
+    state = list(signatures["adapt"].structured_outputs)
+    regression = "predictions" in signatures["predict"].structured_outputs
     sections = [
         f"# {model_name}",
-        _what_it_is(learner, "predictions" in signatures["predict"].structured_outputs),
+        _what_it_is(learner, regression),
         "" if description is None else f"## Training\n\n{description.strip()}",
-        "" if report is None else f"## Evaluation\n\n{report.to_markdown().strip()}",
-        f"## Configuration\n\n{_configuration(learner)}",
+        "\n\n".join(["## Evaluation", *(report.to_markdown().strip() for report in reports)]) if reports else "",
+        f"## Configuration\n\n{_configuration(learner, regression)}",
         f"## Normalisation: {learner.normalization}\n\n{_normalization(learner)}",
         f"## Signatures\n\n{_signatures(signatures, state)}",
         f"## Inputs\n\n{_inputs(learner, signatures)}",
@@ -64,14 +64,17 @@ def _what_it_is(learner, regression):
     answers = "real numbers" if regression else "probabilities of the support set's classes"
     text = (
         f"A `{type(learner).__name__}` of metalearn_tf, as a TensorFlow SavedModel. {' '.join(lines.split())}\n\n"
-        "Its input is a task: a small support set of examples with their answers, and queries. The model adapts to the "
-        f"support set inside its graph and gives {answers} for the queries. The server runs no Python and keeps no state."
+        "Its input is a task: a small support set of examples with their answers, and queries. The model adapts to "
+        f"the support set inside its graph and gives {answers} for the queries. The server runs no Python and keeps "
+        "no state."
     )
-    reference = re.search(r"^Reference: (.+?)(?:\n\n|\Z)", inspect.getdoc(type(learner)) or "", re.DOTALL | re.MULTILINE)
+    reference = re.search(
+        r"^Reference: (.+?)(?:\n\n|\Z)", inspect.getdoc(type(learner)) or "", re.DOTALL | re.MULTILINE
+    )
     return text if reference is None else f"{text}\n\nReference: {' '.join(reference[1].split())}"
 
 
-def _configuration(learner):
+def _configuration(learner, regression):
     network, ways = learner.network, learner.max_ways
     weights = sum(variable.value.shape.num_elements() for variable in learner.trainable_variables)
     rows = [
@@ -81,8 +84,9 @@ def _configuration(learner):
         ("layers", ", ".join(_layer_counts(network))),
         ("trained weights", f"{weights:,}"),
         ("dtype policy", f"`{network.dtype_policy.name}`"),
-        ("ways", "any number" if ways is None else f"up to {ways}, the width of the network's head"),
     ]
+    if not regression:
+        rows.append(("ways", "any number" if ways is None else f"up to {ways}, the width of the network's head"))
     return _table(("", ""), rows)
 
 
@@ -98,14 +102,16 @@ def _normalization(learner):
 def _signatures(signatures, state):
     rows = []
     for name, function in signatures.items():
-        inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
-        rows.append((f"`{name}`", _tensors(inputs, state), _tensors(function.structured_outputs, state)))
+        if name != "serving_default":
+            names = "`serving_default`, `adapt_and_predict`" if name == "adapt_and_predict" else f"`{name}`"
+            inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
+            rows.append((names, _tensors(inputs, state), _tensors(function.structured_outputs, state)))
     outputs = signatures["adapt"].structured_outputs
-    states = [(f"`{name}`", _shape(outputs[name].shape, "n"), outputs[name].dtype.name) for name in state]
+    states = [(f"`{name}`", _shape(outputs[name].shape, "ways"), outputs[name].dtype.name) for name in state]
     return (
         f"{_table(('signature', 'inputs', 'outputs'), rows)}\n\n"
-        "S is the number of support examples, Q of queries; both are free. The task state, which a client keeps after "
-        "`adapt` and sends with each `predict`, is as below; n is free.\n\n"
+        "S is the number of support examples, Q of queries. A client may send both in one request, or `adapt` once, "
+        "keep the task state, and send it with each `predict`. The state's tensors:\n\n"
         f"{_table(('state', 'shape', 'dtype'), states)}"
     )
 
@@ -130,63 +136,67 @@ def _shape(shape, symbol):
 
 def _inputs(learner, signatures):
     arguments = [spec.name for spec in signatures["adapt"].structured_input_signature[0]]
-    lines = []
+    lines, bad = [], "no examples, lengths that differ, a wrong shape, NaN or infinite values"
     if arguments[0] == "support_images":
-        lines.append("Pixels are float32 in **[0, 1]**, as `mtf.data.episodes` yields them: uint8 images divided by 255.")
+        lines.append(
+            "Pixels are float32 in **[0, 1]**, as `mtf.data.episodes` yields them: uint8 images divided by 255."
+        )
     else:
         lines.append("Examples are float32, in the range that the learner was trained on.")
     if arguments[1] == "support_labels":
         most = "" if learner.max_ways is None else f", at most {learner.max_ways} of them"
         lines.append(f"Labels are 0, 1, … ways - 1{most}, each at least once in the support set, in any order.")
+        bad += ", labels with gaps or out of range"
     if "adapt_and_predict_bytes" in signatures:
         lines.append(
-            "Image files are PNG or JPEG of any size. The model takes the middle in its own aspect ratio and resizes it; "
-            "a photograph's orientation tag is not read."
+            "Image files are PNG or JPEG of any size. The model turns a photograph as its EXIF orientation says, puts "
+            "transparent parts on white, takes the middle in its own aspect ratio and resizes it, as "
+            "`mtf.data.from_directory` does."
         )
-    lines.append(
-        "A bad request gets an error that names the input: no examples, lengths that differ, labels with gaps or out of "
-        "range, NaN or infinite values, a wrong shape, a damaged file."
-    )
+        bad += ", a damaged file"
+    lines.append(f"A bad request gets an error that names the input: {bad}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
 def _serving(signatures, model_name, state):
-    support_x, support_y, query_x = (
-        spec.name for spec in signatures["adapt_and_predict"].structured_input_signature[0]
-    )
-    predict = {"signature_name": "predict", "inputs": {state[0]: "…", query_x: "…"}}
-    text = f"""With TensorFlow Serving, where `{model_name}/` is the folder that holds the version folder `1/`:
+    specs = {spec.name: spec for spec in signatures["adapt_and_predict"].structured_input_signature[0]}
+    support_x, support_y, query_x = specs
+    shape = ", ".join(str(side) for side in specs[support_x].shape[1:])
+    support = f'{{"{support_x}": support_x.tolist(), "{support_y}": support_y.tolist()}}'
+    kept = f'{{"{state[0]}": state}}' if len(state) == 1 else "state"
+    text = f"""With TensorFlow Serving, beside the folder `{model_name}/` that holds this version's folder:
 
 ```bash
 docker run --rm -p 8500:8500 -p 8501:8501 -e MODEL_NAME={model_name} \\
   --mount type=bind,source="$PWD/{model_name}",target=/models/{model_name} tensorflow/serving
 ```
 
-Over REST in the columnar format (the row format wants as many queries as support examples):
+Leave its request batching (`--enable_batching`) off: it joins the requests of different clients, and so their tasks.
+Over REST, in the columnar format:
 
 ```python
-import json, urllib.request
+import json
+import urllib.request
 
-def ask(signature_name, **inputs):
+
+def ask(signature_name, inputs):
     body = json.dumps({{"signature_name": signature_name, "inputs": inputs}}).encode()
-    url = "http://localhost:8501/v1/models/{model_name}:predict"
-    with urllib.request.urlopen(urllib.request.Request(url, body)) as answer:
+    with urllib.request.urlopen("http://localhost:8501/v1/models/{model_name}:predict", body) as answer:
         return json.load(answer)["outputs"]
 
-# NumPy arrays, `.tolist()` for JSON
-answer = ask("adapt_and_predict", {support_x}=support_x.tolist(), {support_y}=support_y.tolist(), {query_x}=query_x.tolist())
 
-# or once the support set, then as many queries as there are
-state = ask("adapt", {support_x}=support_x.tolist(), {support_y}=support_y.tolist())
-answer = ask("predict", **(state if isinstance(state, dict) else {{"{state[0]}": state}}), {query_x}=query_x.tolist())
-```
+# NumPy arrays: support_x (S, {shape}), support_y {_shape(specs[support_y].shape, "S")}, query_x (Q, {shape}).
+support, queries = {support}, {{"{query_x}": query_x.tolist()}}
+answer = ask("adapt_and_predict", {{**support, **queries}})
 
-The body of a request is `{json.dumps(predict, ensure_ascii=False)}`; an answer with a single output is that output
-without its name."""
+# The same in two requests, the second as often as there are queries.
+state = ask("adapt", support)
+answer = ask("predict", {{**{kept}, **queries}})
+```"""
     if "adapt_and_predict_bytes" in signatures:
         text += (
-            "\n\nImage files go into `adapt_and_predict_bytes` in base 64: "
-            '`"support_bytes": [{"b64": "iVBORw0KG…"}, …]`.'
+            "\n\nImage files go into `adapt_and_predict_bytes` in base 64, each as "
+            '`{"b64": base64.b64encode(file).decode()}`.'
         )
     return text
 

@@ -17,8 +17,9 @@ def check_support(learner, support_x, support_y, names, regression=False):
         Both tensors. They depend on the checks, so that nothing is computed from a refused request.
     """
     x_name, y_name = names
-    support_x, y_shape = check_examples(learner, support_x, x_name), (None, *learner.network.output_shape[1:])
-    support_y = tf.ensure_shape(support_y, y_shape if regression else (None,), name=f"{y_name}_shape")
+    support_x = check_examples(learner, support_x, x_name)
+    y_shape = (None, *learner.network.output_shape[1:]) if regression else (None,)
+    support_y = tf.ensure_shape(support_y, y_shape, name=f"{y_name}_shape")
     checks = [
         _require(
             tf.equal(tf.shape(support_y)[0], tf.shape(support_x)[0]),
@@ -73,14 +74,18 @@ def check_encoded(encoded, name):
     """Files `(n,)`, passed on once there is at least one and each begins as a PNG or JPEG file does."""
     encoded = tf.ensure_shape(encoded, (None,), name=f"{name}_shape")
     count = tf.shape(encoded)[0]
-    png = tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n")
     jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
-    refused = tf.where(~(png | jpeg))[:, 0]
+    refused = tf.where(~(is_png(encoded) | jpeg))[:, 0]
     checks = [
         _require(count > 0, f"`{name}` must hold at least one image.", count),
         _require(tf.size(refused) == 0, f"`{name}` must be PNG or JPEG files; these are not, by index.", refused),
     ]
     return _after(checks, encoded)[0]
+
+
+def is_png(encoded):
+    """Whether files `(...)` begin as PNG files do."""
+    return tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n")
 
 
 def _label_checks(labels, name, max_ways):
@@ -92,7 +97,7 @@ def _label_checks(labels, name, max_ways):
         _require(contiguous, f"`{name}` must hold every label from 0 to ways - 1 at least once.", distinct),
     ]
     if max_ways is not None:
-        message = f"`{name}` must be from 0 to {max_ways - 1}: the network's head has {max_ways} outputs."
+        message = f"`{name}` must be from 0 to {max_ways - 1}, for a head of {max_ways} outputs."
         checks.append(_require(tf.reduce_max(labels) < max_ways, message, distinct))
     return checks
 

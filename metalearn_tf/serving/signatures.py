@@ -47,7 +47,7 @@ def learner_signatures(learner, regression=False):
 
     def solve(support, queries, support_name):
         support = check_support(learner, *support, (support_name, support_y.name), regression)
-        return named_answer(classify(adapt_task(*support), queries), regression)
+        return named_answer(learner, classify(adapt_task(*support), queries), regression)
 
     @tf.function(input_signature=[support_x, support_y])
     def adapt(*support):
@@ -58,7 +58,8 @@ def learner_signatures(learner, regression=False):
     def predict(*inputs):
         *task_state, queries = inputs
         task_state = check_state(learner, task_state, state)
-        return named_answer(classify(task_state, check_examples(learner, queries, query_x.name)), regression)
+        queries = check_examples(learner, queries, query_x.name)
+        return named_answer(learner, classify(task_state, queries), regression)
 
     @tf.function(input_signature=[support_x, support_y, query_x])
     def adapt_and_predict(*inputs):
@@ -85,9 +86,10 @@ def learner_signatures(learner, regression=False):
     return {name: function.get_concrete_function() for name, function in functions.items()}
 
 
-def named_answer(outputs, regression):
+def named_answer(learner, outputs, regression):
     """The outputs of a signature, from logits `(Q, ways)` or predictions `(Q, outputs)`."""
     if regression:
+        outputs = tf.ensure_shape(outputs, (None, *learner.network.output_shape[1:]), name="predictions_shape")
         return {"predictions": check_answer(outputs, "predictions")}
     probabilities = check_answer(tf.nn.softmax(outputs), "probabilities")
     return {"probabilities": probabilities, "labels": tf.argmax(probabilities, axis=-1, output_type=tf.int32)}

@@ -1,41 +1,9 @@
 """Exported learners, and the C++ client that asks them."""
 
 import cpp_client as cpp
-import keras
-import metalearn_tf as mtf
 import numpy as np
 import pytest
-
-IMAGE_SHAPE = (16, 16, 1)
-
-
-def prototypical(normalization="transductive", **options):
-    return mtf.learners.PrototypicalNetwork(
-        mtf.networks.conv4(IMAGE_SHAPE, filters=8, normalization=normalization), **options
-    )
-
-
-def maml(normalization="transductive", **options):
-    network = mtf.networks.conv4(IMAGE_SHAPE, filters=8, outputs=5, normalization=normalization)
-    return mtf.learners.MAML(network, inner_learning_rate=0.1, **options)
-
-
-def mixed(learner, policy="mixed_bfloat16"):
-    keras.mixed_precision.set_global_policy(policy)
-    return learner()
-
-
-LEARNERS = {
-    "prototypical_euclidean": prototypical,
-    "prototypical_cosine_support": lambda: prototypical("support", distance="cosine"),
-    "prototypical_running": lambda: prototypical("running", logit_scale=100.0),
-    "prototypical_bfloat16": lambda: mixed(prototypical),
-    "maml": maml,
-    "maml_support_5_steps": lambda: maml("support", inner_steps=5),
-    "maml_running_rematerialized": lambda: maml("running", rematerialize=True),
-    "maml_bfloat16": lambda: mixed(maml),
-    "maml_sinusoid": lambda: mtf.learners.MAML(mtf.networks.mlp(outputs=1), inner_learning_rate=0.01),
-}
+from served_learners import LEARNERS
 
 
 @pytest.fixture(scope="session")

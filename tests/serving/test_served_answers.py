@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LEARNERS
+from served_learners import LEARNERS
+from tensorflow.core.protobuf import saved_model_pb2
 
 CLASSIFIERS = [name for name in LEARNERS if name != "maml_sinusoid"]
 
@@ -34,8 +35,8 @@ def test_every_signature_gives_the_answer_of_keras(name, exported, cpp_client, i
     support_x, support_y, query_x = task = image_task(ways)
     probabilities = keras.ops.softmax(keras_answer(learner, *task)).numpy()
     state = {f"state_{i}": tensor.numpy() for i, tensor in enumerate(learner.adapt_task(*map(tf.constant, task[:2])))}
-    # bfloat16 keeps 8 bits; the order of additions may differ by one rounding.
-    atol = 2e-2 if "bfloat16" in name else 1e-5
+    # bfloat16 keeps 8 bits, float16 11; the order of additions may differ by one rounding.
+    atol = 2e-2 if "float16" in name else 1e-5
 
     adapted, *answers = cpp_client.ask(
         model,
@@ -70,7 +71,10 @@ def test_the_served_answer_is_that_of_adapt_and_predict(exported, cpp_client, im
 
 def test_regression_is_served_without_labels(exported, cpp_client):
     learner, model = exported("maml_sinusoid")
-    support_x, query_x = np.linspace(-5, 5, 10, dtype="float32")[:, None], np.linspace(-4, 4, 7, dtype="float32")[:, None]
+    support_x, query_x = (
+        np.linspace(-5, 5, 10, dtype="float32")[:, None],
+        np.linspace(-4, 4, 7, dtype="float32")[:, None],
+    )
     support = {"support_inputs": support_x, "support_targets": np.sin(support_x)}
     expected = keras_answer(learner, support_x, np.sin(support_x), query_x)
     whole, adapted = cpp_client.ask(
@@ -119,12 +123,16 @@ def test_eight_python_threads_give_the_bits_of_one(name, exported, image_task):
             np.testing.assert_array_equal(answer["probabilities"].numpy(), alone[n])
 
 
-def test_serving_changes_no_variable(exported):
-    for name in LEARNERS:
-        model = tf.saved_model.load(str(exported(name)[1]))
-        for signature in model.signatures.values():
-            graph = signature.graph.as_graph_def()
-            bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-            operations = {node.op for body in bodies for node in body}
-            assert not {operation for operation in operations if operation.startswith("Assign")}
-            assert "ReadVariableOp" in operations
+@pytest.mark.parametrize("name", LEARNERS)
+def test_serving_changes_no_variable(name, exported):
+    graph = saved_model_pb2.SavedModel()
+    graph.ParseFromString((exported(name)[1] / "saved_model.pb").read_bytes())
+    functions = graph.meta_graphs[0].graph_def.library.function
+    assigned = [
+        (function.signature.name, node.name)
+        for function in functions
+        for node in function.node_def
+        if node.op.startswith("Assign") and "restore" not in function.signature.name
+    ]
+    assert any(node.op == "ReadVariableOp" for function in functions for node in function.node_def)
+    assert assigned == []
