@@ -2,8 +2,9 @@
 
     python examples/omniglot_prototypical.py --data_dir DIR
 
-Conv4-64, trained on 60-way 1-shot episodes with 5 queries as in the paper; tested on the four settings that the
-literature prints.
+Conv4-64, trained on 60-way 1-shot episodes as in the paper, with one query a class instead of five: more episodes in
+the same time. Tested on the four settings that the literature prints, with the normalisation that it was trained with
+and, after training with statistics of the set at hand, with those of the support set alone.
 """
 
 import argparse
@@ -20,11 +21,22 @@ import metalearn_tf as mtf
 PUBLISHED = {(5, 1): 98.8, (5, 5): 99.7, (20, 1): 96.0, (20, 5): 98.9}
 
 
+def with_weights_of(learner, normalization):
+    """The trained weights in a float32 learner of the given normalisation."""
+    copy = mtf.learners.PrototypicalNetwork(mtf.networks.conv4(normalization=normalization))
+    if normalization == "running":
+        copy.set_weights(learner.get_weights())
+    for variable, trained in zip(copy.trainable_variables, learner.trainable_variables):
+        variable.assign(trained)
+    return copy
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3000, help="outer steps of two episodes")
-    parser.add_argument("--learning_rate", type=float, default=2e-3)
-    parser.add_argument("--normalization", choices=["transductive", "support", "running"], default="running")
+    parser.add_argument("--steps", type=int, default=3600, help="outer steps of two episodes")
+    parser.add_argument("--train_queries", type=int, default=1, help="per class; the test always has 15")
+    parser.add_argument("--learning_rate", type=float, default=4e-3)
+    parser.add_argument("--normalization", choices=["transductive", "support", "running"], default="transductive")
     parser.add_argument("--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16")
     parser.add_argument("--test_episodes", type=int, default=1000)
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
@@ -38,7 +50,7 @@ def main():
     train = mtf.data.load("omniglot", "train", data_dir=arguments.data_dir, rotations=True)
     test = mtf.data.load("omniglot", "test", data_dir=arguments.data_dir)
     # Two episodes a step: one for each core.
-    tasks = mtf.data.episodes(train, ways=60, shots=1, queries=5, tasks_per_batch=2)
+    tasks = mtf.data.episodes(train, ways=60, shots=1, queries=arguments.train_queries, tasks_per_batch=2)
 
     keras.mixed_precision.set_global_policy(arguments.precision)
     learner = mtf.learners.PrototypicalNetwork(mtf.networks.conv4(normalization=arguments.normalization))
@@ -51,23 +63,25 @@ def main():
     print(f"trained for {seconds:.0f} s")
 
     keras.mixed_precision.set_global_policy("float32")
-    final = mtf.learners.PrototypicalNetwork(mtf.networks.conv4(normalization=arguments.normalization))
-    final.set_weights(learner.get_weights())
+    final = with_weights_of(learner, arguments.normalization)
+    inductive = with_weights_of(learner, "support") if arguments.normalization == "transductive" else None
     print(mtf.evaluation.Report.markdown_header())
-    reports = {}
+    reports = []
     for (ways, shots), published in PUBLISHED.items():
-        report = reports[ways, shots] = mtf.evaluation.evaluate_episodes(
-            final, test, ways, shots, queries=15, episodes=arguments.test_episodes, seed=7
-        )
-        print(f"{report.to_markdown_row()} published {published}", flush=True)
-        report.to_json(arguments.run_dir / f"report_{ways}way_{shots}shot.json")
+        for tested in filter(None, (final, inductive)):
+            report = mtf.evaluation.evaluate_episodes(
+                tested, test, ways, shots, queries=15, episodes=arguments.test_episodes, seed=7
+            )
+            print(f"{report.to_markdown_row()} published {published}", flush=True)
+            report.to_json(arguments.run_dir / f"report_{ways}way_{shots}shot_{report.normalization}.json")
+            reports.append(report)
     if arguments.export:
         description = (
             "Trained by `examples/omniglot_prototypical.py` on the 1,100 training characters of Omniglot (Vinyals "
             f"split, with rotations): {arguments.steps:,} steps of two 60-way 1-shot episodes in "
             f"{arguments.precision}, {seconds:.0f} s on 2 cores. Images are white ink on black."
         )
-        final.export(arguments.export, report=reports[20, 1], description=description)
+        final.export(arguments.export, report=reports, description=description)
 
 
 if __name__ == "__main__":

@@ -177,7 +177,10 @@ class ClassDataset:
         numbers = {name: number for number, name in enumerate(self.class_names)}
         indices = []
         for value in classes:
-            index = numbers.get(value, -1) if isinstance(value, str) else int(value)
+            if isinstance(value, str):
+                index = numbers.get(value, -1)
+            else:
+                index = int(value) if isinstance(value, (int, np.integer)) else -1
             if not 0 <= index < self.num_classes:
                 raise ValueError(
                     f"`classes` must be among the {self.num_classes} class numbers or names. Received: {value!r}"
@@ -193,7 +196,8 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
 
 def _check_fractions(fractions):
     fractions = np.asarray(fractions, "float64")
-    if fractions.ndim != 1 or np.any(fractions <= 0) or fractions.sum() > 1 + 1e-9:
+    valid = fractions.ndim == 1 and len(fractions) > 0 and np.all(fractions > 0) and fractions.sum() <= 1 + 1e-9
+    if not valid:
         raise ValueError(f"`fractions` must be positive with a sum of at most 1. Received: fractions={fractions}")
     return fractions
 

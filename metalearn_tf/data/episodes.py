@@ -42,7 +42,7 @@ def episodes(dataset, ways, shots, queries, tasks_per_batch=1, seed=0):
         ValueError: if a number is not positive, or the dataset has too few classes or a class too few examples.
         TypeError: if `dataset` is not a `ClassDataset`.
     """
-    _check(dataset, ways, shots, queries, tasks_per_batch)
+    _check(dataset, ways, shots, queries, tasks_per_batch, seed)
     sizes, offsets = np.diff(dataset.offsets), dataset.offsets[:-1]
     examples, per_class = dataset.as_tensor(), shots + queries
 
@@ -81,13 +81,15 @@ def to_float(images):
     return tf.cast(images, tf.float32) * (1.0 / 255.0) if images.dtype == tf.uint8 else images
 
 
-def _check(dataset, ways, shots, queries, tasks_per_batch):
+def _check(dataset, ways, shots, queries, tasks_per_batch, seed):
     if not isinstance(dataset, ClassDataset):
         raise TypeError(f"`dataset` must be a ClassDataset. Received: {type(dataset).__name__}")
     numbers = {"ways": ways, "shots": shots, "queries": queries, "tasks_per_batch": tasks_per_batch}
     for name, number in numbers.items():
         if not isinstance(number, (int, np.integer)) or number < 1:
             raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
+    if not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
     if dataset.num_classes < ways:
         raise ValueError(f"`ways` must be at most the {dataset.num_classes} classes of the dataset. Received: {ways}")
     sizes = np.diff(dataset.offsets)

@@ -13,7 +13,7 @@ class AdaptedModel(keras.Model):
         state: the task state, a list of arrays; or, when loaded from a file, a list of `(shape, dtype)`.
         regression: whether the outputs are predictions instead of probabilities.
 
-    Input shape: `(queries, ...)`, float32.
+    Input shape: `(queries, ...)`, float32, or uint8 images, which become `[0, 1]`.
     Output shape: `(queries, ways)` float32 probabilities, or `(queries, outputs)` predictions.
     """
 
@@ -39,13 +39,23 @@ class AdaptedModel(keras.Model):
         return variable
 
     def call(self, query_x):
+        shape = self.learner.network.input_shape[1:]
+        if not query_x.shape.is_compatible_with((None, *shape)):
+            raise ValueError(
+                f"`query_x` must have the shape (n, {', '.join(map(str, shape))}). Received: shape {query_x.shape}"
+            )
+        if query_x.dtype == tf.uint8:
+            query_x = tf.cast(query_x, tf.float32) / 255.0
         outputs = self.learner.classify([tf.convert_to_tensor(tensor) for tensor in self.state], query_x)
         return outputs if self.regression else tf.nn.softmax(outputs)
 
     def get_config(self):
+        learner = keras.saving.serialize_keras_object(self.learner)
+        # The copy of the learner is not trained again, and its optimizer's state is not in the file.
+        learner.pop("compile_config", None)
         return {
             "name": self.name,
-            "learner": keras.saving.serialize_keras_object(self.learner),
+            "learner": learner,
             "state": [(list(variable.shape), variable.dtype) for variable in self.state],
             "regression": self.regression,
         }

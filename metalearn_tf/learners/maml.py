@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_mapping import in_training
 
 
@@ -42,7 +43,8 @@ class MAML(MetaLearner):
     ):
         super().__init__(network, **kwargs)
         for name, steps in (("inner_steps", inner_steps), ("test_inner_steps", test_inner_steps)):
-            if steps is not None and (not isinstance(steps, int) or steps < 1):
+            is_default = name == "test_inner_steps" and steps is None
+            if not is_default and (not isinstance(steps, int) or steps < 1):
                 raise ValueError(f"`{name}` must be a positive integer. Received: {steps!r}")
         if not inner_learning_rate > 0:
             raise ValueError(f"`inner_learning_rate` must be positive. Received: {inner_learning_rate!r}")
@@ -67,7 +69,8 @@ class MAML(MetaLearner):
         return [*weights, *statistics, tf.convert_to_tensor(ways)]
 
     def classify(self, task_state, query_x):
-        count = len(self.network.trainable_variables)
+        # Not the number of trainable weights: an adapted model may be frozen.
+        count = len(task_state) - 1 - len(self._support_statistics())
         weights, statistics, ways = task_state[:count], task_state[count:-1], task_state[-1]
         return self.encode_query(query_x, weights, statistics)[:, :ways]
 
@@ -87,7 +90,7 @@ class MAML(MetaLearner):
             rate = self.inner_learning_rate / scale
             return [weight - rate * gradient for weight, gradient in zip(weights, gradients)]
 
-        return tf.recompute_grad(step) if self.rematerialize and in_training() else step
+        return rematerialized(step) if self.rematerialize and in_training() else step
 
     def get_config(self):
         return {

@@ -35,12 +35,14 @@ class MetaLearner(keras.Model):
 
     def __init__(self, network, task_mapping="auto", **kwargs):
         # No autocast: it would round the targets of a regression; the network casts its own inputs.
-        super().__init__(autocast=False, **kwargs)
         check_network(network)
+        kwargs.setdefault("dtype", network.dtype_policy)
+        super().__init__(autocast=False, **kwargs)
         if task_mapping not in TASK_MAPPINGS:
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
         self.task_mapping = task_mapping
+        self._compiled_adapt = None
         self.built = True
 
     # === What a learner writes ===
@@ -141,6 +143,7 @@ class MetaLearner(keras.Model):
             ValueError: if `loss` expects probabilities.
         """
         check_loss(loss)
+        self._compiled_adapt = None  # it holds the loss
         super().compile(
             optimizer=optimizer,
             loss=task_loss if loss is None else loss,
@@ -155,9 +158,10 @@ class MetaLearner(keras.Model):
 
     def call(self, inputs, training=False):
         support_x, support_y, query_x = inputs
-        regression = tf.as_dtype(support_y.dtype).is_floating
+        support_y = tf.convert_to_tensor(support_y)
+        support_y = support_y if support_y.dtype.is_floating else tf.cast(support_y, tf.int32)
         ways = shared_ways()
-        if ways is None and not regression:
+        if ways is None and not support_y.dtype.is_floating:
             ways = tf.reduce_max(support_y) + 1
 
         def solve(task):
@@ -176,7 +180,7 @@ class MetaLearner(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         weights = [] if sample_weight is None else [sample_weight]
         variables, state = self.trainable_variables, self._running_state()
-        ways = None if tf.as_dtype(x[1].dtype).is_floating else tf.reduce_max(x[1]) + 1
+        ways = None if tf.as_dtype(x[1].dtype).is_floating else tf.cast(tf.reduce_max(x[1]), tf.int32) + 1
 
         def solve(task):
             *task_x, task_y = [tensor[None] for tensor in task[:4]]
@@ -201,11 +205,19 @@ class MetaLearner(keras.Model):
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`; the first batch of tasks is checked before any work is done."""
+        """As `keras.Model.fit`; the first batches of tasks are checked before any work is done."""
         check_first_batch(self, x, y)
+        if isinstance(kwargs.get("validation_data"), tf.data.Dataset):
+            check_first_batch(self, kwargs["validation_data"])
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
         return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; the first batch of tasks is checked before any work is done."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
+            check_first_batch(self, x, y, training=False)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def get_config(self):
         config = keras.Model.get_config(self)
@@ -262,6 +274,6 @@ class MetaLearner(keras.Model):
         return export_learner(self, path, **options)
 
     def _adapt_function(self):
-        if getattr(self, "_compiled_adapt", None) is None:
+        if self._compiled_adapt is None:
             self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
         return self._compiled_adapt

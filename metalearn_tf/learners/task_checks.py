@@ -88,8 +88,14 @@ def _check_targets(learner, support_x, support_y):
     return support_y.astype("float32")
 
 
-def check_first_batch(learner, x, y=None):
+def check_first_batch(learner, x, y=None, training=True):
     """Checks the first batch of tasks that `fit` or `evaluate` is about to read, where it can be read twice.
+
+    Args:
+        learner: a `MetaLearner`.
+        x: a `tf.data.Dataset`, or the arrays `(support_x, support_y, query_x)`.
+        y: the array `query_y`; `None` with a dataset.
+        training: whether the head must be as wide as the tasks have ways; otherwise it may be wider.
 
     Raises:
         ValueError: if the batch has not the structure and shapes of tasks, or its ways do not fit the head.
@@ -101,33 +107,51 @@ def check_first_batch(learner, x, y=None):
     if not isinstance(x, (tuple, list)) or len(x) != 3:
         raise ValueError(
             "A learner trains on tasks, `((support_x, support_y, query_x), query_y)`, as `mtf.data.episodes` yields "
-            f"them. Received: x={type(x).__name__}"
+            f"them. Received: x={type(x).__name__}{f' of {len(x)}' if isinstance(x, (tuple, list)) else ''}"
         )
     support_x, support_y, query_x, query_y = (np.asarray(tensor) for tensor in (*x, y))
-    shape = learner.network.input_shape[1:]
     for name, examples in (("support_x", support_x), ("query_x", query_x)):
-        if examples.ndim != len(shape) + 2:
-            raise ValueError(
-                f"`{name}` must have the shape (tasks, examples, {', '.join(map(str, shape))}). "
-                f"Received: shape {examples.shape}"
-            )
-        check_examples(learner, name, examples.reshape(-1, *examples.shape[2:]))
+        _check_task_examples(learner, name, examples)
     for name, labels, examples in (("support_y", support_y, support_x), ("query_y", query_y, query_x)):
         if labels.shape[:2] != examples.shape[:2]:
             raise ValueError(
                 f"`{name}` must have one label for each of {examples.shape[:2]} examples. "
                 f"Received: shape {labels.shape}"
             )
-    if support_y.dtype.kind == "f":
-        return
-    ways = int(support_y.max()) + 1
-    if support_y.min() < 0 or query_y.min() < 0 or query_y.max() >= ways:
+    if support_y.dtype.kind != "f":
+        _check_task_labels(learner, support_y, query_y, training)
+
+
+def _check_task_examples(learner, name, examples):
+    shape = learner.network.input_shape[1:]
+    if examples.ndim != len(shape) + 2:
         raise ValueError(
-            f"Labels must be in [0, ways). Received: support labels {support_y.min()} to {support_y.max()}, "
-            f"query labels {query_y.min()} to {query_y.max()}"
+            f"`{name}` must have the shape (tasks, examples, {', '.join(map(str, shape))}). "
+            f"Received: shape {examples.shape}"
         )
-    if learner.max_ways is not None and ways != learner.max_ways:
+    if examples.dtype == np.uint8:
         raise ValueError(
-            f"The tasks' ways must be the width of the network's head, {learner.max_ways}; "
+            f"`{name}` must be floating, in the range that the learner will adapt to; divide images by 255. "
+            "Received: dtype=uint8"
+        )
+    check_examples(learner, name, examples.reshape(-1, *examples.shape[2:]))
+
+
+def _check_task_labels(learner, support_y, query_y, training):
+    ways = int(support_y.max()) + 1
+    if any(not np.array_equal(np.unique(labels), np.arange(ways)) for labels in support_y):
+        raise ValueError(
+            f"`support_y` must hold every label from 0 to ways - 1 in each task. Received: {np.unique(support_y)} in "
+            f"all tasks, {np.unique(support_y[0])} in the first"
+        )
+    if query_y.min() < 0 or query_y.max() >= ways:
+        raise ValueError(
+            f"`query_y` must be in [0, ways), the labels of the support set. Received: {query_y.min()} to "
+            f"{query_y.max()} in {ways}-way tasks"
+        )
+    width = learner.max_ways
+    if width is not None and (ways > width or (training and ways != width)):
+        raise ValueError(
+            f"The tasks' ways must be the width of the network's head, {width}; "
             f"build the network with `outputs={ways}`. Received: {ways}-way tasks"
         )

@@ -24,12 +24,26 @@ def task_loss(y_true, y_pred):
 
 def check_loss(loss):
     """Refuses the losses that take probabilities: learners return logits, and training would go wrong unseen."""
-    names = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
-    expects_probabilities = loss in names or getattr(loss, "__name__", None) in names
-    if isinstance(loss, keras.losses.Loss):
-        expects_probabilities = loss.get_config().get("from_logits") is False
-    if expects_probabilities:
+    if loss is None:
+        return
+    # Keras turns a loss's class name into an instance, and its function's name into the function.
+    resolved = keras.losses.get(loss)
+    takes_probabilities = getattr(resolved, "__name__", None) in _OF_PROBABILITIES
+    if isinstance(resolved, keras.losses.Loss):
+        from_logits = resolved.get_config().get("from_logits")
+        takes_probabilities = from_logits is False or isinstance(resolved, keras.losses.KLDivergence)
+    if takes_probabilities:
         raise ValueError(
             "`loss` must take logits: leave it out, or pass "
             f"`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. Received: loss={loss!r}"
         )
+
+
+_OF_PROBABILITIES = (
+    "sparse_categorical_crossentropy",
+    "categorical_crossentropy",
+    "binary_crossentropy",
+    "categorical_focal_crossentropy",
+    "binary_focal_crossentropy",
+    "kl_divergence",
+)

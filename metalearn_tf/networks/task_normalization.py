@@ -88,7 +88,9 @@ class TaskNormalization(keras.layers.Layer):
             return outputs
         if self.normalization == "support" and getattr(_pass, "is_support", False):
             # The fused operation has no gradient through the statistics that it returns.
-            mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=list(range(x.shape.rank - 1)))
+            # Nor has `tf.nn.moments` the second one: it stops a gradient that is zero only at first sight.
+            images, axes = tf.cast(x, tf.float32), list(range(x.shape.rank - 1))
+            mean, variance = tf.reduce_mean(images, axes), tf.math.reduce_variance(images, axes)
             self.mean.assign(mean)
             self.variance.assign(variance)
         mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)

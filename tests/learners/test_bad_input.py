@@ -80,7 +80,14 @@ def test_adapt_refuses_what_is_no_support_set(learner, argument, value):
         learner.adapt(**arguments)
     for one, other in zip(learner.get_weights(), before):
         np.testing.assert_array_equal(one, other)
-    assert learner.adapt(support_x, support_y).predict(support_x, verbose=0).shape == (WAYS * SHOTS, WAYS)
+
+
+def test_a_learner_works_on_after_a_refusal(learner):
+    support_x, support_y = support_set()
+    expected = learner.adapt(support_x, support_y).predict(support_x, verbose=0)
+    with pytest.raises(ValueError, match="`support_y`"):
+        learner.adapt(support_x, support_y + 1)
+    np.testing.assert_array_equal(learner.adapt(support_x, support_y).predict(support_x, verbose=0), expected)
 
 
 def test_an_empty_support_set_is_refused_whatever_its_arrays(learner):

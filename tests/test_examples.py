@@ -1,0 +1,55 @@
+"""The examples run as a newcomer runs them: in a process of their own, from the command line."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
+
+
+def run(script, *arguments, folder):
+    """The output of an example, run in an empty folder."""
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def test_quickstart_then_your_own_images(tmp_path):
+    output = run("quickstart.py", "--steps", 30, folder=tmp_path)
+    assert "5-way 1-shot" in output
+    assert float(output.split("differs by at most ")[1].split()[0]) < 1e-5
+    assert (tmp_path / "runs/quickstart/task.png").stat().st_size > 5000
+    assert (tmp_path / "runs/quickstart/served/1/model_card.md").exists()
+
+    images = tmp_path / "runs/quickstart/images"
+    query = next(images.iterdir()) / "00.png"
+    output = run("your_own_images.py", images, "--model", "runs/quickstart/served/1", "--query", query, folder=tmp_path)
+    assert "5 classes from 5 images each" in output
+    assert query.parent.name in output.split(f"{query}: ")[1]
+    assert (tmp_path / "runs/your_own_images/task.png").exists()
+
+
+def test_sinusoid_regression(tmp_path):
+    output = run("sinusoid_regression.py", "--steps", 250, folder=tmp_path)
+    errors = [float(line.split(": ")[1].split(" ±")[0]) for line in output.splitlines() if "squared error" in line]
+    assert len(errors) == 4
+    assert errors[3] < errors[0]
+    assert (tmp_path / "runs/sinusoid_regression/sinusoid.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("script", ["omniglot_prototypical.py", "omniglot_maml.py"])
+def test_omniglot(script, tfds_data_dir, tmp_path):
+    lengths = {
+        "omniglot_prototypical.py": ["--steps", 10],
+        "omniglot_maml.py": ["--epochs", 1, "--steps_per_epoch", 4, "--downsampling", "stride"],
+    }
+    common = ["--data_dir", tfds_data_dir, "--test_episodes", 8, "--precision", "float32", "--export", "served/1"]
+    output = run(script, *lengths[script], *common, folder=tmp_path)
+    assert "| omniglot | 5-way 1-shot, 15 queries | transductive |" in output
+    assert "| omniglot | 5-way 1-shot, 15 queries | support |" in output
+    assert (tmp_path / "served/1/saved_model.pb").exists()
