@@ -8,6 +8,8 @@ import tensorflow as tf
 class AdaptedModel(keras.Model):
     """What `MetaLearner.adapt` returns: queries in, probabilities out.
 
+    It is not trained: to learn more, adapt the learner again, with more examples.
+
     Args:
         learner: a `MetaLearner`.
         state: the task state, a list of arrays; or, when loaded from a file, a list of `(shape, dtype)`.
@@ -23,6 +25,16 @@ class AdaptedModel(keras.Model):
         self.regression = regression
         self.state = [self._state_variable(index, value) for index, value in enumerate(state)]
         self.built = True
+
+    @property
+    def trainable(self):
+        return False
+
+    @trainable.setter
+    def trainable(self, value):
+        # The flags of the learner's layers say which weights the task state replaces: freezing must not reach them.
+        if value:
+            raise ValueError("`trainable` must be False: adapt the learner again instead. Received: trainable=True")
 
     def _state_variable(self, index, value):
         shape, dtype = (value.shape, str(value.dtype)) if hasattr(value, "shape") else value
