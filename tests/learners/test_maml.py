@@ -241,6 +241,24 @@ def test_rematerializing_changes_neither_gradient_nor_statistics(normalization, 
     assert_close(steps[1], steps[0], rtol=1e-4, atol=1e-5)
 
 
+def test_rematerializing_repeats_the_dropout_of_the_first_computation():
+    x, y = random_tasks()
+    gradients = []
+    for rematerialize in (False, True):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential(
+            [
+                keras.Input((FEATURES,)),
+                keras.layers.Dense(HIDDEN, activation="tanh"),
+                keras.layers.Dropout(0.5, seed=1),
+                keras.layers.Dense(WAYS),
+            ]
+        )
+        learner = mtf.learners.MAML(network, inner_steps=3, inner_learning_rate=0.5, rematerialize=rematerialize)
+        gradients.append(meta_gradient(learner, x, y))
+    assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
 def test_rematerializing_learners_adapt():
     x, _ = random_tasks()
     network = small_network()
