@@ -106,6 +106,7 @@ def main():
 
     keras.mixed_precision.set_global_policy("float32")
     print(mtf.evaluation.Report.markdown_header())
+    reports = []
     for normalization in ("transductive", "support"):
         final = with_weights_of(learner, arguments, normalization)
         report = mtf.evaluation.evaluate_episodes(
@@ -113,15 +114,17 @@ def main():
         )
         print(report.to_markdown_row(), flush=True)
         report.to_json(run_dir / f"report_{normalization}.json")
-        if normalization == "transductive" and arguments.export:
-            start_point = "the embedding of a prototypical network" if arguments.body else "random weights"
-            description = (
-                "Trained by `examples/omniglot_maml.py` on the 1,100 training characters of Omniglot (Vinyals split, "
-                f"with rotations), from {start_point}: "
-                f"{arguments.epochs * arguments.steps_per_epoch:,} outer steps of {arguments.tasks_per_batch} tasks in "
-                f"{arguments.precision}, {minutes:.0f} minutes on 2 cores. Images are white ink on black."
-            )
-            final.export(arguments.export, report=report, description=description)
+        reports.append(report)
+    if arguments.export:
+        start_point = "the embedding of a prototypical network" if arguments.body else "random weights"
+        description = (
+            "Trained by `examples/omniglot_maml.py` on the 1,100 training characters of Omniglot (Vinyals split, "
+            f"with rotations), from {start_point}: {arguments.epochs * arguments.steps_per_epoch:,} outer steps of "
+            f"{arguments.tasks_per_batch} {arguments.shots}-shot tasks in {arguments.precision}, {minutes:.0f} minutes "
+            "on 2 cores, with the statistics of the set at hand; exported with those of the support set, so that "
+            "queries may come one at a time. Images are white ink on black."
+        )
+        final.export(arguments.export, report=reports, description=description)
 
 
 if __name__ == "__main__":

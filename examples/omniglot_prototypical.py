@@ -79,9 +79,11 @@ def main():
         description = (
             "Trained by `examples/omniglot_prototypical.py` on the 1,100 training characters of Omniglot (Vinyals "
             f"split, with rotations): {arguments.steps:,} steps of two 60-way 1-shot episodes in "
-            f"{arguments.precision}, {seconds:.0f} s on 2 cores. Images are white ink on black."
+            f"{arguments.precision}, {seconds:.0f} s on 2 cores, with {arguments.normalization} normalisation. Images "
+            "are white ink on black."
         )
-        final.export(arguments.export, report=reports, description=description)
+        # Served with the statistics of the support set, queries may come one at a time.
+        (inductive or final).export(arguments.export, report=reports, description=description)
 
 
 if __name__ == "__main__":

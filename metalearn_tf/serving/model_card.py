@@ -48,7 +48,7 @@ def model_card(learner, signatures, model_name, description=None, reports=()):
         f"# {model_name}",
         _what_it_is(learner, regression),
         "" if description is None else f"## Training\n\n{description.strip()}",
-        "\n\n".join(["## Evaluation", *(report.to_markdown().strip() for report in reports)]) if reports else "",
+        f"## Evaluation\n\n{_joined([report.to_markdown().strip() for report in reports])}" if reports else "",
         f"## Configuration\n\n{_configuration(learner, regression)}",
         f"## Normalisation: {learner.normalization}\n\n{_normalization(learner)}",
         f"## Signatures\n\n{_signatures(signatures, state)}",
@@ -57,6 +57,14 @@ def model_card(learner, signatures, model_name, description=None, reports=()):
         f"## Made with\n\n{_versions()}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _joined(tables):
+    """Markdown tables below each other; one table where they have the same heading."""
+    headings = {tuple(table.split("\n")[:2]) for table in tables}
+    if len(headings) > 1:
+        return "\n\n".join(tables)
+    return "\n".join([tables[0], *(row for table in tables[1:] for row in table.split("\n")[2:])])
 
 
 def _what_it_is(learner, regression):
