@@ -90,7 +90,7 @@ class MAML(MetaLearner):
             rate = self.inner_learning_rate / scale
             return [weight - rate * gradient for weight, gradient in zip(weights, gradients)]
 
-        return rematerialized(step) if self.rematerialize and in_training() else step
+        return rematerialized(step, self._running_state()) if self.rematerialize and in_training() else step
 
     def get_config(self):
         return {

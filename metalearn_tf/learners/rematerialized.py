@@ -4,13 +4,15 @@ import keras
 import tensorflow as tf
 
 
-def rematerialized(function):
+def rematerialized(function, state=()):
     """`function` with a backward pass that computes its activations again instead of keeping them.
 
     `tf.recompute_grad` will not do: it stops recording around the forward pass, and with it gradients taken inside.
 
     Args:
-        function: pure, from tensors to a list of tensors; it may take gradients itself.
+        function: from tensors to a list of tensors; it may take gradients itself.
+        state: Keras variables that it assigns (running averages, the seeds of dropout). The second computation starts
+            from the values that the first one found, and what it assigns is dropped.
 
     Returns:
         A function of the same tensors with the same values and gradients.
@@ -20,12 +22,13 @@ def rematerialized(function):
 
     @tf.custom_gradient
     def forward(*inputs):
+        found = [(variable, tf.convert_to_tensor(variable)) for variable in state]
+
         def backward(*upstream, variables=()):
             # The barrier keeps TensorFlow's optimiser of graphs from merging both computations into one.
             with tf.control_dependencies(upstream):
                 again = [tf.identity(tensor) for tensor in inputs]
-            # What the second computation assigns (running averages) has been assigned by the first.
-            with keras.StatelessScope(), tf.GradientTape() as tape:
+            with keras.StatelessScope(state_mapping=found), tf.GradientTape() as tape:
                 tape.watch(again)
                 outputs = function(*again)
             gradients = tape.gradient(outputs, again, output_gradients=upstream, unconnected_gradients="zero")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from importlib import resources
 
 import numpy as np
@@ -156,7 +157,8 @@ def test_damaged_data_names_the_folder(small_mnist, damage):
 
 def test_glyphs_are_reached_by_name(monkeypatch):
     received = []
-    monkeypatch.setattr("metalearn_tf.data.load.load_glyphs", lambda *arguments: received.append(arguments))
+    module = sys.modules["metalearn_tf.data.load"]  # `metalearn_tf.data.load` is the function of that name
+    monkeypatch.setattr(module, "load_glyphs", lambda *arguments: received.append(arguments))
     load("glyphs", "train", image_size=32, cache_dir="somewhere")
     load("glyphs", "test")
     assert received == [("train", 32, "somewhere"), ("test", 28, None)]
