@@ -63,7 +63,11 @@ def draw(learner, path):
     for steps in (1, 10):
         stepper = mtf.learners.MAML(learner.network, inner_steps=steps, inner_learning_rate=0.01)
         adapted = stepper.adapt(support_x, support_y)
-        axes.plot(query_x[order], adapted.predict(query_x[order], verbose=0), label=f"after {steps} steps")
+        axes.plot(
+            query_x[order],
+            adapted.predict(query_x[order], verbose=0),
+            label="after one step" if steps == 1 else f"after {steps} steps",
+        )
     axes.plot(support_x, support_y, "k^", label="support")
     axes.legend()
     figure.savefig(path, dpi=120)
