@@ -1,5 +1,10 @@
 """Meta-learners: two pure functions each, `adapt_task` and `classify`."""
 
+from metalearn_tf.learners.anil import ANIL
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.maml import MAML
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.meta_lstm import MetaLSTM
+from metalearn_tf.learners.meta_sgd import MetaSGD
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
+from metalearn_tf.learners.reptile import Reptile

@@ -1,34 +1,49 @@
-"""Model-agnostic meta-learning."""
+"""Model-agnostic meta-learning, with its later improvements."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.learners.rematerialized import rematerialized
-from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate, check_steps
+from metalearn_tf.learners.update_rules import at_step, gradient_descent, scheduled_gradient_descent
+from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class MAML(MetaLearner):
+class MAML(GradientBasedLearner):
     """Learns initial weights from which a few gradient steps on a support set solve its task.
 
-    The task state is the adapted weights, the support set's normalisation statistics where the network keeps them,
-    and the number of ways.
+    The last four arguments are the improvements of MAML++. All of them:
+
+    ```python
+    learner = mtf.learners.MAML(
+        network, inner_steps=5, inner_learning_rate=0.1, first_order="annealed", learned_rates=True,
+        per_step_normalization=True, multi_step_loss=True, annealing_steps=5000,
+    )
+    ```
 
     Args:
         network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
         inner_steps: gradient steps on the support set.
         inner_learning_rate: their size.
-        first_order: leaves out the derivative of the inner gradients (FOMAML).
+        first_order: leaves out the derivative of the inner gradients (FOMAML). `"annealed"` leaves it out in the first
+            `annealing_steps` outer steps.
         test_inner_steps: steps outside training; `None` for as many as in training.
         rematerialize: computes the activations of inner steps again in the backward pass instead of keeping them:
             memory that does not grow with the inner steps, for about a third more time.
+        learned_rates: meta-trains a rate for each step and each weight tensor, from `inner_learning_rate` on.
+        per_step_normalization: meta-trains a scale and an offset of each `TaskNormalization` for each inner step; the
+            inner loop then leaves them as they are.
+        multi_step_loss: adds the query losses after each inner step, all alike at first and less and less of those
+            before the last one, in the first `annealing_steps` outer steps.
+        annealing_steps: outer steps, for the two options that need it.
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range, or an option needs another that is missing.
 
-    Reference: [Finn et al., 2017](https://arxiv.org/abs/1703.03400)
+    Reference: [Finn et al., 2017](https://arxiv.org/abs/1703.03400);
+        MAML++: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502).
     """
 
     def __init__(
@@ -39,65 +54,126 @@ class MAML(MetaLearner):
         first_order=False,
         test_inner_steps=None,
         rematerialize=False,
+        learned_rates=False,
+        per_step_normalization=False,
+        multi_step_loss=False,
+        annealing_steps=None,
         **kwargs,
     ):
-        super().__init__(network, **kwargs)
-        for name, steps in (("inner_steps", inner_steps), ("test_inner_steps", test_inner_steps)):
-            is_default = name == "test_inner_steps" and steps is None
-            if not is_default and (not isinstance(steps, int) or steps < 1):
-                raise ValueError(f"`{name}` must be a positive integer. Received: {steps!r}")
-        if not inner_learning_rate > 0:
-            raise ValueError(f"`inner_learning_rate` must be positive. Received: {inner_learning_rate!r}")
-        self.inner_steps = inner_steps
+        super().__init__(network, inner_steps, test_inner_steps, first_order, rematerialize, **kwargs)
+        check_rate("inner_learning_rate", inner_learning_rate)
+        _check_annealing(first_order, multi_step_loss, annealing_steps)
+        # === Config ===
         self.inner_learning_rate = inner_learning_rate
-        self.first_order = first_order
-        self.test_inner_steps = test_inner_steps
-        self.rematerialize = rematerialize
+        self.learned_rates = learned_rates
+        self.per_step_normalization = per_step_normalization
+        self.multi_step_loss = multi_step_loss
+        self.annealing_steps = annealing_steps
+        self._in_annealing = False
+        # === Weights ===
+        if per_step_normalization:
+            self.per_step_rows = [self._rows_of(variable) for variable in self._normalization_variables()]
+        if learned_rates:
+            count = len(self.adapted_variables())
+            rates = keras.initializers.Constant(inner_learning_rate)
+            self.inner_rates = self.add_weight(name="inner_rates", shape=(inner_steps, count), initializer=rates)
 
-    @property
-    def max_ways(self):
-        return self.network.output_shape[-1]
+    # === The inner loop ===
 
-    def adapt_task(self, support_x, support_y):
-        ways = self.max_ways if support_y.dtype.is_floating else self.ways(support_y)
-        step = self._inner_step(support_x, support_y, ways)
-        weights = [tf.convert_to_tensor(variable) for variable in self.network.trainable_variables]
-        for _ in range(self.inner_steps if in_training() else self.test_inner_steps or self.inner_steps):
-            weights = step(*weights)
-        # The statistics that queries need are those of the support set under the adapted weights.
-        statistics = self.encode_support(support_x, weights)[1] if self._support_statistics() else []
-        return [*weights, *statistics, tf.convert_to_tensor(ways)]
+    def update_rule(self):
+        if self.learned_rates:
+            return scheduled_gradient_descent(tf.convert_to_tensor(self.inner_rates))
+        return gradient_descent(self.inner_learning_rate)
 
-    def classify(self, task_state, query_x):
-        # Not the number of trainable weights: an adapted model may be frozen.
-        count = len(task_state) - 1 - len(self._support_statistics())
-        weights, statistics, ways = task_state[:count], task_state[count:-1], task_state[-1]
-        return self.encode_query(query_x, weights, statistics)[:, :ways]
+    def adapted_variables(self):
+        variables = self.network.trainable_variables
+        if not self.per_step_normalization:
+            return variables
+        of_normalization = {id(variable) for variable in self._normalization_variables()}
+        return [variable for variable in variables if id(variable) not in of_normalization]
 
-    def _inner_step(self, support_x, support_y, ways):
-        """The function from weights to the weights after one step on the support set."""
-        # float16 gradients of a mean over few examples underflow; a power of two is exact to divide by again.
-        scale = 1024.0 if self.network.compute_dtype == "float16" else 1.0
+    def network_weights(self, weights, step):
+        if not self.per_step_normalization:
+            return weights
+        rows = {id(v): rows for v, rows in zip(self._normalization_variables(), self.per_step_rows)}
+        weights = iter(weights)
+        return [
+            at_step(tf.convert_to_tensor(rows[id(variable)]), step) if id(variable) in rows else next(weights)
+            for variable in self.network.trainable_variables
+        ]
 
-        def step(*weights):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(weights)
-                outputs, _ = self.encode_support(support_x, weights)
-                loss = scale * self.support_loss(support_y, outputs[:, :ways])
-            gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
-            if self.first_order:
-                gradients = [tf.stop_gradient(gradient) for gradient in gradients]
-            rate = self.inner_learning_rate / scale
-            return [weight - rate * gradient for weight, gradient in zip(weights, gradients)]
+    def stops_inner_gradients(self):
+        return self._in_annealing if self.first_order == "annealed" else self.first_order
 
-        return rematerialized(step, self._running_state()) if self.rematerialize and in_training() else step
+    def _normalization_variables(self):
+        layers = [layer for layer in self.network._flatten_layers() if isinstance(layer, TaskNormalization)]
+        return [variable for layer in layers for variable in layer.trainable_variables]
+
+    def _rows_of(self, variable):
+        rows = np.repeat(np.asarray(variable)[None], self.inner_steps, axis=0)
+        return self.add_weight(name=f"per_step_{variable.name}", shape=rows.shape, initializer=lambda *_, **__: rows)
+
+    # === The outer loop ===
+
+    def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
+        if not (self.multi_step_loss and self._in_annealing):
+            return super().query_loss(support_x, support_y, query_x, query_y, sample_weight)
+        ways, losses = self.task_ways(support_y), []
+        for step, (weights, _) in enumerate(self.inner_loop(support_x, support_y, ways)):
+            state = self.task_state(support_x, weights, ways, step)
+            logits = self.classify(state, query_x, step)
+            losses.append(self.compiled_loss(query_y, logits, sample_weight))
+        importance = step_importance(self.inner_steps, self.optimizer.iterations, self.annealing_steps)
+        return tf.reduce_sum(importance * tf.stack(losses)), logits
+
+    def batch_gradients(self, tasks, ways):
+        if self.annealing_steps is None:
+            return super().batch_gradients(tasks, ways)
+
+        # Two graphs, so that what is annealed away costs nothing afterwards.
+        def phase(in_annealing):
+            self._in_annealing = in_annealing
+            try:
+                return super(MAML, self).batch_gradients(tasks, ways)
+            finally:
+                self._in_annealing = False
+
+        in_annealing = self.optimizer.iterations < self.annealing_steps
+        return tf.cond(in_annealing, lambda: phase(True), lambda: phase(False))
 
     def get_config(self):
         return {
             **super().get_config(),
-            "inner_steps": self.inner_steps,
             "inner_learning_rate": self.inner_learning_rate,
-            "first_order": self.first_order,
-            "test_inner_steps": self.test_inner_steps,
-            "rematerialize": self.rematerialize,
+            "learned_rates": self.learned_rates,
+            "per_step_normalization": self.per_step_normalization,
+            "multi_step_loss": self.multi_step_loss,
+            "annealing_steps": self.annealing_steps,
         }
+
+
+def step_importance(inner_steps, outer_step, annealing_steps):
+    """Weights `(inner_steps,)` of the query losses after each inner step, with a sum of 1.
+
+    All alike at first; those before the last step fall linearly, to 0 at `annealing_steps`.
+    """
+    progress = tf.minimum(tf.cast(outer_step, tf.float32) / annealing_steps, 1.0)
+    before = tf.fill([inner_steps - 1], (1.0 - progress) / inner_steps)
+    return tf.concat([before, [1.0 - tf.reduce_sum(before)]], axis=0)
+
+
+def _check_annealing(first_order, multi_step_loss, annealing_steps):
+    if first_order not in (False, True, "annealed"):
+        raise ValueError(f'`first_order` must be False, True or "annealed". Received: {first_order!r}')
+    needed = first_order == "annealed" or multi_step_loss
+    if needed and annealing_steps is None:
+        raise ValueError(
+            '`annealing_steps` must be given with `first_order="annealed"` and with `multi_step_loss`. Received: None'
+        )
+    if annealing_steps is not None:
+        check_steps("annealing_steps", annealing_steps)
+        if not needed:
+            raise ValueError(
+                '`annealing_steps` is for `first_order="annealed"` and for `multi_step_loss`. '
+                f"Received: annealing_steps={annealing_steps} without either"
+            )

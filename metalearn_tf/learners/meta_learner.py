@@ -5,10 +5,12 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.adapted_model import AdaptedModel
+from metalearn_tf.learners.network_pass import run_network, running_state
+from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, restore_padding
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, in_training, map_tasks, shared_ways, task_context
-from metalearn_tf.networks.task_normalization import TaskNormalization, normalization_of, support_pass
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, map_tasks, shared_ways, task_context
+from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.serving.export import export_learner
 
 
@@ -82,11 +84,11 @@ class MetaLearner(keras.Model):
             normalisation; empty otherwise.
         """
         with support_pass():
-            return self._run_network(x, weights, None)
+            return run_network(self.network, x, weights)
 
     def encode_query(self, x, weights=None, statistics=()):
         """The network's outputs on queries; the arguments are what `encode_support` was given and returned."""
-        return self._run_network(x, weights, statistics)[0]
+        return run_network(self.network, x, weights, statistics)[0]
 
     def ways(self, support_y):
         """The number of classes of the task, int32 scalar: the labels are `0 … ways - 1`."""
@@ -98,34 +100,9 @@ class MetaLearner(keras.Model):
         loss = keras.losses.get(self.loss) if self.compiled else task_loss
         return tf.reduce_mean(loss(y_true, y_pred))
 
-    def _run_network(self, x, weights, statistics):
-        network, kept = self.network, self._support_statistics()
-        weights = [tf.convert_to_tensor(v) for v in network.trainable_variables] if weights is None else weights
-        values = {id(v): tf.convert_to_tensor(v) for v in network.non_trainable_variables}
-        if statistics:
-            values.update((id(v), statistic) for v, statistic in zip(kept, statistics))
-        outputs, updated = network.stateless_call(weights, list(values.values()), x, training=in_training())
-        updated = dict(zip(values, updated))
-        if in_training():
-            # Running averages and random states; `train_step` catches these and averages them over tasks.
-            for variable in self._running_state():
-                variable.assign(updated[id(variable)])
-        return tf.cast(outputs, tf.float32), [updated[id(v)] for v in kept]
-
-    def _support_statistics(self):
-        layers = self.network._flatten_layers()
-        return [
-            variable
-            for layer in layers
-            if isinstance(layer, TaskNormalization) and layer.normalization == "support"
-            for variable in (layer.mean, layer.variance)
-        ]
-
-    def _running_state(self):
-        kept = {id(variable) for variable in self._support_statistics()}
-        trained = {id(variable) for variable in self.network.trainable_variables}
-        frozen = {id(w) for layer in self.network._flatten_layers() for w in layer._trainable_variables} - trained
-        return [v for v in self.network.non_trainable_variables if id(v) not in kept | frozen]
+    def running_state(self):
+        """The variables that a task in meta-training assigns; `train_step` averages them over the tasks."""
+        return running_state(self.network)
 
     # === Keras ===
 
@@ -160,53 +137,113 @@ class MetaLearner(keras.Model):
         support_x, support_y, query_x = inputs
         support_y = tf.convert_to_tensor(support_y)
         support_y = support_y if support_y.dtype.is_floating else tf.cast(support_y, tf.int32)
-        ways = shared_ways()
-        if ways is None and not support_y.dtype.is_floating:
-            ways = tf.reduce_max(support_y) + 1
+        ways, tasks_differ = most_ways(support_y), self._tasks_differ(support_y)
 
         def solve(task):
-            task_support_x, task_support_y, task_query_x = task
-            return [tf.cast(self.classify(self.adapt_task(task_support_x, task_support_y), task_query_x), tf.float32)]
+            support_x, support_y, query_x = task
+            if tasks_differ:
+                support_x, support_y = real_examples(support_y, support_x, support_y)
+            logits = self.classify(self.adapt_task(support_x, support_y), query_x)
+            return [pad_ways(tf.cast(logits, tf.float32), ways)]
 
-        with task_context(bool(training), ways):
+        with task_context(bool(training), None if tasks_differ else ways):
             (outputs,) = map_tasks(solve, [support_x, support_y, query_x], [tf.float32], self.task_mapping)
         return outputs
 
-    def train_step(self, data):
-        """One outer step: the mean over tasks of the gradient of the query loss through the adaptation.
+    def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
+        """The loss of one task, that meta-training differentiates.
 
-        The gradient of a task is taken inside the map over tasks, so that the memory is that of the tasks in flight.
+        Args:
+            support_x: as in `adapt_task`.
+            support_y: as in `adapt_task`.
+            query_x: examples `(queries, ...)`.
+            query_y: labels `(queries,)`, or targets `(queries, outputs)`.
+            sample_weight: `(queries,)`, or `None`.
+
+        Returns:
+            The scalar loss of `compile`, and the logits `(queries, ways)` for the metrics.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        weights = [] if sample_weight is None else [sample_weight]
-        variables, state = self.trainable_variables, self._running_state()
-        ways = None if tf.as_dtype(x[1].dtype).is_floating else tf.cast(tf.reduce_max(x[1]), tf.int32) + 1
+        logits = tf.cast(self.classify(self.adapt_task(support_x, support_y), query_x), tf.float32)
+        return self.compiled_loss(query_y, logits, sample_weight), logits
+
+    def compiled_loss(self, query_y, logits, sample_weight=None):
+        """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
+        weight = None if sample_weight is None else sample_weight[None]
+        return self._compute_loss(None, query_y[None], logits[None], weight, training=True)
+
+    def task_gradients(self, *task):
+        """The direction of one task's outer step; the arguments are those of `query_loss`.
+
+        Returns:
+            Loss and logits as `query_loss` gives them, and a gradient for each of the trainable variables.
+        """
+        with tf.GradientTape() as tape:
+            loss, logits = self.query_loss(*task)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        return loss, logits, tape.gradient(scaled_loss, self.trainable_variables, unconnected_gradients="zero")
+
+    def batch_gradients(self, tasks, ways):
+        """`task_gradients` of each task of a batch, and the new values of `running_state`.
+
+        A gradient is taken inside the map over tasks, so that the memory is that of the tasks in flight.
+
+        Args:
+            tasks: support and query tensors as in `query_loss`, each with a leading task axis.
+            ways: int32 scalar, the most ways of the tasks; `None` for regression.
+
+        Returns:
+            Losses `(tasks,)`, logits `(tasks, queries, ways)`, gradients and states with a leading task axis.
+        """
+        variables, state = self.trainable_variables, self.running_state()
+        tasks_differ = self._tasks_differ(tasks[1])
+        padded = tasks_differ and len(tasks) == 5  # padding has no weight, so that it comes with weights
 
         def solve(task):
-            *task_x, task_y = [tensor[None] for tensor in task[:4]]
-            task_weight = task[4][None] if weights else None
-            with keras.StatelessScope() as scope, tf.GradientTape() as tape:
-                y_pred = self(tuple(task_x), training=True)
-                loss = self._compute_loss(x, task_y, y_pred, task_weight, training=True)
-                scaled_loss = self.optimizer.scale_loss(loss)
-            gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
-            updates = [scope.get_current_value(variable) for variable in state]
-            return [loss, y_pred[0], *map(tf.convert_to_tensor, gradients + updates)]
+            support_x, support_y, *queries = task
+            labels = queries[1]
+            if padded:
+                support_x, support_y = real_examples(support_y, support_x, support_y)
+                queries = real_examples(labels, *queries)
+            with keras.StatelessScope() as scope:
+                loss, logits, gradients = self.task_gradients(support_x, support_y, *queries)
+                values = [scope.get_current_value(variable) for variable in state]
+            logits = pad_ways(logits, ways)
+            if padded:
+                logits = restore_padding(logits, labels)
+            return [loss, logits, *map(tf.convert_to_tensor, [*gradients, *values])]
 
-        with task_context(True, ways):
-            types = [tf.float32, tf.float32, *(variable.dtype for variable in variables + state)]
-            outputs = map_tasks(solve, [*x, y, *weights], types, self.task_mapping)
-        loss, y_pred, outputs = outputs[0], outputs[1], outputs[2:]
-        gradients = [tf.reduce_mean(gradient, axis=0) for gradient in outputs[: len(variables)]]
-        self.optimizer.apply(gradients, variables)
-        for variable, values in zip(state, outputs[len(variables) :]):
+        with task_context(True, None if tasks_differ else ways):
+            types = [tf.float32, tf.float32, *(variable.dtype for variable in [*variables, *state])]
+            losses, logits, *outputs = map_tasks(solve, tasks, types, self.task_mapping)
+        return losses, logits, outputs[: len(variables)], outputs[len(variables) :]
+
+    def train_step(self, data):
+        """One outer step: the mean over tasks of the gradient of the query loss through the adaptation."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        tasks = [*map(tf.convert_to_tensor, x), tf.convert_to_tensor(y)]
+        tasks += [] if sample_weight is None else [tf.convert_to_tensor(sample_weight)]
+        if not tasks[1].dtype.is_floating:
+            tasks[1] = tf.cast(tasks[1], tf.int32)
+        losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
+        self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.trainable_variables)
+        for variable, values in zip(self.running_state(), states):
             variable.assign(tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1])
-        self._loss_tracker.update_state(tf.reduce_mean(loss), sample_weight=tf.shape(loss)[0])
+        self._loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if sample_weight is not None and not training and y.shape.rank == 2:
+            y, y_pred, sample_weight = real_examples(y, y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        # Padding weighs nothing, but metrics refuse its label.
+        y = y if y.shape.rank == y_pred.shape.rank else tf.maximum(y, 0)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`; the first batches of tasks are checked before any work is done."""
-        check_first_batch(self, x, y)
+        check_first_batch(self, x, y, kwargs.get("sample_weight"))
         if isinstance(kwargs.get("validation_data"), tf.data.Dataset):
             check_first_batch(self, kwargs["validation_data"])
         if isinstance(x, tf.data.Dataset):
@@ -216,7 +253,7 @@ class MetaLearner(keras.Model):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`; the first batch of tasks is checked before any work is done."""
         if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
-            check_first_batch(self, x, y, training=False)
+            check_first_batch(self, x, y, kwargs.get("sample_weight"), training=False)
         return super().evaluate(x, y, *args, **kwargs)
 
     def get_config(self):
@@ -272,6 +309,10 @@ class MetaLearner(keras.Model):
     def export(self, path, **options):
         """Writes a SavedModel that adapts inside its graph, see `mtf.serving.export_learner`."""
         return export_learner(self, path, **options)
+
+    def _tasks_differ(self, support_y):
+        """Whether tasks may be of different sizes, so that each drops its padding and has its own number of ways."""
+        return not support_y.dtype.is_floating and not is_vectorized(self.task_mapping)
 
     def _adapt_function(self):
         if self._compiled_adapt is None:

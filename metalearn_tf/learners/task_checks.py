@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.learners.task_mapping import is_vectorized
+
 
 def check_network(network):
     """Refuses what a learner cannot adapt: no Keras model, or one whose weights or shapes are not known yet."""
@@ -88,20 +90,21 @@ def _check_targets(learner, support_x, support_y):
     return support_y.astype("float32")
 
 
-def check_first_batch(learner, x, y=None, training=True):
+def check_first_batch(learner, x, y=None, sample_weight=None, training=True):
     """Checks the first batch of tasks that `fit` or `evaluate` is about to read, where it can be read twice.
 
     Args:
         learner: a `MetaLearner`.
         x: a `tf.data.Dataset`, or the arrays `(support_x, support_y, query_x)`.
         y: the array `query_y`; `None` with a dataset.
+        sample_weight: the array `(tasks, queries)` of their weights, if there is one.
         training: whether the head must be as wide as the tasks have ways; otherwise it may be wider.
 
     Raises:
         ValueError: if the batch has not the structure and shapes of tasks, or its ways do not fit the head.
     """
     if isinstance(x, tf.data.Dataset):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))
     elif y is None:
         return  # a generator or an iterator: reading from it would lose its first batch
     if not isinstance(x, (tuple, list)) or len(x) != 3:
@@ -120,6 +123,10 @@ def check_first_batch(learner, x, y=None, training=True):
             )
     if support_y.dtype.kind != "f":
         _check_task_labels(learner, support_y, query_y, training)
+        if sample_weight is None and min(support_y.min(), query_y.min()) < 0:
+            raise ValueError(
+                "`sample_weight` must be given, with 0 for padding, where labels are -1. Received: sample_weight=None"
+            )
 
 
 def _check_task_examples(learner, name, examples):
@@ -138,20 +145,29 @@ def _check_task_examples(learner, name, examples):
 
 
 def _check_task_labels(learner, support_y, query_y, training):
-    ways = int(support_y.max()) + 1
-    if any(not np.array_equal(np.unique(labels), np.arange(ways)) for labels in support_y):
+    ways = support_y.max(axis=1) + 1
+    for task, (labels, count) in enumerate(zip(support_y, ways)):
+        if count == 0:
+            raise ValueError(f"`support_y` must have labels other than the padding's -1. Received: none in task {task}")
+        present = np.unique(labels)
+        if not np.array_equal(present[present != -1], np.arange(count)):
+            raise ValueError(
+                "`support_y` must hold every label from 0 to ways - 1 in each task, and -1 only for padding. "
+                f"Received: {present} in task {task}"
+            )
+    if query_y.min() < -1 or np.any(query_y >= ways[:, None]) or np.any(query_y.max(axis=1) < 0):
         raise ValueError(
-            f"`support_y` must hold every label from 0 to ways - 1 in each task. Received: {np.unique(support_y)} in "
-            f"all tasks, {np.unique(support_y[0])} in the first"
+            "`query_y` must be in [0, ways), the labels of the support set, and -1 only for padding. "
+            f"Received: {query_y.min()} to {query_y.max()} in tasks of {ways.min()} to {ways.max()} ways"
         )
-    if query_y.min() < 0 or query_y.max() >= ways:
+    if is_vectorized(learner.task_mapping) and (support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()):
         raise ValueError(
-            f"`query_y` must be in [0, ways), the labels of the support set. Received: {query_y.min()} to "
-            f"{query_y.max()} in {ways}-way tasks"
+            f'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping={learner.task_mapping!r}'
         )
-    width = learner.max_ways
-    if width is not None and (ways > width or (training and ways != width)):
+    width, most = learner.max_ways, ways.max()
+    alike = ways.min() == most and support_y.min() >= 0
+    if width is not None and (most > width or (training and alike and most != width)):
         raise ValueError(
             f"The tasks' ways must be the width of the network's head, {width}; "
-            f"build the network with `outputs={ways}`. Received: {ways}-way tasks"
+            f"build the network with `outputs={most}`. Received: {most}-way tasks"
         )

@@ -13,9 +13,9 @@ _context = contextvars.ContextVar("task_context", default=(False, None))
 
 @contextlib.contextmanager
 def task_context(training, ways):
-    """What every task traced inside has in common: whether it trains, and the number of ways of the batch.
+    """What every task traced inside has in common: whether it trains, and the number of ways.
 
-    `ways` is taken once for the whole batch, since a vectorised map cannot have a shape that differs by task.
+    `ways` is `None` where each task has its own; a vectorised map cannot have a shape that differs by task.
     """
     token = _context.set((training, ways))
     try:
@@ -30,8 +30,13 @@ def in_training():
 
 
 def shared_ways():
-    """The number of ways of the batch being traced; `None` outside a learner's call."""
+    """The number of ways of all tasks being traced; `None` where each has its own."""
     return _context.get()[1]
+
+
+def is_vectorized(mapping):
+    """Whether `map_tasks` computes all tasks in common operations, for which they must have the same shape."""
+    return mapping == "vectorized" or (mapping == "auto" and bool(tf.config.list_logical_devices("GPU")))
 
 
 def map_tasks(function, tasks, output_types, mapping="auto"):
@@ -48,11 +53,9 @@ def map_tasks(function, tasks, output_types, mapping="auto"):
     Returns:
         The list of outputs, each with a leading task axis.
     """
-    if mapping == "auto":
-        mapping = "vectorized" if tf.config.list_logical_devices("GPU") else "parallel"
     if tasks[0].shape[0] == 1:
         return [output[None] for output in function([tensor[0] for tensor in tasks])]
-    if mapping == "vectorized":
+    if is_vectorized(mapping):
         return tf.vectorized_map(function, list(tasks))
     return tf.map_fn(
         function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=os.cpu_count() or 1

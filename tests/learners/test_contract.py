@@ -11,9 +11,22 @@ import metalearn_tf as mtf
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 
 
+IMPROVEMENTS = {
+    "inner_steps": 2,
+    "first_order": "annealed",
+    "learned_rates": True,
+    "per_step_normalization": True,
+    "multi_step_loss": True,
+    "annealing_steps": 2,
+}
 # `network` makes a backbone from its number of outputs; `None` for an embedding.
 LEARNERS = {
     "MAML": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **options),
+    "MAML++": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **IMPROVEMENTS, **options),
+    "ANIL": lambda network, **options: mtf.learners.ANIL(network(outputs=WAYS), **options),
+    "MetaSGD": lambda network, **options: mtf.learners.MetaSGD(network(outputs=WAYS), **options),
+    "MetaLSTM": lambda network, **options: mtf.learners.MetaLSTM(network(outputs=WAYS), **options),
+    "Reptile": lambda network, **options: mtf.learners.Reptile(network(outputs=WAYS), **options),
     "PrototypicalNetwork": lambda network, **options: mtf.learners.PrototypicalNetwork(
         network(outputs=None), **options
     ),

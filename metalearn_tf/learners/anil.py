@@ -1,0 +1,76 @@
+"""Almost no inner loop: only the head adapts."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
+from metalearn_tf.learners.network_pass import run_network
+from metalearn_tf.learners.update_rules import gradient_descent
+from metalearn_tf.networks.task_normalization import support_pass
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class ANIL(GradientBasedLearner):
+    """MAML whose inner loop adapts the network's last layer alone, on features that are computed once.
+
+    The task state is the head's weights, the support set's normalisation statistics where the network keeps them, and
+    the number of ways.
+
+    Args:
+        network: a built functional or sequential `keras.Model` whose last layer is its head.
+        inner_steps: gradient steps on the support set.
+        inner_learning_rate: their size.
+        **kwargs: see `GradientBasedLearner`.
+
+    Raises:
+        ValueError: if a number is out of range, or the network's last layer has no weights.
+
+    Reference: [Raghu et al., 2020](https://arxiv.org/abs/1909.09157)
+    """
+
+    def __init__(self, network, inner_steps=1, inner_learning_rate=0.4, **kwargs):
+        super().__init__(network, inner_steps, **kwargs)
+        check_rate("inner_learning_rate", inner_learning_rate)
+        if not getattr(network, "layers", None) or not network.layers[-1].trainable_variables:
+            raise ValueError(
+                "`network` must end with its head, a layer with weights such as `keras.layers.Dense(ways)`. "
+                f"Received: a network that ends with {network.layers[-1].name!r}"
+            )
+        self.inner_learning_rate = inner_learning_rate
+
+    @property
+    def head(self):
+        return self.network.layers[-1]
+
+    @property
+    def body(self):
+        """The network below its head."""
+        return keras.Model(self.network.inputs, self.head.input)
+
+    def update_rule(self):
+        return gradient_descent(self.inner_learning_rate)
+
+    def adapted_variables(self):
+        return self.head.trainable_variables
+
+    def inner_outputs(self, inputs, weights, step):
+        return self._head_outputs(inputs, weights)
+
+    def adapt_task(self, support_x, support_y):
+        with support_pass():
+            features, statistics = run_network(self.body, support_x)
+        ways = self.task_ways(support_y)
+        weights = self.inner_loop(features, support_y, ways)[-1][0]
+        return [*weights, *statistics, tf.convert_to_tensor(ways)]
+
+    def classify(self, task_state, query_x):
+        count = len(self.adapted_variables())
+        weights, statistics, ways = task_state[:count], task_state[count:-1], task_state[-1]
+        features, _ = run_network(self.body, query_x, statistics=statistics)
+        return self._head_outputs(features, weights)[:, :ways]
+
+    def _head_outputs(self, features, weights):
+        return tf.cast(self.head.stateless_call(weights, [], features)[0], tf.float32)
+
+    def get_config(self):
+        return {**super().get_config(), "inner_learning_rate": self.inner_learning_rate}

@@ -1,0 +1,163 @@
+"""Learners that adapt by gradient steps on the support set."""
+
+import tensorflow as tf
+
+from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.network_pass import support_statistics
+from metalearn_tf.learners.rematerialized import rematerialized
+from metalearn_tf.learners.task_mapping import in_training
+
+
+class GradientBasedLearner(MetaLearner):
+    """Adapts weights in a few steps of an update rule, along the gradients of the loss on the support set.
+
+    A subclass says by which rule, in `update_rule`, and may say which weights adapt, in `adapted_variables`. The task
+    state is the adapted weights, the support set's normalisation statistics where the network keeps them, and the
+    number of ways.
+
+    Args:
+        network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
+        inner_steps: steps on the support set.
+        test_inner_steps: steps outside training; `None` for as many as in training.
+        first_order: leaves out the derivative of the inner gradients.
+        rematerialize: computes the activations of inner steps again in the backward pass instead of keeping them:
+            memory that does not grow with the inner steps, for about a third more time.
+        **kwargs: see `MetaLearner`.
+
+    Raises:
+        ValueError: if a number of steps is not a positive integer.
+    """
+
+    def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
+        super().__init__(network, **kwargs)
+        check_steps("inner_steps", inner_steps)
+        if test_inner_steps is not None:
+            check_steps("test_inner_steps", test_inner_steps)
+        self.inner_steps = inner_steps
+        self.test_inner_steps = test_inner_steps
+        self.first_order = first_order
+        self.rematerialize = rematerialize
+
+    # === What a learner writes ===
+
+    def update_rule(self):
+        """The `UpdateRule` of the inner loop."""
+        raise NotImplementedError(f"{type(self).__name__} must define `update_rule`.")
+
+    def adapted_variables(self):
+        """The variables that the inner loop adapts: by default the network's trainable ones."""
+        return self.network.trainable_variables
+
+    def network_weights(self, weights, step):
+        """The network's weights at an inner step, from the adapted ones; `step` is -1 for queries."""
+        return weights
+
+    def inner_outputs(self, inputs, weights, step):
+        """Outputs `(support, ...)` of what the inner loop was given, with the adapted weights of a step."""
+        return self.encode_support(inputs, self.network_weights(weights, step))[0]
+
+    def inner_batch(self, inputs, support_y, step):
+        """The inputs and labels of an inner step: by default all of them."""
+        return inputs, support_y
+
+    # === The task state ===
+
+    @property
+    def max_ways(self):
+        return self.network.output_shape[-1]
+
+    def adapt_task(self, support_x, support_y):
+        ways = self.task_ways(support_y)
+        return self.task_state(support_x, self.inner_loop(support_x, support_y, ways)[-1][0], ways)
+
+    def classify(self, task_state, query_x, step=-1):
+        # Not the number of trainable weights: an adapted model may be frozen.
+        count = len(task_state) - 1 - len(support_statistics(self.network))
+        weights, statistics, ways = task_state[:count], task_state[count:-1], task_state[-1]
+        return self.encode_query(query_x, self.network_weights(weights, step), statistics)[:, :ways]
+
+    def task_state(self, support_x, weights, ways, step=-1):
+        """The task state of adapted weights."""
+        statistics = []
+        if support_statistics(self.network):  # those that queries need are the adapted weights'
+            statistics = self.encode_support(support_x, self.network_weights(weights, step))[1]
+        return [*weights, *statistics, tf.convert_to_tensor(ways)]
+
+    def task_ways(self, support_y):
+        """The number of outputs that the task uses: all of them in a regression."""
+        return self.max_ways if support_y.dtype.is_floating else self.ways(support_y)
+
+    # === The inner loop ===
+
+    def inner_loop(self, inputs, support_y, ways):
+        """Adapts the weights.
+
+        Returns:
+            A list with the adapted weights and the rule's state after each step, two lists of tensors; outside
+            training after the last step only.
+        """
+        weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
+        rule, count = self.update_rule(), len(weights)
+        values = [*weights, *rule.init(weights)]
+
+        def run_step(step, *values):
+            weights, state = values[:count], values[count:]
+            loss, gradients = self._inner_gradients(inputs, support_y, ways, weights, step)
+            weights, state = rule.update(gradients, list(state), list(weights), loss, step)
+            return [*weights, *state]
+
+        if not in_training():
+            # No one differentiates through these steps, and a loop keeps the graph that is served small.
+            steps = self.test_inner_steps or self.inner_steps
+            _, *values = tf.while_loop(
+                lambda step, *_: step < steps,
+                lambda step, *values: [step + 1, *run_step(step, *values)],
+                [tf.constant(0), *values],
+            )
+            return [(values[:count], values[count:])]
+
+        trajectory = []
+        for step in range(self.inner_steps):
+            run = lambda *values, step=step: run_step(step, *values)  # noqa: E731
+            run = rematerialized(run, self.running_state()) if self.rematerialize else run
+            values = run(*values)
+            trajectory.append((values[:count], values[count:]))
+        return trajectory
+
+    def _inner_gradients(self, inputs, support_y, ways, weights, step):
+        # float16 gradients of a mean over few examples underflow; a power of two is exact to divide by again.
+        scale = 1024.0 if self.network.compute_dtype == "float16" else 1.0
+        inputs, support_y = self.inner_batch(inputs, support_y, step)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            loss = scale * self.support_loss(support_y, self.inner_outputs(inputs, weights, step)[:, :ways])
+        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+        gradients = [tf.convert_to_tensor(gradient) / scale for gradient in gradients]
+        if self.stops_inner_gradients():
+            gradients = [tf.stop_gradient(gradient) for gradient in gradients]
+        return loss / scale, gradients
+
+    def stops_inner_gradients(self):
+        """Whether the steps being traced leave out the derivative of their gradients."""
+        return bool(self.first_order)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "inner_steps": self.inner_steps,
+            "test_inner_steps": self.test_inner_steps,
+            "first_order": self.first_order,
+            "rematerialize": self.rematerialize,
+        }
+
+
+def check_steps(name, steps):
+    """Refuses a number of steps that is no positive integer."""
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {steps!r}")
+
+
+def check_rate(name, rate):
+    """Refuses a learning rate that is not positive."""
+    if not rate > 0:
+        raise ValueError(f"`{name}` must be positive. Received: {rate!r}")

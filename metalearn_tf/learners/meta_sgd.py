@@ -1,0 +1,42 @@
+"""Gradient steps with learned rates."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
+from metalearn_tf.learners.update_rules import gradient_descent
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class MetaSGD(GradientBasedLearner):
+    """MAML with a rate for each single weight, meta-trained together with the weights.
+
+    The rates decide the size of the steps and, as they may become negative, their direction too.
+
+    Args:
+        network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
+        inner_steps: gradient steps on the support set.
+        inner_learning_rate: the rates before meta-training.
+        **kwargs: see `GradientBasedLearner`.
+
+    Raises:
+        ValueError: if a number is out of range.
+
+    Reference: [Li et al., 2017](https://arxiv.org/abs/1707.09835)
+    """
+
+    def __init__(self, network, inner_steps=1, inner_learning_rate=0.4, **kwargs):
+        super().__init__(network, inner_steps, **kwargs)
+        check_rate("inner_learning_rate", inner_learning_rate)
+        self.inner_learning_rate = inner_learning_rate
+        initial = keras.initializers.Constant(inner_learning_rate)
+        self.inner_rates = [
+            self.add_weight(name=f"rate_of_{variable.name}", shape=variable.shape, initializer=initial)
+            for variable in self.adapted_variables()
+        ]
+
+    def update_rule(self):
+        return gradient_descent([tf.convert_to_tensor(rate) for rate in self.inner_rates])
+
+    def get_config(self):
+        return {**super().get_config(), "inner_learning_rate": self.inner_learning_rate}

@@ -1,0 +1,36 @@
+"""Tasks of different sizes in one batch: padding in the form of label -1, and logits of classes that are not there."""
+
+import tensorflow as tf
+
+# As a logit: a probability of 0, and no infinity that a product with 0 would make NaN.
+_NEVER = -1e9
+
+
+def most_ways(support_y):
+    """The most classes of the tasks with labels `(tasks, support)`, int32 scalar; `None` for floating targets."""
+    return None if support_y.dtype.is_floating else tf.reduce_max(support_y) + 1
+
+
+def real_examples(labels, *tensors):
+    """The rows of `tensors` `(n, ...)` whose label in `labels` `(n,)` is not -1.
+
+    Raises:
+        InvalidArgumentError: when the graph runs, if all labels are -1.
+    """
+    real = tf.where(labels >= 0)
+    message = "A task must have a support example and a query that are not padding. Received: only labels of -1"
+    with tf.control_dependencies([tf.debugging.assert_positive(tf.size(real), message)]):
+        return [tf.gather_nd(tensor, real) for tensor in tensors]
+
+
+def restore_padding(logits, labels):
+    """The logits of `real_examples`, with rows of 0 in the places of the padding: `(n, ways)` for labels `(n,)`."""
+    shape = tf.stack([tf.size(labels), tf.shape(logits)[1]])
+    return tf.scatter_nd(tf.where(labels >= 0), logits, tf.cast(shape, tf.int64))
+
+
+def pad_ways(logits, ways):
+    """Logits `(queries, some)` with columns of probability 0 up to `(queries, ways)`; as they are without `ways`."""
+    if ways is None:
+        return logits
+    return tf.pad(logits, [[0, 0], [0, ways - tf.shape(logits)[1]]], constant_values=_NEVER)

@@ -1,0 +1,96 @@
+"""Meta-learning without a meta-gradient: the mean of where tasks lead."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_steps
+from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class Reptile(GradientBasedLearner):
+    """Moves the initial weights towards the weights that training on each task ends with.
+
+    The outer gradient is the initial weights minus the mean of the adapted ones, so that `keras.optimizers.SGD(step)`
+    moves the weights by `step` times the mean difference; the paper lets `step` fall linearly from 1 to 0. A task in
+    meta-training is one set: its support and query examples together, but queries of weight 0. The logits
+    that metrics see are of queries that have been trained on, and say more than the accuracy on new ones.
+
+    The moments of the inner optimizer are kept from task to task, as by the authors, and averaged over a batch.
+
+    Args:
+        network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
+        inner_steps: optimizer steps in meta-training.
+        inner_optimizer: a `keras.optimizers.Optimizer`, or its name; `None` for Adam of rate 1e-3 with `beta_1=0`.
+        inner_batch_size: examples in an inner step. They are taken in turn, so that classes alternate.
+        test_inner_steps: optimizer steps outside training.
+        **kwargs: see `MetaLearner`.
+
+    Raises:
+        ValueError: if a number is out of range.
+
+    Reference: [Nichol et al., 2018](https://arxiv.org/abs/1803.02999)
+    """
+
+    def __init__(
+        self, network, inner_steps=5, inner_optimizer=None, inner_batch_size=10, test_inner_steps=50, **kwargs
+    ):
+        # === Layers ===
+        super().__init__(network, inner_steps, test_inner_steps, first_order=True, rematerialize=False, **kwargs)
+        check_steps("inner_batch_size", inner_batch_size)
+        if inner_optimizer is None:
+            inner_optimizer = keras.optimizers.Adam(1e-3, beta_1=0.0)
+        optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.adapted_variables())
+        self._rule = keras_optimizer(optimizer)
+        self.inner_optimizer_state = list(optimizer.variables)
+        # === Config ===
+        self.inner_optimizer = keras.optimizers.get(inner_optimizer)
+        self.inner_batch_size = inner_batch_size
+
+    def compile(self, optimizer=None, **kwargs):
+        """As `MetaLearner.compile`; the default of the outer optimizer is `keras.optimizers.SGD(1.0)`."""
+        super().compile(keras.optimizers.SGD(1.0) if optimizer is None else optimizer, **kwargs)
+
+    def update_rule(self):
+        return self._rule
+
+    def inner_batch(self, inputs, support_y, step):
+        count = tf.shape(support_y)[0]
+        size = tf.minimum(self.inner_batch_size, count)
+        rows = (step * size + tf.range(size)) % count
+        if not support_y.dtype.is_floating:
+            rows = tf.gather(alternating_classes(support_y), rows)
+        return tf.gather(inputs, rows), tf.gather(support_y, rows)
+
+    def task_gradients(self, support_x, support_y, query_x, query_y, sample_weight=None):
+        examples, labels = [support_x, query_x], [support_y, tf.cast(query_y, support_y.dtype)]
+        if sample_weight is not None:
+            examples[1], labels[1] = (tf.boolean_mask(queries, sample_weight > 0) for queries in (query_x, labels[1]))
+        examples, labels = tf.concat(examples, axis=0), tf.concat(labels, axis=0)
+        ways = self.task_ways(support_y)
+        weights, state = self.inner_loop(examples, labels, ways)[-1]
+        for variable, value in zip(self.inner_optimizer_state, state):
+            variable.assign(value)
+        differences = [variable - weight for variable, weight in zip(self.adapted_variables(), weights)]
+        logits = self.classify(self.task_state(support_x, weights, ways), query_x)
+        loss = self.compiled_loss(query_y, logits, sample_weight)
+        return loss, logits, [self.optimizer.scale_loss(difference) for difference in differences]
+
+    def running_state(self):
+        return [*super().running_state(), *self.inner_optimizer_state]
+
+    def get_config(self):
+        config = super().get_config()
+        del config["first_order"], config["rematerialize"]  # there is no derivative of the inner steps
+        return {
+            **config,
+            "inner_optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
+            "inner_batch_size": self.inner_batch_size,
+        }
+
+
+def alternating_classes(labels):
+    """An order of `labels` `(n,)` in which every class comes once before any comes twice: int32 `(n,)`."""
+    same_before = tf.linalg.band_part(tf.cast(labels[:, None] == labels[None, :], tf.int32), -1, 0)
+    rounds = tf.reduce_sum(same_before, axis=1)
+    return tf.argsort(rounds * (tf.reduce_max(labels) + 1) + labels, stable=True)

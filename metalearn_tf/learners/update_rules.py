@@ -1,0 +1,96 @@
+"""Inner update rules: how a learner goes from gradients to new weights. Pure functions of tensors."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class UpdateRule(NamedTuple):
+    """A pair of pure functions over an explicit state.
+
+    Attributes:
+        init: from the weights, a list of tensors, to the first state, a flat list of tensors.
+        update: from `(gradients, state, weights, loss, step)` to `(weights, state)`. The gradients are of the scalar
+            `loss` by each of the weights, and `step` counts from 0, as a Python integer or an int32 scalar.
+    """
+
+    init: Callable
+    update: Callable
+
+
+def gradient_descent(rates):
+    """Steps against the gradient.
+
+    Args:
+        rates: one number for all weights, or a list with a tensor for each weight, which its shape can broadcast with.
+    """
+
+    def update(gradients, state, weights, loss, step):
+        each = rates if isinstance(rates, list) else [rates] * len(weights)
+        return [weight - rate * gradient for weight, rate, gradient in zip(weights, each, gradients)], state
+
+    return UpdateRule(lambda weights: [], update)
+
+
+def scheduled_gradient_descent(rates):
+    """Steps against the gradient at a rate of their own for each step and each weight tensor.
+
+    Args:
+        rates: `(steps, tensors)` float32; steps beyond the last row take the last row.
+
+    Reference: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4, "LSLR".
+    """
+
+    def update(gradients, state, weights, loss, step):
+        row = tf.unstack(at_step(rates, step), num=len(weights))
+        return gradient_descent(row).update(gradients, state, weights, loss, step)
+
+    return UpdateRule(lambda weights: [], update)
+
+
+def keras_optimizer(optimizer):
+    """Steps of a Keras optimizer, with no variable assigned.
+
+    Args:
+        optimizer: what `stateless_optimizer` returned. The values of its variables are the first state.
+    """
+
+    def init(weights):
+        return [tf.convert_to_tensor(variable) for variable in optimizer.variables]
+
+    def update(gradients, state, weights, loss, step):
+        return optimizer.stateless_apply(state, gradients, weights)
+
+    return UpdateRule(init, update)
+
+
+def stateless_optimizer(optimizer, variables):
+    """A copy of a Keras optimizer, built for `variables`, that has `stateless_apply`.
+
+    With TensorFlow, Keras replaces the methods by which an optimizer assigns variables, for the sake of
+    `tf.distribute`, and thereby loses `stateless_apply`; here they are again what Keras's base class has.
+    """
+    general = next(base for base in type(optimizer).__mro__ if base.__name__ == "BaseOptimizer")
+    methods = {name: getattr(general, name) for name in _GENERAL_METHODS}
+    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), methods)
+    optimizer = stateless.from_config(optimizer.get_config())
+    optimizer.build(variables)
+    return optimizer
+
+
+_GENERAL_METHODS = (
+    "stateless_apply",
+    "assign",
+    "assign_add",
+    "assign_sub",
+    "_var_key",
+    "_apply_weight_decay",
+    "_backend_update_step",
+    "_overwrite_model_variables_with_average_value",
+)
+
+
+def at_step(rows, step):
+    """The row of `step` in `rows` `(steps, ...)`, the last one for all later steps."""
+    return rows[tf.minimum(step, rows.shape[0] - 1)]
