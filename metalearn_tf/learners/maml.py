@@ -111,7 +111,8 @@ class MAML(GradientBasedLearner):
 
     def _rows_of(self, variable):
         rows = np.repeat(np.asarray(variable)[None], self.inner_steps, axis=0)
-        return self.add_weight(name=f"per_step_{variable.name}", shape=rows.shape, initializer=lambda *_, **__: rows)
+        name = f"per_step_{variable.path.replace('/', '_')}"
+        return self.add_weight(name=name, shape=rows.shape, initializer=lambda *_, **__: rows)
 
     # === The outer loop ===
 

@@ -6,10 +6,11 @@ import tensorflow as tf
 
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.network_pass import run_network, running_state
-from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, restore_padding
+from metalearn_tf.learners.padding import most_ways
+from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, map_tasks, shared_ways, task_context
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, shared_ways
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.serving.export import export_learner
 
@@ -134,21 +135,7 @@ class MetaLearner(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=False):
-        support_x, support_y, query_x = inputs
-        support_y = tf.convert_to_tensor(support_y)
-        support_y = support_y if support_y.dtype.is_floating else tf.cast(support_y, tf.int32)
-        ways, tasks_differ = most_ways(support_y), self._tasks_differ(support_y)
-
-        def solve(task):
-            support_x, support_y, query_x = task
-            if tasks_differ:
-                support_x, support_y = real_examples(support_y, support_x, support_y)
-            logits = self.classify(self.adapt_task(support_x, support_y), query_x)
-            return [pad_ways(tf.cast(logits, tf.float32), ways)]
-
-        with task_context(bool(training), None if tasks_differ else ways):
-            (outputs,) = map_tasks(solve, [support_x, support_y, query_x], [tf.float32], self.task_mapping)
-        return outputs
+        return batch_logits(self, inputs, training)
 
     def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
         """The loss of one task, that meta-training differentiates.
@@ -180,42 +167,13 @@ class MetaLearner(keras.Model):
         with tf.GradientTape() as tape:
             loss, logits = self.query_loss(*task)
             scaled_loss = self.optimizer.scale_loss(loss)
-        return loss, logits, tape.gradient(scaled_loss, self.trainable_variables, unconnected_gradients="zero")
+        # TensorFlow's variables, since Keras's cannot stand where no gradient comes from.
+        variables = [variable.value for variable in self.trainable_variables]
+        return loss, logits, tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
 
     def batch_gradients(self, tasks, ways):
-        """`task_gradients` of each task of a batch, and the new values of `running_state`.
-
-        A gradient is taken inside the map over tasks, so that the memory is that of the tasks in flight.
-
-        Args:
-            tasks: support and query tensors as in `query_loss`, each with a leading task axis.
-            ways: int32 scalar, the most ways of the tasks; `None` for regression.
-
-        Returns:
-            Losses `(tasks,)`, logits `(tasks, queries, ways)`, gradients and states with a leading task axis.
-        """
-        variables, state = self.trainable_variables, self.running_state()
-        tasks_differ = self._tasks_differ(tasks[1])
-        padded = tasks_differ and len(tasks) == 5  # padding has no weight, so that it comes with weights
-
-        def solve(task):
-            support_x, support_y, *queries = task
-            labels = queries[1]
-            if padded:
-                support_x, support_y = real_examples(support_y, support_x, support_y)
-                queries = real_examples(labels, *queries)
-            with keras.StatelessScope() as scope:
-                loss, logits, gradients = self.task_gradients(support_x, support_y, *queries)
-                values = [scope.get_current_value(variable) for variable in state]
-            logits = pad_ways(logits, ways)
-            if padded:
-                logits = restore_padding(logits, labels)
-            return [loss, logits, *map(tf.convert_to_tensor, [*gradients, *values])]
-
-        with task_context(True, None if tasks_differ else ways):
-            types = [tf.float32, tf.float32, *(variable.dtype for variable in [*variables, *state])]
-            losses, logits, *outputs = map_tasks(solve, tasks, types, self.task_mapping)
-        return losses, logits, outputs[: len(variables)], outputs[len(variables) :]
+        """`task_gradients` of each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
+        return batch_gradients(self, tasks, ways)
 
     def train_step(self, data):
         """One outer step: the mean over tasks of the gradient of the query loss through the adaptation."""
@@ -229,17 +187,15 @@ class MetaLearner(keras.Model):
         for variable, values in zip(self.running_state(), states):
             variable.assign(tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1])
         self._loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=tf.shape(losses)[0])
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if sample_weight is not None and not training and y.shape.rank == 2:
-            y, y_pred, sample_weight = real_examples(y, y, y_pred, sample_weight)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        # Padding weighs nothing, but metrics refuse its label.
-        y = y if y.shape.rank == y_pred.shape.rank else tf.maximum(y, 0)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y_pred = batch_logits(self, x, False, None if sample_weight is None else tf.convert_to_tensor(y))
+        y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
+        loss = self._compute_loss(x, y, y_pred, sample_weight, training=False)
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x[0])[0])
+        return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`; the first batches of tasks are checked before any work is done."""
@@ -309,10 +265,6 @@ class MetaLearner(keras.Model):
     def export(self, path, **options):
         """Writes a SavedModel that adapts inside its graph, see `mtf.serving.export_learner`."""
         return export_learner(self, path, **options)
-
-    def _tasks_differ(self, support_y):
-        """Whether tasks may be of different sizes, so that each drops its padding and has its own number of ways."""
-        return not support_y.dtype.is_floating and not is_vectorized(self.task_mapping)
 
     def _adapt_function(self):
         if self._compiled_adapt is None:

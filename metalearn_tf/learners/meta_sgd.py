@@ -29,11 +29,11 @@ class MetaSGD(GradientBasedLearner):
         super().__init__(network, inner_steps, **kwargs)
         check_rate("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
-        initial = keras.initializers.Constant(inner_learning_rate)
-        self.inner_rates = [
-            self.add_weight(name=f"rate_of_{variable.name}", shape=variable.shape, initializer=initial)
-            for variable in self.adapted_variables()
-        ]
+        self.inner_rates = [self._rate_of(variable) for variable in self.adapted_variables()]
+
+    def _rate_of(self, variable):
+        name, initial = variable.path.replace("/", "_"), keras.initializers.Constant(self.inner_learning_rate)
+        return self.add_weight(name=f"rate_of_{name}", shape=variable.shape, initializer=initial)
 
     def update_rule(self):
         return gradient_descent([tf.convert_to_tensor(rate) for rate in self.inner_rates])

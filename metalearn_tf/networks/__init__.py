@@ -3,5 +3,6 @@
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.mlp import mlp
+from metalearn_tf.networks.multi_task_head import MultiTaskHead, task_of_class
 from metalearn_tf.networks.resnet12 import resnet12
 from metalearn_tf.networks.task_normalization import TaskNormalization

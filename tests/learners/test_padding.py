@@ -1,0 +1,166 @@
+"""Tasks of different sizes in one batch give what each of them gives alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import metalearn_tf as mtf
+from metalearn_tf.learners.padding import pad_ways, real_examples, restore_padding
+
+MOST_WAYS, FEATURES = 4, 6
+# ways, shots and queries of the tasks
+SIZES = [(4, 2, 3), (2, 1, 2), (3, 2, 1)]
+
+
+def make_task(ways, shots, queries, seed):
+    random = np.random.default_rng(seed)
+    centers = random.normal(size=(ways, FEATURES))
+    labels = [np.repeat(np.arange(ways), count).astype("int32") for count in (shots, queries)]
+    examples = [(centers[y] + 0.3 * random.normal(size=(len(y), FEATURES))).astype("float32") for y in labels]
+    return examples[0], labels[0], examples[1], labels[1]
+
+
+def pad(array, length, value):
+    return np.concatenate([array, np.full((length - len(array), *array.shape[1:]), value, array.dtype)])
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return [make_task(*size, seed) for seed, size in enumerate(SIZES)]
+
+
+@pytest.fixture(scope="module")
+def padded(tasks):
+    """All tasks as one batch, and the weights of its queries."""
+    lengths = [max(len(task[part]) for task in tasks) for part in range(4)]
+    parts = [
+        np.stack([pad(task[part], lengths[part], value) for task in tasks]) for part, value in enumerate((0, -1, 0, -1))
+    ]
+    return tuple(parts[:3]), parts[3], (parts[3] >= 0).astype("float32")
+
+
+def network(outputs):
+    x = inputs = keras.Input((FEATURES,))
+    x = mtf.networks.TaskNormalization("transductive")(keras.layers.Dense(8, activation="tanh")(x))
+    return keras.Model(inputs, x if outputs is None else keras.layers.Dense(outputs)(x))
+
+
+LEARNERS = {
+    "PrototypicalNetwork": lambda: mtf.learners.PrototypicalNetwork(network(None)),
+    "MAML": lambda: mtf.learners.MAML(network(MOST_WAYS), inner_steps=2),
+    "Reptile": lambda: mtf.learners.Reptile(network(MOST_WAYS), inner_batch_size=100),
+}
+
+
+@pytest.fixture(params=LEARNERS)
+def learner(request):
+    keras.utils.set_random_seed(0)
+    learner = LEARNERS[request.param]()
+    learner.compile(optimizer=keras.optimizers.SGD(1.0), metrics=["accuracy"])
+    return learner
+
+
+def test_the_support_sets_padding_and_other_tasks_change_no_logit(learner, tasks, padded):
+    (support_x, support_y, _), _, _ = padded
+    for index, (own_x, own_y, query_x, _) in enumerate(tasks):
+        queries = np.stack([query_x] * len(tasks))
+        logits = np.asarray(learner((support_x, support_y, queries)))[index]
+        alone = np.asarray(learner((own_x[None], own_y[None], query_x[None])))[0]
+        ways = SIZES[index][0]
+        np.testing.assert_allclose(logits[:, :ways], alone, rtol=1e-4, atol=1e-5)
+        assert np.all(logits[:, ways:] < -1e8)  # no probability for classes that the task does not have
+
+
+def test_a_step_on_padded_tasks_is_the_mean_of_the_steps_on_each(learner, tasks, padded):
+    start = learner.get_weights()
+    learner.train_on_batch(padded[0], padded[1], sample_weight=padded[2])
+    step = learner.get_weights()
+    steps = []
+    for support_x, support_y, query_x, query_y in tasks:
+        learner.set_weights(start)
+        learner.train_on_batch((support_x[None], support_y[None], query_x[None]), query_y[None])
+        steps.append(learner.get_weights())
+    for found, values in zip(step, zip(*steps)):
+        np.testing.assert_allclose(found, np.mean(values, axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_training_metrics_count_real_queries_alone(learner, tasks, padded):
+    start = learner.get_weights()
+    found = learner.train_on_batch(padded[0], padded[1], sample_weight=padded[2], return_dict=True)
+    learner.reset_metrics()
+    losses, correct = [], 0
+    for support_x, support_y, query_x, query_y in tasks:
+        learner.set_weights(start)
+        logs = learner.train_on_batch(
+            (support_x[None], support_y[None], query_x[None]), query_y[None], return_dict=True
+        )
+        learner.reset_metrics()
+        losses.append(logs["loss"])
+        correct += logs["accuracy"] * len(query_y)
+    np.testing.assert_allclose(found["loss"], np.mean(losses), rtol=1e-4)
+    np.testing.assert_allclose(found["accuracy"], correct / sum(len(task[3]) for task in tasks), rtol=1e-5)
+
+
+def test_evaluation_counts_real_queries_alone(tasks, padded):
+    learner = LEARNERS["PrototypicalNetwork"]()
+    learner.compile(metrics=["accuracy"])
+    x, y, weight = padded
+    results = learner.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    losses, right = [], []
+    for support_x, support_y, query_x, query_y in tasks:
+        logits = np.asarray(learner((support_x[None], support_y[None], query_x[None])))[0]
+        losses += list(-tf.nn.log_softmax(logits).numpy()[np.arange(len(query_y)), query_y])
+        right += list(logits.argmax(-1) == query_y)
+    np.testing.assert_allclose(results["loss"], np.mean(losses), rtol=1e-4)
+    np.testing.assert_allclose(results["accuracy"], np.mean(right), rtol=1e-5)
+
+
+def test_fit_takes_padded_tasks(learner, padded):
+    tasks = tf.data.Dataset.from_tensors(padded).repeat()
+    history = learner.fit(tasks, steps_per_epoch=2, epochs=3, verbose=0).history
+    assert np.all(np.isfinite(history["loss"]))
+
+
+# === Bad input ===
+
+
+def test_padding_without_weights_is_refused(learner, padded):
+    with pytest.raises(ValueError, match="`sample_weight` must be given"):
+        learner.fit(padded[0], padded[1], verbose=0)
+
+
+@pytest.mark.parametrize("part", ["support", "queries"])
+def test_a_task_of_padding_alone_is_refused(learner, padded, part):
+    (support_x, support_y, query_x), query_y, weight = padded
+    support_y, query_y = support_y.copy(), query_y.copy()
+    (support_y if part == "support" else query_y)[1] = -1
+    with pytest.raises(ValueError, match="-1"):
+        learner.fit((support_x, support_y, query_x), query_y, sample_weight=weight, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not padding"):
+        learner.train_on_batch((support_x, support_y, query_x), query_y, sample_weight=weight)
+
+
+def test_vectorized_tasks_must_be_alike(padded):
+    learner = mtf.learners.PrototypicalNetwork(network(None), task_mapping="vectorized")
+    learner.compile()
+    with pytest.raises(ValueError, match='`task_mapping="parallel"`'):
+        learner.fit(padded[0], padded[1], sample_weight=padded[2], verbose=0)
+
+
+# === The functions ===
+
+
+def test_real_examples_and_back_by_hand():
+    labels = tf.constant([0, -1, 2, -1])
+    rows = tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
+    kept, kept_labels = real_examples(labels, rows, labels)
+    np.testing.assert_array_equal(kept, [[1.0, 2.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(kept_labels, [0, 2])
+    np.testing.assert_array_equal(restore_padding(kept, labels), [[1.0, 2.0], [0.0, 0.0], [5.0, 6.0], [0.0, 0.0]])
+
+
+def test_padded_ways_have_no_probability():
+    probabilities = tf.nn.softmax(pad_ways(tf.constant([[1.0, 2.0]]), 4)).numpy()
+    np.testing.assert_array_equal(probabilities[0, 2:], [0.0, 0.0])
+    np.testing.assert_allclose(probabilities[0, :2], tf.nn.softmax([1.0, 2.0]), rtol=1e-6)
