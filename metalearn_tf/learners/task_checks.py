@@ -122,11 +122,13 @@ def check_first_batch(learner, x, y=None, sample_weight=None, training=True):
                 f"Received: shape {labels.shape}"
             )
     if support_y.dtype.kind != "f":
+        for name, labels in (("support_y", support_y), ("query_y", query_y)):
+            if sample_weight is None and labels.min() < 0:
+                raise ValueError(
+                    f"`{name}` must not be negative, but for padding, which needs `sample_weight` to be 0 there. "
+                    f"Received: {labels.min()} without `sample_weight`"
+                )
         _check_task_labels(learner, support_y, query_y, training)
-        if sample_weight is None and min(support_y.min(), query_y.min()) < 0:
-            raise ValueError(
-                "`sample_weight` must be given, with 0 for padding, where labels are -1. Received: sample_weight=None"
-            )
 
 
 def _check_task_examples(learner, name, examples):
@@ -146,15 +148,13 @@ def _check_task_examples(learner, name, examples):
 
 def _check_task_labels(learner, support_y, query_y, training):
     ways = support_y.max(axis=1) + 1
-    for task, (labels, count) in enumerate(zip(support_y, ways)):
-        if count == 0:
-            raise ValueError(f"`support_y` must have labels other than the padding's -1. Received: none in task {task}")
-        present = np.unique(labels)
-        if not np.array_equal(present[present != -1], np.arange(count)):
-            raise ValueError(
-                "`support_y` must hold every label from 0 to ways - 1 in each task, and -1 only for padding. "
-                f"Received: {present} in task {task}"
-            )
+    present = [np.unique(labels[labels != -1]).tolist() for labels in support_y]
+    wrong = [task for task, labels in enumerate(present) if not labels or labels != list(range(len(labels)))]
+    if wrong:
+        raise ValueError(
+            "`support_y` must hold every label from 0 to ways - 1 in each task, and -1 only for padding. "
+            f"Received: the labels {present[wrong[0]]} in task {wrong[0]}"
+        )
     if query_y.min() < -1 or np.any(query_y >= ways[:, None]) or np.any(query_y.max(axis=1) < 0):
         raise ValueError(
             "`query_y` must be in [0, ways), the labels of the support set, and -1 only for padding. "

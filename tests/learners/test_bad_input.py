@@ -150,7 +150,8 @@ def test_fit_refuses_images_that_do_not_fit(learner, place, argument, spoil):
     "place, argument, spoil",
     [
         (1, "support_y", lambda labels: labels - 1),
-        (1, "support_y", lambda labels: np.where(labels == 1, 0, labels)),  # no example of class 1
+        (1, "support_y", lambda labels: np.where(labels == 1, 0, labels)),  # no example of class 1, in any task
+        (1, "support_y", lambda labels: np.where(np.arange(len(labels))[:, None] == 1, 2 * (labels // 2), labels)),
         (3, "query_y", lambda labels: labels - 1),
         (3, "query_y", lambda labels: labels + 1),
         (1, "support_y", lambda labels: labels[:, :-1]),

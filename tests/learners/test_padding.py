@@ -126,7 +126,7 @@ def test_fit_takes_padded_tasks(learner, padded):
 
 
 def test_padding_without_weights_is_refused(learner, padded):
-    with pytest.raises(ValueError, match="`sample_weight` must be given"):
+    with pytest.raises(ValueError, match="which needs `sample_weight`"):
         learner.fit(padded[0], padded[1], verbose=0)
 
 
