@@ -20,7 +20,7 @@ class AdaptedModel(keras.Model):
     """
 
     def __init__(self, learner, state, regression=False, **kwargs):
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, dtype=learner.dtype, **kwargs)
         self.learner = learner
         self.regression = regression
         self.state = [self._state_variable(index, value) for index, value in enumerate(state)]

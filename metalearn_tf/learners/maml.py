@@ -1,7 +1,6 @@
 """Model-agnostic meta-learning, with its later improvements."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate, check_steps
@@ -32,8 +31,8 @@ class MAML(GradientBasedLearner):
         rematerialize: computes the activations of inner steps again in the backward pass instead of keeping them:
             memory that does not grow with the inner steps, for about a third more time.
         learned_rates: meta-trains a rate for each step and each weight tensor, from `inner_learning_rate` on.
-        per_step_normalization: meta-trains a scale and an offset of each `TaskNormalization` for each inner step; the
-            inner loop then leaves them as they are.
+        per_step_normalization: meta-trains what is added to scale and offset of each `TaskNormalization` in each inner
+            step; the inner loop then leaves them as they are.
         multi_step_loss: adds the query losses after each inner step, all alike at first and less and less of those
             before the last one, in the first `annealing_steps` outer steps.
         annealing_steps: outer steps, for the two options that need it.
@@ -72,7 +71,7 @@ class MAML(GradientBasedLearner):
         self._in_annealing = False
         # === Weights ===
         if per_step_normalization:
-            self.per_step_rows = [self._rows_of(variable) for variable in self._normalization_variables()]
+            self.per_step_changes = [self._change_of(variable) for variable in self._normalization_variables()]
         if learned_rates:
             count = len(self.adapted_variables())
             rates = keras.initializers.Constant(inner_learning_rate)
@@ -95,10 +94,12 @@ class MAML(GradientBasedLearner):
     def network_weights(self, weights, step):
         if not self.per_step_normalization:
             return weights
-        rows = {id(v): rows for v, rows in zip(self._normalization_variables(), self.per_step_rows)}
+        changes = {id(v): change for v, change in zip(self._normalization_variables(), self.per_step_changes)}
         weights = iter(weights)
         return [
-            at_step(tf.convert_to_tensor(rows[id(variable)]), step) if id(variable) in rows else next(weights)
+            variable + at_step(tf.convert_to_tensor(changes[id(variable)]), step)
+            if id(variable) in changes
+            else next(weights)
             for variable in self.network.trainable_variables
         ]
 
@@ -109,10 +110,9 @@ class MAML(GradientBasedLearner):
         layers = [layer for layer in self.network._flatten_layers() if isinstance(layer, TaskNormalization)]
         return [variable for layer in layers for variable in layer.trainable_variables]
 
-    def _rows_of(self, variable):
-        rows = np.repeat(np.asarray(variable)[None], self.inner_steps, axis=0)
-        name = f"per_step_{variable.path.replace('/', '_')}"
-        return self.add_weight(name=name, shape=rows.shape, initializer=lambda *_, **__: rows)
+    def _change_of(self, variable):
+        name, shape = variable.path.replace("/", "_"), (self.inner_steps, *variable.shape)
+        return self.add_weight(name=f"per_step_{name}", shape=shape, initializer="zeros")
 
     # === The outer loop ===
 

@@ -37,10 +37,9 @@ class MetaLearner(keras.Model):
     """
 
     def __init__(self, network, task_mapping="auto", **kwargs):
-        # No autocast: it would round the targets of a regression; the network casts its own inputs.
         check_network(network)
-        kwargs.setdefault("dtype", network.dtype_policy)
-        super().__init__(autocast=False, **kwargs)
+        # The network alone may compute in a mixed precision: adapted weights and regression targets are not rounded.
+        super().__init__(autocast=False, dtype=network.variable_dtype, **kwargs)
         if task_mapping not in TASK_MAPPINGS:
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
@@ -122,6 +121,9 @@ class MetaLearner(keras.Model):
         """
         check_loss(loss)
         self._compiled_adapt = None  # it holds the loss
+        optimizer = keras.optimizers.get(optimizer)
+        if self.network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         super().compile(
             optimizer=optimizer,
             loss=task_loss if loss is None else loss,
@@ -215,7 +217,7 @@ class MetaLearner(keras.Model):
     def get_config(self):
         config = keras.Model.get_config(self)
         return {
-            **{key: config[key] for key in ("name", "trainable", "dtype") if key in config},
+            **{key: config[key] for key in ("name", "trainable") if key in config},
             "network": keras.saving.serialize_keras_object(self.network),
             "task_mapping": self.task_mapping,
         }

@@ -26,7 +26,7 @@ _NORMALIZATIONS = {
     "none": "The network does not normalise, so a prediction depends on no other query.",
 }
 
-_NOT_CONFIGURATION = ("name", "trainable", "dtype", "network")
+_NOT_CONFIGURATION = ("name", "trainable", "network")
 
 
 def model_card(learner, signatures, model_name, description=None, reports=()):

@@ -13,6 +13,7 @@ WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 
 IMPROVEMENTS = {
     "inner_steps": 2,
+    "inner_learning_rate": 0.1,
     "first_order": "annealed",
     "learned_rates": True,
     "per_step_normalization": True,

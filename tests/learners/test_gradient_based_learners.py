@@ -222,23 +222,22 @@ def test_the_order_of_derivatives_is_annealed():
 def test_each_step_has_a_normalization_of_its_own():
     (support_x, support_y, query_x), query_y = random_tasks()
     learner = mtf.learners.MAML(normalized_network(), inner_steps=2, per_step_normalization=True)
-    scale, offset = learner.per_step_rows
+    scale, offset = learner.per_step_changes
     assert scale.shape == offset.shape == (2, 4)
     task = (support_x[:1], support_y[:1], query_x[:1])
     before = np.asarray(learner(task))
     for row in (0, 1):
-        scale.assign(np.where(np.arange(2)[:, None] == row, 1.5, np.ones((2, 4))))
+        scale.assign(np.where(np.arange(2)[:, None] == row, 0.5, np.zeros((2, 4))))
         assert not np.allclose(np.asarray(learner(task)), before, rtol=1e-3)
-    scale.assign(np.ones((2, 4)))
+    scale.assign(np.zeros((2, 4)))
     learner.compile(keras.optimizers.SGD(1.0))
     learner.train_on_batch((support_x, support_y, query_x), query_y)
-    for rows, initial in ((scale, 1.0), (offset, 0.0)):
-        changed = np.any(np.asarray(rows) != initial, axis=1)
-        assert changed.all()
-    # The network's own scale and offset have no part in it.
-    normalization = learner.network.layers[2]
-    np.testing.assert_array_equal(normalization.scale, np.ones(4))
-    assert all(variable is not normalization.scale for variable in learner.adapted_variables())
+    for changes in (scale, offset):
+        assert np.any(np.asarray(changes) != 0.0, axis=1).all()
+    # Both steps' changes have what the outer loop does to the network's own scale, divided between them.
+    own = learner.network.layers[2].scale
+    np.testing.assert_allclose(np.asarray(own) - 1.0, np.sum(scale, axis=0), rtol=1e-4, atol=1e-7)
+    assert all(variable is not own for variable in learner.adapted_variables())
 
 
 def test_per_step_normalization_starts_as_maml():

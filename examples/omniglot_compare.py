@@ -1,0 +1,275 @@
+"""Trains every meta-learner and baseline on Omniglot, tests all on the same episodes, and prints one table.
+
+    python examples/omniglot_compare.py --data_dir DIR
+    python examples/omniglot_compare.py --data_dir DIR --only MAML ANIL --settings 5x1 5x5
+
+All learners use Conv4-64 and the 1,100 training characters of the Vinyals split. The gradient-based ones and the
+baselines start from one embedding, that of the prototypical network, and train their head from zeros on; the table
+says so. Each row is trained once with the budget given in `METHODS`; what was trained and tested is kept in `--run_dir`,
+so that a run which was stopped goes on there. Arithmetic is bfloat16 in training and float32 in the test.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import metalearn_tf as mtf
+
+learners, networks = mtf.learners, mtf.networks
+SETTINGS = {"5x1": (5, 1), "5x5": (5, 5), "20x1": (20, 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How a row of the table is built, trained and what the papers print.
+
+    Attributes:
+        build: from the number of ways, for a head, to the learner.
+        published: accuracies in % for 5-way 1-shot, 5-way 5-shot and 20-way 1-shot; `None` where there is none.
+        start: `"embedding"` copies the prototypical network's layers and sets the head to zero.
+        steps: outer steps; none for a method that is not meta-trained.
+        tasks: tasks in an outer step.
+        train_ways: ways in training, where they differ from the test's; one training then serves all settings.
+        shots: support examples of a class in training, `None` for the test's.
+        queries: query examples of a class in training.
+        optimizer: from the number of steps to the outer optimizer.
+    """
+
+    build: Callable
+    published: tuple = (None, None, None)
+    start: str = "random"
+    steps: int = 0
+    tasks: int = 8
+    train_ways: int | None = None
+    shots: int | None = None
+    queries: int = 5
+    optimizer: Callable = lambda steps: adam(2e-4, steps)
+
+
+def adam(rate, steps):
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
+
+
+def linear(steps):
+    """Reptile's outer steps, from 1 down to 0."""
+    return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(1.0, steps, 0.0))
+
+
+def conv4(ways=None, **options):
+    return networks.conv4(outputs=ways, **options)
+
+
+def pixels():
+    inputs = keras.Input((28, 28, 1))
+    return keras.Model(inputs, keras.layers.Flatten()(inputs))
+
+
+INNER = {"inner_steps": 5, "inner_learning_rate": 0.2}
+IMPROVED = {
+    **INNER,
+    "first_order": "annealed",
+    "learned_rates": True,
+    "per_step_normalization": True,
+    "multi_step_loss": True,
+    "annealing_steps": 50,
+}
+METRIC = {"train_ways": 60, "shots": 1, "queries": 1, "tasks": 2, "steps": 1500, "optimizer": lambda s: adam(4e-3, s)}
+GRADIENT = {"start": "embedding", "steps": 150}
+
+METHODS = {
+    # Baselines
+    "nearest neighbour, pixels": Method(lambda ways: learners.NearestNeighbor(pixels())),
+    "untrained embedding, prototypes": Method(lambda ways: learners.PrototypicalNetwork(conv4())),
+    "supervised, fine-tuned head": Method(
+        lambda ways: learners.ANIL(conv4(ways), inner_steps=50, inner_learning_rate=0.2), start="supervised"
+    ),
+    "multi-task heads, prototypes": Method(lambda ways: learners.PrototypicalNetwork(conv4()), start="multi-task"),
+    # By distance
+    "PrototypicalNetwork": Method(
+        lambda ways: learners.PrototypicalNetwork(conv4()), (98.8, 99.7, 96.0), **{**METRIC, "steps": 3600}
+    ),
+    "MatchingNetwork": Method(lambda ways: learners.MatchingNetwork(conv4()), (98.1, 98.9, 93.8), **METRIC),
+    "RelationNetwork": Method(
+        lambda ways: learners.RelationNetwork(conv4(feature_map=True)),
+        (99.6, 99.8, 97.6),
+        **{**METRIC, "train_ways": 20, "optimizer": lambda s: adam(1e-3, s)},
+    ),
+    # By memory
+    "MANN": Method(
+        lambda ways: learners.MANN(conv4(), ways=5),
+        (82.8, 94.9, None),
+        start="embedding",
+        steps=800,
+        tasks=16,
+        shots=2,
+        queries=3,
+        train_ways=5,
+        optimizer=lambda s: adam(1e-3, s),
+    ),
+    # By gradient steps
+    "MAML": Method(
+        lambda ways: learners.MAML(conv4(ways), test_inner_steps=10, **INNER), (98.7, 99.9, 95.8), **GRADIENT
+    ),
+    "FOMAML": Method(
+        lambda ways: learners.MAML(conv4(ways), first_order=True, test_inner_steps=10, **INNER),
+        (98.3, 99.2, 89.4),
+        **GRADIENT,
+    ),
+    "MAML++": Method(lambda ways: learners.MAML(conv4(ways), **IMPROVED), (99.47, 99.93, 97.65), **GRADIENT),
+    "ANIL": Method(lambda ways: learners.ANIL(conv4(ways), test_inner_steps=10, **INNER), **GRADIENT),
+    "MetaSGD": Method(lambda ways: learners.MetaSGD(conv4(ways), **INNER), (99.53, 99.93, 95.93), **GRADIENT),
+    "MetaLSTM": Method(
+        lambda ways: learners.MetaLSTM(conv4(ways), inner_learning_rate=0.2, forget_rate=1e-3, rematerialize=True),
+        **{**GRADIENT, "steps": 60},
+    ),
+    "Reptile": Method(
+        lambda ways: learners.Reptile(conv4(ways)),
+        (97.68, 99.48, 89.43),
+        **{**GRADIENT, "steps": 300, "queries": 5, "shots": 5, "optimizer": linear},
+    ),
+}
+
+
+# === Training ===
+
+
+def train(name, ways, shots, data, run_dir):
+    """The trained learner in float32, and what its training took; from `run_dir` if it was trained before."""
+    method = METHODS[name]
+    keras.utils.set_random_seed(0)
+    key = f"{name}_{method.train_ways or ways}way_{method.shots or shots}shot".replace(" ", "_")
+    learner, record = method.build(ways), run_dir / f"{key}.json"
+    if record.exists():
+        learner.load_weights(run_dir / f"{key}.weights.h5")
+        return learner, json.loads(record.read_text())
+    start_from(method.start, learner, data, run_dir)
+    took = {"seconds": 0.0, "tasks_per_second": None}
+    if method.steps:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        trained = method.build(ways)
+        keras.mixed_precision.set_global_policy("float32")
+        trained.set_weights(learner.get_weights())
+        took = fit(trained, method, method.train_ways or ways, method.shots or shots, data["train"])
+        learner.set_weights(trained.get_weights())
+    learner.save_weights(run_dir / f"{key}.weights.h5")
+    record.write_text(json.dumps(took))
+    return learner, took
+
+
+def fit(learner, method, ways, shots, dataset):
+    tasks = mtf.data.episodes(dataset, ways, shots, method.queries, method.tasks)
+    learner.compile(optimizer=method.optimizer(method.steps), metrics=["accuracy"])
+    learner.fit(tasks, steps_per_epoch=2, verbose=0)  # makes the graph
+    start = time.perf_counter()
+    learner.fit(tasks, steps_per_epoch=method.steps - 2, verbose=2)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "tasks_per_second": (method.steps - 2) * method.tasks / seconds}
+
+
+def start_from(start, learner, data, run_dir):
+    """Gives the learner's network the layers of a trained embedding."""
+    if start == "random":
+        return
+    if start == "embedding":
+        source = train("PrototypicalNetwork", 20, 1, data, run_dir)[0].network
+    else:
+        source = pretrained(start, data["train"], run_dir)
+    network = learner.network
+    for layer in source.layers:
+        network.get_layer(layer.name).set_weights(layer.get_weights())
+    if network.layers[-1].name == "head":
+        network.layers[-1].set_weights([0.0 * weight for weight in network.layers[-1].get_weights()])
+
+
+def pretrained(kind, dataset, run_dir, steps=1500):
+    """An embedding below one softmax over all training characters, or below one for each alphabet."""
+    embedding, path = conv4(normalization="transductive"), run_dir / f"{kind}.weights.h5"
+    if path.exists():
+        embedding.load_weights(path)
+        return embedding
+    tasks = np.zeros(dataset.num_classes, "int32") if kind == "supervised" else networks.task_of_class(dataset)
+    image, task = keras.Input((28, 28, 1)), keras.Input((), dtype="int32")
+    model = keras.Model([image, task], networks.MultiTaskHead(tasks)([embedding(image), task]))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(adam(2e-3, steps), loss, metrics=["accuracy"])
+    random = np.random.default_rng(0)
+    rows = random.permutation(len(dataset))
+    rows = np.resize(rows, steps * 128)
+    images = dataset.examples.astype("float32") / 255.0
+    model.fit([images[rows], tasks[dataset.labels[rows]]], dataset.labels[rows], batch_size=128, verbose=2)
+    embedding.save_weights(path)
+    return embedding
+
+
+# === Testing ===
+
+
+def test(name, setting, data, arguments):
+    """One row: the report, and what training took; from the run's folder if it was tested before."""
+    ways, shots = SETTINGS[setting]
+    path = arguments.run_dir / f"report_{name.replace(' ', '_')}_{setting}.json"
+    learner, took = train(name, ways, shots, data, arguments.run_dir)
+    if path.exists():
+        return mtf.evaluation.Report.from_json(path.read_text()), took
+    report = mtf.evaluation.evaluate_episodes(
+        learner, data["test"], ways, shots, queries=15, episodes=arguments.episodes, seed=7
+    )
+    report.to_json(path)
+    return report, took
+
+
+def row(name, setting, report, took):
+    method = METHODS[name]
+    published = method.published[list(SETTINGS).index(setting)]
+    rate = took["tasks_per_second"]
+    cells = [
+        name,
+        f"{report.ways}-way {report.shots}-shot",
+        f"{100 * report.accuracy:.2f} ± {100 * report.confidence_interval:.2f}",
+        report.normalization,
+        method.start,
+        f"{took['seconds']:.0f}",
+        "" if rate is None else f"{rate:.1f}",
+        "" if published is None else f"{published}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS), help="methods")
+    parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=["5x1", "5x5"])
+    parser.add_argument("--episodes", type=int, default=1000, help="test episodes")
+    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/omniglot_compare"))
+    arguments = parser.parse_args()
+    arguments.run_dir.mkdir(parents=True, exist_ok=True)
+
+    mtf.training.use_task_parallelism()
+    data = {
+        "train": mtf.data.load("omniglot", "train", data_dir=arguments.data_dir, rotations=True),
+        "test": mtf.data.load("omniglot", "test", data_dir=arguments.data_dir),
+    }
+    names = ("method", "setting", "accuracy %", "normalisation", "start", "training s", "tasks/s", "published %")
+    rows = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    for setting in arguments.settings:
+        for name in arguments.only:
+            if setting == "20x1" and METHODS[name].published[2] is None and METHODS[name].steps:
+                continue  # no one has printed it
+            rows.append(row(name, setting, *test(name, setting, data, arguments)))
+            print(rows[-1], flush=True)
+    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
