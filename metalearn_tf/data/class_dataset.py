@@ -68,7 +68,9 @@ class ClassDataset(ClassIndex):
     def as_tensor(self):
         """The examples as one tensor, made once and shared by every pipeline that reads them."""
         if self._tensor is None:
-            self._tensor = tf.constant(self.examples)
+            # Outside of the graph that may be under construction: the next graph needs it too.
+            with tf.init_scope():
+                self._tensor = tf.constant(self.examples)
         return self._tensor
 
     def gather(self, rows):
