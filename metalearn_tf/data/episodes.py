@@ -127,10 +127,16 @@ def take_examples(datasets, rows, ragged):
     """The examples `(tasks, n, ...)` of rows `(tasks, n)`; zeros, or empty strings, for the row -1."""
     flat = tf.reshape(rows, [-1])
     chosen = gather_from([dataset.gather for dataset in datasets], first_rows(datasets), tf.maximum(flat, 0))
-    if ragged:
-        is_real = tf.reshape(flat >= 0, [-1, *[1] * len(datasets[0].example_shape)])
-        chosen = tf.where(is_real, chosen, tf.zeros([], chosen.dtype))
-    return to_float(tf.reshape(chosen, [*rows.shape, *datasets[0].example_shape]))
+    if not ragged:
+        examples = to_float(chosen)
+    elif chosen.dtype == tf.string:
+        examples = tf.where(flat >= 0, chosen, "")
+    else:
+        # By a product of matrices' rows, several times faster than `tf.where`; examples are finite.
+        is_real = tf.cast(flat >= 0, tf.float32)[:, None]
+        scale = is_real * (1.0 / 255.0) if chosen.dtype == tf.uint8 else is_real
+        examples = tf.cast(tf.reshape(chosen, [flat.shape[0], -1]), tf.float32) * scale
+    return tf.reshape(examples, [*rows.shape, *datasets[0].example_shape])
 
 
 def to_float(images):
