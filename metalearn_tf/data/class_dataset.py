@@ -40,7 +40,7 @@ class ClassDataset(ClassIndex):
     """
 
     def __init__(self, examples, labels, class_names=None, parents=None, domain=None):
-        examples, labels = _check_examples(examples), _check_labels(labels)
+        examples, labels = check_examples(examples), _check_labels(labels)
         if len(examples) != len(labels):
             raise ValueError(
                 "`examples` and `labels` must have the same length. "
@@ -113,7 +113,7 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
     return ClassDataset(examples, labels, class_names=class_names, parents=parents, domain=domain)
 
 
-def _check_examples(examples):
+def check_examples(examples):
     examples = np.asarray(examples)
     if examples.ndim == 0 or len(examples) == 0:
         raise ValueError(f"`examples` must hold at least one example. Received: shape {examples.shape}")
