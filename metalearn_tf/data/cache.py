@@ -13,7 +13,7 @@ CACHE_VARIABLE = "METALEARN_TF_CACHE"
 _CONTENTS = "names_of_arrays"
 
 # What reading an archive raises that is damaged at any byte, as tests/data/test_cache.py does, or not ours to read.
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def cached_arrays(name, build, cache_dir=None):
@@ -43,8 +43,8 @@ def cached_arrays(name, build, cache_dir=None):
     path = _cache_folder(cache_dir) / f"{name}.npz"
     if path.exists():
         try:
-            return _read(path)
-        except _UNREADABLE as error:
+            return read_arrays(path)
+        except UNREADABLE as error:
             logging.warning("The cache file %s cannot be read and is made again: %s", path, error)
     arrays = {key: np.asarray(value) for key, value in build().items()}
     for key, array in arrays.items():
@@ -54,7 +54,7 @@ def cached_arrays(name, build, cache_dir=None):
                 f"Received: {key!r} of dtype {array.dtype}"
             )
     try:
-        _write(path, arrays)
+        write_arrays(path, arrays)
     except OSError as error:
         logging.warning("%s cannot be written, so it will be made again next time: %s", path, error)
     return arrays
@@ -64,7 +64,8 @@ def _cache_folder(cache_dir):
     return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or "~/.cache/metalearn_tf").expanduser()
 
 
-def _read(path):
+def read_arrays(path):
+    """The arrays that `write_arrays` wrote; one of `UNREADABLE` is raised where the file is damaged."""
     # The checksums come first: an array whose header is damaged can be read short without an error.
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
@@ -78,7 +79,8 @@ def _read(path):
     return arrays
 
 
-def _write(path, arrays):
+def write_arrays(path, arrays):
+    """Writes a dict of arrays in one step: a reader finds all of them or no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:

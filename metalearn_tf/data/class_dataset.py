@@ -3,8 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.class_index import ClassIndex, check_class_names
 
-class ClassDataset:
+
+class ClassDataset(ClassIndex):
     """Examples with their classes, held once and in memory, sorted by class.
 
     Example:
@@ -20,7 +22,10 @@ class ClassDataset:
         labels: integers `(n,)`, any values; equal labels make a class. Classes are numbered `0 … num_classes - 1`
             in the order of their sorted labels.
         class_names: a sequence of one name per class, in the order of the sorted labels; by default the labels as text.
-        parents: optional mapping from class name to the name of its parent (an alphabet, a superclass).
+        parents: optional mapping from class name to the name of its parent (an alphabet, a superclass), and from
+            parent to grandparent for a deeper tree: `{"cat": "mammal", "owl": "bird", "mammal": "animal", …}`. A root
+            has no entry; there may be several. Entries that are above no class are left out. A class cannot be a
+            parent too.
         domain: optional name of the domain that the examples come from.
 
     Attributes:
@@ -35,7 +40,7 @@ class ClassDataset:
     """
 
     def __init__(self, examples, labels, class_names=None, parents=None, domain=None):
-        examples, labels = _check_examples(examples), _check_labels(labels)
+        examples, labels = check_examples(examples), _check_labels(labels)
         if len(examples) != len(labels):
             raise ValueError(
                 "`examples` and `labels` must have the same length. "
@@ -46,116 +51,42 @@ class ClassDataset:
         already_sorted = np.array_equal(order, np.arange(len(order)))
         self.examples = examples if already_sorted else examples[order]
         self.labels = classes[order].astype("int32")
-        self.offsets = np.searchsorted(self.labels, np.arange(len(values) + 1)).astype("int64")
-        self.class_names = _check_class_names(class_names, values)
-        self.parents = _check_parents(parents, self.class_names)
-        self.domain = domain
+        offsets = np.searchsorted(self.labels, np.arange(len(values) + 1)).astype("int64")
+        super().__init__(offsets, check_class_names(class_names, values), parents, domain)
         self._tensor = None
-
-    @property
-    def num_classes(self):
-        return len(self.offsets) - 1
 
     @property
     def example_shape(self):
         """Shape of one example; `()` for strings."""
         return self.examples.shape[1:]
 
-    def __len__(self):
-        return len(self.examples)
-
-    def __repr__(self):
-        domain = f", domain={self.domain!r}" if self.domain else ""
-        return (
-            f"ClassDataset({len(self)} examples of shape {self.example_shape} ({self.examples.dtype}), "
-            f"{self.num_classes} classes of {np.diff(self.offsets).min()} to {np.diff(self.offsets).max()}{domain})"
-        )
+    @property
+    def dtype(self):
+        """NumPy's dtype of the examples: `uint8`, `float32`, or `object` for strings."""
+        return self.examples.dtype
 
     def as_tensor(self):
         """The examples as one tensor, made once and shared by every pipeline that reads them."""
         if self._tensor is None:
-            self._tensor = tf.constant(self.examples)
+            # Outside of the graph that may be under construction: the next graph needs it too.
+            with tf.init_scope():
+                self._tensor = tf.constant(self.examples)
         return self._tensor
+
+    def gather(self, rows):
+        return tf.gather(self.as_tensor(), rows)
 
     def class_examples(self, class_index):
         """The examples `(count, ...)` of one class, by its number or its name."""
         index = self._class_indices([class_index])[0]
         return self.examples[self.offsets[index] : self.offsets[index + 1]]
 
-    def select(self, classes):
-        """A `ClassDataset` of some of the classes.
-
-        Args:
-            classes: class numbers or class names. The result numbers them in the order given.
-
-        Raises:
-            ValueError: if a class is unknown, or named twice, or none is given.
-        """
-        indices = self._class_indices(classes)
-        if not indices or len(set(indices)) != len(indices):
-            raise ValueError(f"`classes` must name at least one class, and each once. Received: classes={classes}")
-        parts = [self.examples[self.offsets[i] : self.offsets[i + 1]] for i in indices]
-        names = [self.class_names[i] for i in indices]
-        parents = {name: self.parents[name] for name in names} if self.parents else None
-        labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        return ClassDataset(np.concatenate(parts), labels, names, parents, self.domain)
-
-    def split(self, fractions, seed=0):
-        """Splits by class, so that no class is in two parts.
-
-        Args:
-            fractions: positive numbers with a sum of at most 1, one for each part.
-            seed: integer; the same seed gives the same parts.
-
-        Returns:
-            A list of `ClassDataset`s, one for each fraction.
-
-        Raises:
-            ValueError: if the fractions are not positive, exceed 1, or leave a part without a class.
-        """
-        fractions = _check_fractions(fractions)
-        ends = np.round(np.cumsum(fractions) * self.num_classes).astype(int)
-        starts = np.concatenate([[0], ends[:-1]])
-        if np.any(ends <= starts):
-            raise ValueError(
-                f"`fractions` must leave at least one of the {self.num_classes} classes to each part. "
-                f"Received: fractions={fractions}"
-            )
-        order = np.random.default_rng(seed).permutation(self.num_classes)
-        return [self.select(sorted(order[start:end].tolist())) for start, end in zip(starts, ends)]
-
-    def split_examples(self, fractions, seed=0):
-        """Splits the examples of every class, so that every class is in every part.
-
-        The arguments are those of `split`; each class is shuffled with `seed` before it is divided.
-
-        Raises:
-            ValueError: if the fractions do not fit or leave a class without an example in some part.
-        """
-        fractions = _check_fractions(fractions)
-        random = np.random.default_rng(seed)
-        parts = [[] for _ in fractions]
-        for index in range(self.num_classes):
-            members = self.offsets[index] + random.permutation(self.offsets[index + 1] - self.offsets[index])
-            ends = np.round(np.cumsum(fractions) * len(members)).astype(int)
-            for part, start, end in zip(parts, [0, *ends[:-1]], ends):
-                if end <= start:
-                    raise ValueError(
-                        f"`fractions` must leave an example of every class to each part; class "
-                        f"{self.class_names[index]!r} has {len(members)}. Received: fractions={fractions}"
-                    )
-                part.append(np.sort(members[start:end]))
-        members = [np.concatenate(part) for part in parts]
-        return [
-            ClassDataset(self.examples[rows], self.labels[rows], self.class_names, self.parents, self.domain)
-            for rows in members
-        ]
-
     def merge(self, other):
         """Both datasets' classes in one; classes of the same name become one class.
 
         Raises:
-            ValueError: if the examples differ in shape or dtype, or a class has two different parents.
+            ValueError: if the examples differ in shape or dtype, or a class or a node above has two
+                different parents.
         """
         if self.example_shape != other.example_shape or self.examples.dtype.kind != other.examples.dtype.kind:
             raise ValueError(
@@ -166,27 +97,15 @@ class ClassDataset:
         parents = {**(self.parents or {}), **(other.parents or {})}
         for name, parent in (self.parents or {}).items():
             if parents[name] != parent:
-                raise ValueError(f"Class {name!r} has two parents. Received: {parent!r} and {parents[name]!r}")
+                raise ValueError(f"{name!r} has two parents. Received: {parent!r} and {parents[name]!r}")
         numbers = {name: number for number, name in enumerate(names)}
         labels = [numbers[d.class_names[label]] for d in (self, other) for label in d.labels]
         examples = np.concatenate([self.examples, other.examples])
         domain = self.domain if self.domain == other.domain else None
         return ClassDataset(examples, np.asarray(labels), names, parents or None, domain)
 
-    def _class_indices(self, classes):
-        numbers = {name: number for number, name in enumerate(self.class_names)}
-        indices = []
-        for value in classes:
-            if isinstance(value, str):
-                index = numbers.get(value, -1)
-            else:
-                index = int(value) if isinstance(value, (int, np.integer)) else -1
-            if not 0 <= index < self.num_classes:
-                raise ValueError(
-                    f"`classes` must be among the {self.num_classes} class numbers or names. Received: {value!r}"
-                )
-            indices.append(index)
-        return indices
+    def _part(self, rows, labels, class_names):
+        return ClassDataset(self.examples[rows], labels, class_names, self.parents, self.domain)
 
 
 def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
@@ -194,15 +113,7 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
     return ClassDataset(examples, labels, class_names=class_names, parents=parents, domain=domain)
 
 
-def _check_fractions(fractions):
-    fractions = np.asarray(fractions, "float64")
-    valid = fractions.ndim == 1 and len(fractions) > 0 and np.all(fractions > 0) and fractions.sum() <= 1 + 1e-9
-    if not valid:
-        raise ValueError(f"`fractions` must be positive with a sum of at most 1. Received: fractions={fractions}")
-    return fractions
-
-
-def _check_examples(examples):
+def check_examples(examples):
     examples = np.asarray(examples)
     if examples.ndim == 0 or len(examples) == 0:
         raise ValueError(f"`examples` must hold at least one example. Received: shape {examples.shape}")
@@ -230,24 +141,3 @@ def _check_labels(labels):
     if labels.dtype.kind not in "iu":
         raise TypeError(f"`labels` must be integers. Received: dtype={labels.dtype}")
     return labels
-
-
-def _check_class_names(class_names, values):
-    if class_names is None:
-        return [str(value) for value in values]
-    names = [str(name) for name in class_names]
-    if len(names) != len(values) or len(set(names)) != len(names):
-        raise ValueError(
-            f"`class_names` must hold one distinct name for each of the {len(values)} classes. "
-            f"Received: {len(names)} names, {len(set(names))} distinct"
-        )
-    return names
-
-
-def _check_parents(parents, class_names):
-    if parents is None:
-        return None
-    missing = [name for name in class_names if name not in parents]
-    if missing:
-        raise ValueError(f"`parents` must name a parent for every class. Received: none for {missing[:10]}")
-    return {name: parents[name] for name in class_names}

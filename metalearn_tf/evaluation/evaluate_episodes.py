@@ -5,13 +5,13 @@ import time
 import numpy as np
 
 from metalearn_tf.data.episodes import episodes as make_episodes
-from metalearn_tf.evaluation.report import Report
+from metalearn_tf.evaluation.report import Report, combine_reports
 from metalearn_tf.evaluation.scores import confusion_matrix, macro_recall_and_f1
 
 _TASKS_PER_BATCH = 8
 
 
-def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, seed=0, dataset_name=None):
+def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, seed=0, dataset_name=None, **options):
     """Tests a learner on few-shot episodes.
 
     Episode `i` of a seed is the same for every learner, so that two reports of one seed compare like with like.
@@ -19,34 +19,43 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
     Args:
         learner: a `MetaLearner`, or any model from `(support_x, support_y, query_x)` to logits
             `(tasks, queries, ways)` with `predict_on_batch`.
-        dataset: a `ClassDataset` of classes that were not trained on.
-        ways: classes in an episode.
-        shots: support examples of a class.
-        queries: query examples of a class.
-        episodes: how many.
+        dataset: a `ClassDataset` of classes that were not trained on, or a list of them, each with a `domain` of its
+            own.
+        ways: classes in an episode, an integer or a pair, as for `mtf.data.episodes`.
+        shots: support examples of a class, an integer or a pair.
+        queries: query examples of a class, an integer or a pair.
+        episodes: how many; of each domain, where there are several.
         seed: of the episodes.
-        dataset_name: what the report calls the dataset; by default its `domain`.
+        dataset_name: what the report calls the dataset; by default its `domain`, or those of all domains.
+        **options: further arguments of `mtf.data.episodes`, such as `within_parent` and `query_dataset`.
 
     Returns:
-        A `Report`.
+        A `Report`. Of several domains, it is over all their episodes, and its `by_domain` has the report of each, the
+        same as if the domain had been evaluated alone.
 
     Raises:
-        ValueError: if the dataset has too few classes or examples, or the learner's head is not `ways` wide.
+        ValueError: if a dataset has too few classes or examples, the learner's head is not `ways` wide, or a domain
+            has no name or that of another.
     """
     if not isinstance(episodes, int) or episodes < 1:
         raise ValueError(f"`episodes` must be a positive integer. Received: {episodes!r}")
     width = getattr(learner, "max_ways", None)
-    if width is not None and width != ways:
+    most_ways = max(ways) if isinstance(ways, (tuple, list)) else ways
+    if width is not None and width != most_ways:
         raise ValueError(
-            f"`ways` must be the width of the network's head, {width}; build the network with `outputs={ways}`. "
+            f"`ways` must be the width of the network's head, {width}; build the network with `outputs={most_ways}`. "
             f"Received: ways={ways}"
         )
+    if isinstance(dataset, (tuple, list)):
+        settings = (ways, shots, queries, episodes, seed)
+        domains = _names_of_domains(dataset)
+        reports = {name: evaluate_episodes(learner, d, *settings, **options) for name, d in zip(domains, dataset)}
+        return combine_reports(reports, dataset_name)
     start = time.perf_counter()
-    batches = make_episodes(dataset, ways, shots, queries, _TASKS_PER_BATCH, seed)
+    batches = make_episodes(dataset, ways, shots, queries, _TASKS_PER_BATCH, seed, **options)
     confusions = []
-    for inputs, labels in batches.take(-(-episodes // _TASKS_PER_BATCH)):
-        predictions = np.argmax(learner.predict_on_batch(inputs), axis=-1)
-        confusions += [confusion_matrix(*task, ways) for task in zip(labels.numpy(), predictions)]
+    for inputs, labels, *_ in batches.take(-(-episodes // _TASKS_PER_BATCH)):
+        confusions += map(_confusion, labels.numpy(), np.asarray(learner.predict_on_batch(inputs)))
     confusions = confusions[:episodes]
     recalls, f1s = zip(*map(macro_recall_and_f1, confusions))
     return Report(
@@ -62,3 +71,21 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
         f1=float(np.mean(f1s)),
         seconds=time.perf_counter() - start,
     )
+
+
+def _confusion(labels, logits):
+    """The confusion matrix of one episode: of its own ways, without padding."""
+    is_real = labels >= 0
+    labels = labels[is_real]
+    ways = labels.max() + 1
+    return confusion_matrix(labels, np.argmax(logits[is_real, :ways], axis=-1), ways)
+
+
+def _names_of_domains(datasets):
+    names = [dataset.domain for dataset in datasets]
+    if not names or None in names or len(set(names)) != len(names):
+        raise ValueError(
+            "Each of several datasets must have a domain of its own; give it one by `ClassDataset(domain=...)`. "
+            f"Received: domains {names}"
+        )
+    return names

@@ -15,7 +15,7 @@ class Report:
     Attributes:
         learner: name of the learner's class.
         dataset: name of what was tested on.
-        ways: classes in an episode.
+        ways: classes in an episode; here and below a pair `(smallest, largest)` where it is drawn.
         shots: support examples of a class.
         queries: query examples of a class.
         seed: of the episodes.
@@ -24,19 +24,21 @@ class Report:
         recall: mean over episodes of the macro-averaged recall, in `[0, 1]`.
         f1: mean over episodes of the macro-averaged F1, in `[0, 1]`.
         seconds: wall time of the evaluation.
+        by_domain: a dict from the name of each domain to its `Report`; empty for a single dataset.
     """
 
     learner: str
     dataset: str
-    ways: int
-    shots: int
-    queries: int
+    ways: int | tuple
+    shots: int | tuple
+    queries: int | tuple
     seed: int
     normalization: str
     episode_accuracies: tuple
     recall: float
     f1: float
     seconds: float
+    by_domain: dict = dataclasses.field(default_factory=dict)
 
     @property
     def episodes(self):
@@ -54,13 +56,18 @@ class Report:
             return math.nan
         return float(1.96 * np.std(self.episode_accuracies, ddof=1) / math.sqrt(self.episodes))
 
+    @property
+    def _setting(self):
+        return f"{_number(self.ways)}-way {_number(self.shots)}-shot"
+
     def to_dict(self):
         """All fields, with the accuracy and its interval, as plain Python values."""
         return {
-            **dataclasses.asdict(self),
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
             "episodes": self.episodes,
             "accuracy": self.accuracy,
             "confidence_interval": self.confidence_interval,
+            "by_domain": {name: report.to_dict() for name, report in self.by_domain.items()},
         }
 
     def to_json(self, path=None):
@@ -73,9 +80,14 @@ class Report:
     @classmethod
     def from_json(cls, text):
         """The report that `to_json` wrote."""
-        values = json.loads(text)
-        fields = {field.name: values[field.name] for field in dataclasses.fields(cls)}
-        return cls(**{**fields, "episode_accuracies": tuple(fields["episode_accuracies"])})
+        return cls._from_dict(json.loads(text))
+
+    @classmethod
+    def _from_dict(cls, values):
+        domains = values.get("by_domain", {})
+        fields = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name != "by_domain"}
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        return cls(**fields, by_domain={name: cls._from_dict(report) for name, report in domains.items()})
 
     @staticmethod
     def markdown_header():
@@ -88,7 +100,7 @@ class Report:
         cells = (
             self.learner,
             self.dataset,
-            f"{self.ways}-way {self.shots}-shot, {self.queries} queries",
+            f"{self._setting}, {_number(self.queries)} queries",
             self.normalization,
             f"{100 * self.accuracy:.2f} ± {100 * self.confidence_interval:.2f}",
             f"{100 * self.recall:.2f}",
@@ -99,12 +111,40 @@ class Report:
         return f"| {' | '.join(cells)} |"
 
     def to_markdown(self):
-        """A Markdown table of one row."""
-        return f"{self.markdown_header()}\n{self.to_markdown_row()}\n"
+        """A Markdown table of one row, and one for each domain."""
+        rows = [report.to_markdown_row() for report in (self, *self.by_domain.values())]
+        return "\n".join([self.markdown_header(), *rows, ""])
 
     def __str__(self):
         return (
-            f"{self.learner} on {self.dataset}, {self.ways}-way {self.shots}-shot: "
+            f"{self.learner} on {self.dataset}, {self._setting}: "
             f"{100 * self.accuracy:.2f} ± {100 * self.confidence_interval:.2f} % "
             f"({self.episodes} episodes, {self.normalization} normalisation, seed {self.seed})"
         )
+
+
+def combine_reports(reports, dataset=None):
+    """One report over the episodes of several.
+
+    Args:
+        reports: dict from the name of each domain to its `Report`, all of one learner and setting and of as many
+            episodes.
+        dataset: what the report calls the datasets; by default the names of the domains.
+
+    Returns:
+        A `Report` with `reports` as its `by_domain`.
+    """
+    parts = list(reports.values())
+    return dataclasses.replace(
+        parts[0],
+        dataset=dataset or " + ".join(reports),
+        episode_accuracies=tuple(accuracy for part in parts for accuracy in part.episode_accuracies),
+        recall=float(np.mean([part.recall for part in parts])),
+        f1=float(np.mean([part.f1 for part in parts])),
+        seconds=sum(part.seconds for part in parts),
+        by_domain=dict(reports),
+    )
+
+
+def _number(value):
+    return f"{value[0]} to {value[1]}" if isinstance(value, (tuple, list)) else str(value)

@@ -10,6 +10,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 from machine import describe_machine
 
@@ -54,6 +55,32 @@ def main():
     for tasks_per_batch in (1, 8, 32):
         rate = tasks_per_second(mtf.data.episodes(dataset, WAYS, SHOTS, QUERIES, tasks_per_batch), tasks_per_batch)
         print(f"episodes, {tasks_per_batch} tasks a batch: {rate:,.0f} tasks/s, {rate / peer:.1f}×")
+    measure_kinds(images)
+
+
+def measure_kinds(images, tasks_per_batch=8, rounds=3):
+    """Each kind of task against plain ones of the same padded size, in turns; medians over the rounds."""
+    labels = np.repeat(np.arange(1200), 20)
+    dataset = mtf.data.ClassDataset(images, labels, parents={str(c): str(1200 + c // 24) for c in range(1200)})
+    halves = dataset.split([0.5, 0.5])
+    flip = keras.layers.RandomFlip("horizontal")
+    kinds = {
+        "fixed": (dataset, WAYS, SHOTS, {}),
+        "2 to 5 ways": (dataset, (2, WAYS), SHOTS, {}),
+        "within a parent": (dataset, WAYS, SHOTS, {"within_parent": True}),
+        "two domains": (halves, WAYS, SHOTS, {}),
+        "queries flipped": (dataset, WAYS, SHOTS, {"query_augmentation": flip}),
+        "fixed, 5 shots": (dataset, WAYS, 5, {}),
+        "2 to 5 ways, 1 to 5 uneven shots": (dataset, (2, WAYS), (1, 5), {"uneven_shots": True}),
+    }
+    rates = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, (data, ways, shots, options) in kinds.items():
+            tasks = mtf.data.episodes(data, ways, shots, QUERIES, tasks_per_batch, **options)
+            rates[name].append(tasks_per_second(tasks, tasks_per_batch))
+    for name, values in rates.items():
+        plain = rates["fixed, 5 shots" if "5 " in name and "shots" in name else "fixed"]
+        print(f"{name}: {np.median(values):,.0f} tasks/s, {np.median(values) / np.median(plain):.2f} of fixed")
 
 
 if __name__ == "__main__":

@@ -104,3 +104,59 @@ def test_head_of_another_width_is_refused(toy_dataset):
 def test_episodes_must_be_positive(toy_dataset):
     with pytest.raises(ValueError, match=r"`episodes`.*Received: 0"):
         evaluate_episodes(NearestPixels(), toy_dataset, ways=3, shots=1, episodes=0)
+
+
+# === Domains and ragged episodes ===
+
+
+class Guesser:
+    """Answers by the values of the pixels alone: right where the class is class 0 of its task, and elsewhere wrong."""
+
+    def predict_on_batch(self, inputs):
+        support_y, query_x = np.asarray(inputs[1]), np.asarray(inputs[2])
+        return np.tile(np.arange(support_y.max() + 1, 0, -1.0), (*query_x.shape[:2], 1))
+
+
+def test_domains_have_reports_of_their_own(toy_dataset, tmp_path):
+    clean = mtf.data.ClassDataset(toy_dataset.examples, toy_dataset.labels, domain="clean")
+    noise = np.random.default_rng(0).integers(0, 255, toy_dataset.examples.shape).astype("uint8")
+    noisy = mtf.data.ClassDataset(noise, toy_dataset.labels, domain="noisy")
+    report = evaluate_episodes(NearestPixels(), [clean, noisy], ways=3, shots=1, queries=2, episodes=10, seed=1)
+    assert list(report.by_domain) == ["clean", "noisy"] and report.dataset == "clean + noisy"
+    assert report.by_domain["clean"].accuracy == 1.0 > report.by_domain["noisy"].accuracy
+    alone = evaluate_episodes(NearestPixels(), noisy, ways=3, shots=1, queries=2, episodes=10, seed=1)
+    assert report.by_domain["noisy"].episode_accuracies == alone.episode_accuracies
+    assert report.episodes == 20
+    assert report.accuracy == pytest.approx((1 + alone.accuracy) / 2)
+    assert report.f1 == pytest.approx((1 + alone.f1) / 2)
+    report.to_json(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert Report.from_json(text) == report
+    assert json.loads(text)["by_domain"]["noisy"]["accuracy"] == pytest.approx(alone.accuracy)
+    rows = report.to_markdown().splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["clean + noisy", "clean", "noisy"]
+
+
+def test_reports_of_one_dataset_written_before_there_were_domains_are_read():
+    values = json.loads(make_report().to_json())
+    del values["by_domain"]
+    assert Report.from_json(json.dumps(values)) == make_report()
+
+
+@pytest.mark.parametrize("domains", [("a", None), ("a", "a"), ()])
+def test_domains_without_names_of_their_own_are_refused(toy_dataset, domains):
+    datasets = [mtf.data.ClassDataset(toy_dataset.examples, toy_dataset.labels, domain=name) for name in domains]
+    with pytest.raises(ValueError, match="domain of its own.*ClassDataset.domain=.*Received: "):
+        evaluate_episodes(NearestPixels(), datasets, ways=3, shots=1)
+
+
+def test_padding_does_not_count_and_predictions_stay_within_the_ways(toy_dataset):
+    report = evaluate_episodes(Guesser(), toy_dataset, ways=(2, 4), shots=1, queries=(1, 3), episodes=24)
+    assert set(np.round(report.episode_accuracies, 6)) == {0.5, round(1 / 3, 6), 0.25}
+    assert "2 to 4-way 1-shot, 1 to 3 queries" in report.to_markdown_row()
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_further_options_reach_the_episodes(toy_dataset):
+    with pytest.raises(ValueError, match="`within_parent` needs"):
+        evaluate_episodes(NearestPixels(), toy_dataset, ways=3, shots=1, within_parent=True)

@@ -1,0 +1,71 @@
+"""Keras preprocessing layers on tasks, as pure functions of the seed and the task's number."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.data.sampling import random_bits
+
+# Of the counters of random numbers; those of tasks count blocks and never come here.
+_FIRST_COUNTER = 2**62
+
+
+def augment(model, examples, rows, numbers, seed, stream):
+    """Applies a model to each task with random numbers of the task's own.
+
+    Args:
+        model: a built `keras.Model`, as `check_augmentation` returns it.
+        examples: images `(tasks, n, height, width, channels)` float32.
+        rows: int64 `(tasks, n)`, -1 for padding, which stays zero.
+        numbers: int64 `(tasks,)`, the tasks' places in the stream.
+        seed: integer, of the stream.
+        stream: 0 for support and 1 for queries, whose random numbers have nothing in common.
+
+    Returns:
+        float32 `(tasks, n, …)`.
+    """
+
+    def augment_task(task):
+        images, task_rows, number = task
+        # The layers' random state is an argument here, so that nothing is kept from one task to the next.
+        bits = tf.cast(random_bits([2], seed, _FIRST_COUNTER + 2 * number + stream), tf.int64)
+        state = [
+            tf.cast(bits, variable.dtype) if _is_random_state(variable) else tf.convert_to_tensor(variable)
+            for variable in model.non_trainable_variables
+        ]
+        weights = [tf.convert_to_tensor(variable) for variable in model.trainable_variables]
+        augmented = tf.cast(model.stateless_call(weights, state, images, training=True)[0], tf.float32)
+        is_real = tf.reshape(task_rows >= 0, [-1, *[1] * (augmented.shape.rank - 1)])
+        return tf.where(is_real, augmented, 0.0)
+
+    return tf.map_fn(augment_task, (examples, rows, numbers), fn_output_signature=tf.float32)
+
+
+def check_augmentation(name, layer, dataset):
+    """The layer as a model, built for the dataset's images.
+
+    Raises:
+        TypeError: if it is not a Keras layer, or the examples are strings.
+        ValueError: if it has a `value_range` other than that of the images.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        raise TypeError(
+            f"`{name}` must be a Keras layer; put several into a `keras.Sequential`. Received: {type(layer).__name__}"
+        )
+    if dataset.dtype.kind == "O":
+        raise TypeError(f"`{name}` needs images or other numbers. Received: a dataset of strings")
+    for part in layer._flatten_layers():
+        limits = getattr(part, "value_range", None)
+        if dataset.dtype == "uint8" and limits is not None and tuple(limits) != (0, 1):
+            raise ValueError(
+                f"`{name}` sees images in [0, 1]; build {type(part).__name__} with `value_range=(0, 1)`. "
+                f"Received: value_range={tuple(limits)}"
+            )
+    # A model hands `training` to those of its layers that take it.
+    model = layer if isinstance(layer, keras.Model) else keras.Sequential([layer])
+    if not model.built:
+        model.build((None, *dataset.example_shape))
+    return model
+
+
+def _is_random_state(variable):
+    return variable.name == "seed_generator_state"
