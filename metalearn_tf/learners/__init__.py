@@ -1,5 +1,9 @@
 """Meta-learners: two pure functions each, `adapt_task` and `classify`."""
 
 from metalearn_tf.learners.maml import MAML
+from metalearn_tf.learners.mann import MANN
+from metalearn_tf.learners.matching_network import MatchingNetwork
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.nearest_neighbor import NearestNeighbor
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
+from metalearn_tf.learners.relation_network import RelationNetwork, relation_loss

@@ -17,6 +17,9 @@ LEARNERS = {
     "PrototypicalNetwork": lambda network, **options: mtf.learners.PrototypicalNetwork(
         network(outputs=None), **options
     ),
+    "MatchingNetwork": lambda network, **options: mtf.learners.MatchingNetwork(network(outputs=None), **options),
+    "NearestNeighbor": lambda network, **options: mtf.learners.NearestNeighbor(network(outputs=None), **options),
+    "RelationNetwork": lambda network, **options: mtf.learners.RelationNetwork(network(outputs=None), **options),
 }
 
 
