@@ -1,5 +1,6 @@
 """Meta-learners: two pure functions each, `adapt_task` and `classify`."""
 
+from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.maml import MAML
 from metalearn_tf.learners.mann import MANN
 from metalearn_tf.learners.matching_network import MatchingNetwork

@@ -31,7 +31,8 @@ def joined_first_layer(learner):
 def test_scores_are_those_of_the_concatenated_pairs(name):
     learner = mtf.learners.RelationNetwork(NETWORKS[name]())
     random = np.random.default_rng(0)
-    learner.set_weights([w + random.uniform(0.0, 0.3, w.shape).astype("float32") for w in learner.get_weights()])
+    # Biases and normalisations that are not 0 and 1.
+    learner.set_weights([w + random.uniform(-0.1, 0.1, w.shape).astype("float32") for w in learner.get_weights()])
     support_x, query_x = (random.uniform(size=(n, 16, 16, 1)).astype("float32") for n in (5, QUERIES))
     support, queries = (np.asarray(learner.network(x)) for x in (support_x, query_x))
     first = joined_first_layer(learner)
@@ -61,7 +62,7 @@ def test_relation_loss_by_hand():
 
 
 def test_training_with_the_papers_loss(toy_dataset, tmp_path):
-    learner = mtf.learners.RelationNetwork(NETWORKS["vectors"]())
+    learner = mtf.learners.RelationNetwork(mtf.networks.mlp((16, 16, 1), units=(16,), normalization="support"))
     learner.compile(optimizer=keras.optimizers.Adam(0.01), loss=mtf.learners.relation_loss, metrics=["accuracy"])
     tasks = mtf.data.episodes(toy_dataset, 3, 2, 3, tasks_per_batch=4)
     history = learner.fit(tasks, steps_per_epoch=30, epochs=2, verbose=0).history

@@ -50,7 +50,7 @@ def test_what_it_leaves_out():
     card = model_card(learner, learner_signatures(learner), "glyphs")
     assert "| ways | any number |" in card
     assert "queries of a request are predicted together" in " ".join(card.split())
-    assert "| `state_0` | (ways, 8) | float32 |" in card
+    assert "| `state_0` | (n, 8) | float32 |" in card
     assert "## Training" not in card
     assert "## Evaluation" not in card
 
