@@ -7,6 +7,10 @@ from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.task_mapping import in_training, map_tasks, task_context
 
+# Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
+# of each key would be spread over the whole memory, and it takes several times as many episodes to begin to learn.
+_GATE_BIAS, _STRENGTH_BIAS = -2.0, 5.0
+
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class MANN(MetaLearner):
@@ -14,7 +18,8 @@ class MANN(MetaLearner):
 
     An LSTM sees each example's embedding together with the label of the example *before* it, so that it must keep
     the example until its label comes, and bind both in memory. It writes to the slots it read last or used least, then
-    reads by content; a linear layer on its output and what it read gives the logits.
+    reads by content; a linear layer on its output and what it read gives the logits. Each head has a learned strength
+    of reading, as neural Turing machines have.
 
     It is trained by the paper's protocol: all examples of a task, support and queries, form one sequence in random
     order, with the loss at every presentation, so that training accuracy includes the first examples of each class,
@@ -155,8 +160,9 @@ class MANN(MetaLearner):
         interface = tf.reshape(self.interface(hidden), [-1, heads, width + 2])
         keys, gates, strengths = tf.tanh(interface[..., :width]), interface[..., width], interface[..., width + 1]
         unused = memory_access.least_used(usage, heads)
-        memory, written = memory_access.write(memory, keys, tf.sigmoid(gates), read_weights, unused)
-        read_weights = memory_access.read_weights(keys, 1.0 + tf.nn.softplus(strengths), memory)
+        gates, strengths = tf.sigmoid(gates + _GATE_BIAS), tf.nn.softplus(strengths + _STRENGTH_BIAS)
+        memory, written = memory_access.write(memory, keys, gates, read_weights, unused)
+        read_weights = memory_access.read_weights(keys, strengths, memory)
         usage = self.usage_decay * usage + tf.reduce_sum(read_weights + written, axis=1)
         read = tf.reshape(read_weights @ memory, [-1, heads * width])
         logits = self.head(tf.concat([hidden, read], axis=1))

@@ -94,7 +94,7 @@ def _configuration(learner, regression):
         ("dtype policy", f"`{network.dtype_policy.name}`"),
     ]
     if not regression:
-        rows.append(("ways", "any number" if ways is None else f"up to {ways}, the width of the network's head"))
+        rows.append(("ways", "any number" if ways is None else f"up to {ways}"))
     return _table(("", ""), rows)
 
 

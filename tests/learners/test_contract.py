@@ -55,8 +55,12 @@ EXCEPTIONS = {
         ],
     ),
     "MANN": (
-        "a sequence has an order, and its labels are inputs",
-        ["test_the_order_of_the_support_set_is_of_no_account", "test_queries_of_no_weight_teach_nothing"],
+        "a sequence has an order, its labels are inputs, and it is learned in hundreds of steps: see test_mann.py",
+        [
+            "test_fit_learns",
+            "test_the_order_of_the_support_set_is_of_no_account",
+            "test_queries_of_no_weight_teach_nothing",
+        ],
     ),
 }
 
@@ -270,7 +274,8 @@ def test_configuration_makes_an_equal_learner(trained, batch):
     rebuilt.set_weights(trained.get_weights())
     np.testing.assert_array_equal(np.asarray(rebuilt(batch[0])), np.asarray(trained(batch[0])))
     again = rebuilt.get_config()
-    assert {key: again[key] for key in again if key != "network"} == {k: config[k] for k in config if k != "network"}
+    nested = ("network", "learners")  # their layers are numbered anew
+    assert {k: again[k] for k in again if k not in nested} == {k: config[k] for k in config if k not in nested}
 
 
 def test_weights_alone_are_saved_and_loaded(build, trained, batch, tmp_path):

@@ -17,7 +17,7 @@ def test_logits_are_minus_the_smallest_squared_distance_of_each_class():
     random = np.random.default_rng(0)
     support_x, query_x = (random.normal(size=(n, 3, 2)).astype("float32") for n in (7, 4))
     distances = ((query_x[:, None].astype("float64") - support_x) ** 2).sum(axis=(2, 3))
-    expected = -np.stack([distances[:, SUPPORT_Y == label].min(axis=1) for label in range(3)], axis=1)
+    expected = -np.stack([distances[:, label == SUPPORT_Y].min(axis=1) for label in range(3)], axis=1)
     learner = mtf.learners.NearestNeighbor(flatten((3, 2)))
     logits = np.asarray(learner((support_x[None], SUPPORT_Y[None], query_x[None])))[0]
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
@@ -42,5 +42,6 @@ def test_pixels_need_no_training(toy_dataset, tmp_path):
     loaded = keras.models.load_model(tmp_path / "pixels.keras")
     images, labels = toy_dataset.class_examples(0)[:2] / 255.0, np.arange(2)
     np.testing.assert_array_equal(
-        loaded.adapt(images, labels).predict(images, verbose=0), learner.adapt(images, labels).predict(images, verbose=0)
+        loaded.adapt(images, labels).predict(images, verbose=0),
+        learner.adapt(images, labels).predict(images, verbose=0),
     )
