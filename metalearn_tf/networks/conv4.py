@@ -13,6 +13,7 @@ def conv4(
     outputs=None,
     normalization="transductive",
     downsampling="max_pool",
+    feature_map=False,
     name="conv4",
 ):
     """Four blocks of 3×3 convolution, normalisation, ReLU and a halving of the image.
@@ -24,11 +25,13 @@ def conv4(
         normalization: `"transductive"`, `"support"` or `"running"`, see `TaskNormalization`.
         downsampling: `"max_pool"` (2×2, as most of the literature), or `"stride"` (stride 2 in the convolutions and
             the mean over what is left, as MAML's Omniglot network): about a quarter of the work.
+        feature_map: puts out the last block's feature map, for `RelationNetwork`, and halves the image in the first two
+            blocks alone.
         name: the model's name.
 
     Input shape: `(batch, height, width, channels)`, floating.
     Output shape: `(batch, outputs)` float32 logits, or the embedding `(batch, features)` float32: 64 features for
-        28×28 images and 64 filters.
+        28×28 images and 64 filters. With `feature_map`, `(batch, height, width, filters)` float32: 7×7 for 28×28.
 
     Returns:
         A built `keras.Model`.
@@ -37,25 +40,36 @@ def conv4(
         ValueError: if an argument is not among those accepted.
 
     Reference: [Vinyals et al., 2016](https://arxiv.org/abs/1606.04080);
-        strides: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), section 5.2.
+        strides: [Finn et al., 2017](https://arxiv.org/abs/1703.03400), section 5.2;
+        feature maps: [Sung et al., 2018](https://arxiv.org/abs/1711.06025), section 3.4.
     """
     check_image_network(input_shape, outputs, smallest_side=16, filters=filters)
     if downsampling not in ("max_pool", "stride"):
         raise ValueError(f'`downsampling` must be "max_pool" or "stride". Received: {downsampling!r}')
+    if feature_map and outputs is not None:
+        raise ValueError(f"`feature_map` must be False for a network with `outputs`. Received: outputs={outputs}")
     pooled = downsampling == "max_pool"
 
     x = inputs = keras.Input(input_shape, name="images")
     for block in range(1, 5):
+        halved = block <= 2 or not feature_map
         # No bias: the normalisation that follows takes it away again.
         x = keras.layers.Conv2D(
-            filters, 3, strides=1 if pooled else 2, padding="same", use_bias=False, name=f"convolution_{block}"
+            filters,
+            3,
+            strides=2 if halved and not pooled else 1,
+            padding="same",
+            use_bias=False,
+            name=f"convolution_{block}",
         )(x)
         x = TaskNormalization(normalization, name=f"normalization_{block}")(x)
-        if pooled:
+        if halved and pooled:
             # ReLU and the maximum commute; after the pooling it has a quarter of the work.
             x = MaxPooling(name=f"pooling_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
-    if pooled:
+    if feature_map:
+        x = keras.layers.Identity(dtype="float32", name="feature_map")(x)
+    elif pooled:
         x = keras.layers.Flatten(dtype="float32", name="embedding")(x)
     else:
         x = keras.layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(x)

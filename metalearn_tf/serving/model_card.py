@@ -26,7 +26,7 @@ _NORMALIZATIONS = {
     "none": "The network does not normalise, so a prediction depends on no other query.",
 }
 
-_NOT_CONFIGURATION = ("name", "trainable", "network")
+_NOT_CONFIGURATION = ("name", "trainable", "network", "losses")
 
 
 def model_card(learner, signatures, model_name, description=None, reports=()):
@@ -87,20 +87,29 @@ def _configuration(learner, regression):
     weights = sum(variable.value.shape.num_elements() for variable in learner.trainable_variables)
     rows = [
         ("learner", f"`{type(learner).__name__}`"),
-        *((f"`{key}`", f"`{value}`") for key, value in learner.get_config().items() if key not in _NOT_CONFIGURATION),
+        *((f"`{key}`", f"`{value}`") for key, value in _settings(learner).items()),
         ("network", f"`{network.name}`, {_shape(network.input_shape, 'n')} → {_shape(network.output_shape, 'n')}"),
-        ("layers", ", ".join(_layer_counts(network))),
+        ("layers", ", ".join(_layer_counts(learner))),
         ("trained weights", f"{weights:,}"),
         ("dtype policy", f"`{network.dtype_policy.name}`"),
     ]
     if not regression:
-        rows.append(("ways", "any number" if ways is None else f"up to {ways}, the width of the network's head"))
+        rows.append(("ways", "any number" if ways is None else f"up to {ways}"))
     return _table(("", ""), rows)
 
 
-def _layer_counts(network):
-    names = [type(layer).__name__ for layer in network._flatten_layers(include_self=False)]
-    return [f"{names.count(name)} {name}" for name in dict.fromkeys(names) if name != "InputLayer"]
+def _settings(learner):
+    """The arguments that made a learner, with the names of others that it is made of."""
+    settings = {key: value for key, value in learner.get_config().items() if key not in _NOT_CONFIGURATION}
+    if hasattr(learner, "learners"):
+        settings["learners"] = [type(one).__name__ for one in learner.learners]
+    return settings
+
+
+def _layer_counts(learner):
+    layers = {id(layer): layer for layer in learner._flatten_layers(include_self=False)}.values()
+    names = [type(layer).__name__ for layer in layers if not isinstance(layer, (keras.Model, keras.layers.InputLayer))]
+    return [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
 
 
 def _normalization(learner):
@@ -115,11 +124,12 @@ def _signatures(signatures, state):
             inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
             rows.append((names, _tensors(inputs, state), _tensors(function.structured_outputs, state)))
     outputs = signatures["adapt"].structured_outputs
-    states = [(f"`{name}`", _shape(outputs[name].shape, "ways"), outputs[name].dtype.name) for name in state]
+    states = [(f"`{name}`", _shape(outputs[name].shape, "n"), outputs[name].dtype.name) for name in state]
     return (
         f"{_table(('signature', 'inputs', 'outputs'), rows)}\n\n"
         "S is the number of support examples, Q of queries. A client may send both in one request, or `adapt` once, "
-        "keep the task state, and send it with each `predict`. The state's tensors:\n\n"
+        "keep the task state, and send it with each `predict`. The state's tensors, where n follows from the support "
+        "set:\n\n"
         f"{_table(('state', 'shape', 'dtype'), states)}"
     )
 

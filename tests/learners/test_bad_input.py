@@ -9,6 +9,7 @@ import metalearn_tf as mtf
 WAYS, SHOTS, QUERIES = 3, 2, 2
 LEARNERS = {
     "MAML": lambda: mtf.learners.MAML(mtf.networks.mlp((16, 16, 1), units=(4,), outputs=WAYS)),
+    "MANN": lambda: mtf.learners.MANN(mtf.networks.mlp((16, 16, 1), units=(4,)), ways=WAYS, memory_slots=6),
     "PrototypicalNetwork": lambda: mtf.learners.PrototypicalNetwork(mtf.networks.mlp((16, 16, 1), units=(4,))),
 }
 
@@ -204,7 +205,7 @@ def test_fit_refuses_what_is_no_batch_of_tasks(learner):
 # === Networks and losses ===
 
 
-@pytest.mark.parametrize("method", [mtf.learners.MAML, mtf.learners.PrototypicalNetwork])
+@pytest.mark.parametrize("method", [getattr(mtf.learners, name) for name in LEARNERS])
 @pytest.mark.parametrize(
     "network",
     [

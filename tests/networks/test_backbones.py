@@ -49,6 +49,13 @@ def test_conv4_takes_odd_sides_and_rectangles(side, downsampling):
     assert embeddings.shape == (2, network.output_shape[-1]) and np.isfinite(embeddings).all()
 
 
+@pytest.mark.parametrize("downsampling", ["max_pool", "stride"])
+def test_feature_maps_of_conv4_are_a_quarter_of_the_image(downsampling):
+    network = mtf.networks.conv4((28, 20, 1), 4, downsampling=downsampling, feature_map=True)
+    maps = np.asarray(network(random_images(2, 28, 20, 1)))
+    assert maps.shape == (2, 7, 5, 4) and maps.dtype == np.float32 and (maps >= 0).all()
+
+
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_outputs_are_float32_and_close_in_half_precision(name, policy):
@@ -121,3 +128,8 @@ def test_dropout_of_resnet12_acts_in_training():
 def test_bad_arguments_are_named(name, argument, value):
     with pytest.raises(ValueError, match=rf"(?s)`{argument}(\[\d\])?`.*Received: "):
         SMALL[name](**{argument: value})
+
+
+def test_feature_maps_have_no_head():
+    with pytest.raises(ValueError, match="`feature_map` must be False.*Received: outputs=5"):
+        mtf.networks.conv4(outputs=5, feature_map=True)

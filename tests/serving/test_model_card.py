@@ -30,7 +30,7 @@ def test_what_it_says():
         "| `inner_learning_rate` | `0.1` |",
         "`conv4`, (n, 16, 16, 1) → (n, 5)",
         "| trained weights | 1,909 |",
-        "up to 5, the width of the network's head",
+        "| ways | up to 5 |",
         "## Normalisation: support\n\nQueries are normalised by the mean and variance of the support set",
         "`support_images` (S, 16, 16, 1) float32, `support_labels` (S,) int32",
         "`probabilities` (Q, ways) float32, `labels` (Q,) int32",
@@ -50,7 +50,7 @@ def test_what_it_leaves_out():
     card = model_card(learner, learner_signatures(learner), "glyphs")
     assert "| ways | any number |" in card
     assert "queries of a request are predicted together" in " ".join(card.split())
-    assert "| `state_0` | (ways, 8) | float32 |" in card
+    assert "| `state_0` | (n, 8) | float32 |" in card
     assert "## Training" not in card
     assert "## Evaluation" not in card
 

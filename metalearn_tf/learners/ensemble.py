@@ -1,0 +1,121 @@
+"""Several learners that answer together."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.task_mapping import task_context
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class Ensemble(MetaLearner):
+    """Averages the class probabilities of several learners, each adapted to the same support set.
+
+    It holds copies of the learners as they are and is for use, not for training: train each learner first. The logits
+    are the logarithms of the mean probabilities. The task state is those of the learners, one after the other.
+
+    Example:
+
+    ```python
+    ensemble = mtf.learners.Ensemble([maml, prototypical])
+    report = mtf.evaluation.evaluate_episodes(ensemble, test, ways=5, shots=1)
+    ensemble.export("saved_models/ensemble/1", report=report)
+    ```
+
+    Args:
+        learners: `MetaLearner`s of the same input shape. Those with a bound on the ways must have the same one.
+        **kwargs: see `MetaLearner`.
+
+    Raises:
+        ValueError: if `learners` is empty, holds anything else, or they do not fit together.
+    """
+
+    def __init__(self, learners, **kwargs):
+        learners = list(learners)
+        _check_learners(learners)
+        learners = [learner.copy() for learner in learners]
+        # What the examples look like is read from the first network: all have its input shape.
+        super().__init__(learners[0].network, **kwargs)
+        self.learners = learners
+        self._state_lengths = None
+
+    @property
+    def max_ways(self):
+        return next((learner.max_ways for learner in self.learners if learner.max_ways is not None), None)
+
+    @property
+    def normalization(self):
+        """The statistics that the networks' normalisations use, joined by `+` where they differ."""
+        found = {name for learner in self.learners for name in learner.normalization.split("+")}
+        return "+".join(sorted(found - {"none"})) or "none"
+
+    def adapt_task(self, support_x, support_y):
+        if support_y.dtype.is_floating:
+            raise ValueError("An ensemble averages class probabilities: `support_y` must be labels. Received: targets")
+        return [tensor for learner in self.learners for tensor in learner.adapt_task(support_x, support_y)]
+
+    def classify(self, task_state, query_x):
+        if self._state_lengths is None:
+            self._state_lengths = tuple(map(_state_length, self.learners))
+        log_probabilities, start = [], 0
+        for learner, length in zip(self.learners, self._state_lengths):
+            logits = learner.classify(task_state[start : start + length], query_x)
+            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
+            start += length
+        return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(len(self.learners))
+
+    def fit(self, *args, **kwargs):
+        raise NotImplementedError("An ensemble is not trained: call `fit` on each learner, then make the ensemble.")
+
+    def train_step(self, data):
+        return self.fit()
+
+    def compile_from_config(self, config):
+        # The optimizer stays as `compile` leaves it, without slots for weights that it will not train.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def get_config(self):
+        config = super().get_config()
+        del config["network"]
+        learners = [keras.saving.serialize_keras_object(learner) for learner in self.learners]
+        for learner in learners:
+            # Their optimizers have nothing left to do, and their state is not in the file.
+            learner.pop("compile_config", None)
+        # A learner may adapt by the loss that it was compiled with.
+        losses = [keras.saving.serialize_keras_object(one.loss) if one.compiled else None for one in self.learners]
+        return {**config, "learners": learners, "losses": losses}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        learners, losses = map(keras.saving.deserialize_keras_object, (config.pop("learners"), config.pop("losses")))
+        for learner, loss in zip(learners, losses):
+            if loss is not None:
+                learner.compile(loss=loss)
+        return cls(learners, **config)
+
+
+def _state_length(learner):
+    """The number of tensors in a learner's task state, which nothing but its own function tells."""
+    inputs = learner.network.inputs[0]
+    support_x = tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)
+    with tf.init_scope(), task_context(training=False, ways=None):
+        adapt_task = tf.function(learner.adapt_task).get_concrete_function(support_x, tf.TensorSpec((None,), tf.int32))
+    return len(adapt_task.structured_outputs)
+
+
+def _check_learners(learners):
+    kinds = [type(learner).__name__ for learner in learners]
+    if not learners or not all(isinstance(learner, MetaLearner) for learner in learners):
+        raise ValueError(f"`learners` must be one or more `MetaLearner`s. Received: {kinds}")
+    shapes = [learner.network.input_shape for learner in learners]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"`learners` must have the same input shape. Received: {shapes}")
+    ways = [learner.max_ways for learner in learners]
+    if len(set(ways) - {None}) > 1:
+        raise ValueError(
+            "`learners` must have the same number of ways, where they have a bound; build their networks with the same "
+            f"`outputs`. Received: max_ways={ways}"
+        )
