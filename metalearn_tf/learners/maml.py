@@ -85,6 +85,8 @@ class MAML(MetaLearner):
                 outputs, _ = self.encode_support(support_x, weights)
                 loss = scale * self.support_loss(support_y, outputs[:, :ways])
             gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+            # Those of embeddings come as slices, which cannot be scaled.
+            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
             if self.first_order:
                 gradients = [tf.stop_gradient(gradient) for gradient in gradients]
             rate = self.inner_learning_rate / scale

@@ -244,7 +244,8 @@ class MetaLearner(keras.Model):
         """Adapts to one task.
 
         Args:
-            support_x: examples `(support, ...)`: float in the range of training (images: `[0, 1]`), or uint8 images.
+            support_x: examples `(support, ...)`: float in the range of training (images: `[0, 1]`), or uint8 images;
+                strings `(support,)` for a network of texts.
             support_y: labels `(support,)`, integers `0 … ways - 1`, each there at least once; or floating targets
                 `(support, outputs)`.
 
@@ -253,7 +254,8 @@ class MetaLearner(keras.Model):
             of its own: the learner is not changed by it, nor it by further training of the learner.
 
         Raises:
-            ValueError: if the support set is empty, does not fit the network, has NaNs, or its labels have gaps.
+            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, or its labels
+                have gaps.
         """
         support_x, support_y = check_support(self, support_x, support_y)
         state = self._adapt_function()(support_x, support_y)

@@ -1,7 +1,9 @@
 """What is trained: backbones and their task normalisation."""
 
+from metalearn_tf.networks.bag_of_words import bag_of_words
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.mlp import mlp
 from metalearn_tf.networks.resnet12 import resnet12
 from metalearn_tf.networks.task_normalization import TaskNormalization
+from metalearn_tf.networks.text_encoder import text_encoder
