@@ -22,14 +22,6 @@ def check_network(network):
             "`inputs = keras.Input(shape); keras.Model(inputs, network(inputs))`. "
             f"Received: {type(network).__name__} {network.name!r}"
         )
-    # A copy is made of the configuration, and that has a vocabulary only if it was given to the constructor.
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["vocabulary"] is None:
-            raise ValueError(
-                "`network` must hold its words in its configuration: make the layer again, with "
-                "`vocabulary=layer.get_vocabulary(include_special_tokens=False)`. "
-                f"Received: the adapted TextVectorization {layer.name!r}"
-            )
 
 
 def check_support(learner, support_x, support_y):

@@ -1,6 +1,7 @@
 """Which words a text has, weighted: the network for texts where there are no pre-trained embeddings."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.networks.checks import check_outputs
@@ -48,7 +49,7 @@ def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words
     x = weights(counts)
     if outputs is not None:
         x = keras.layers.Dense(outputs, kernel_initializer="zeros", dtype="float32", name="head")(x)
-    weights.weight.assign(idf**2)
+    weights.logarithm.assign(2.0 * np.log(idf))
     return keras.Model(inputs, x, name=name)
 
 
@@ -61,11 +62,12 @@ class WordWeights(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        self.weight = self.add_weight(name="weight", shape=(input_shape[-1] - 1,), initializer="ones")
+        # Of its logarithm a gradient step is in proportion, and it stays positive.
+        self.logarithm = self.add_weight(name="logarithm", shape=(input_shape[-1] - 1,), initializer="zeros")
 
     def call(self, counts):
-        weighted = tf.math.log1p(tf.cast(counts[:, 1:], tf.float32)) * tf.convert_to_tensor(self.weight)
-        return tf.math.l2_normalize(weighted, axis=-1)
+        weights = tf.exp(tf.convert_to_tensor(self.logarithm))
+        return tf.math.l2_normalize(tf.math.log1p(tf.cast(counts[:, 1:], tf.float32)) * weights, axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] - 1)

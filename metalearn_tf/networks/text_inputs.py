@@ -1,5 +1,7 @@
 """Networks that take strings."""
 
+import tempfile
+
 import tensorflow as tf
 
 
@@ -7,3 +9,16 @@ def takes_texts(network):
     """Whether a Keras model has one input, and it is strings."""
     inputs = getattr(network, "inputs", None) or []
     return len(inputs) == 1 and tf.as_dtype(inputs[0].dtype) == tf.string
+
+
+def copy_vocabularies(source, target):
+    """Copies the words of each layer to the same layer of another network of the same configuration.
+
+    Vocabularies that were adapted or read from a file are in neither the configuration nor the weights: Keras keeps
+    them in files beside these.
+    """
+    for layer, copy in zip(source._flatten_layers(), target._flatten_layers()):
+        if hasattr(layer, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:
+                layer.save_assets(folder)
+                copy.load_assets(folder)

@@ -58,7 +58,7 @@ def first_task(tasks):
 
 
 def test_tasks_hold_strings(tasks):
-    (support_x, support_y, query_x), query_y = next(iter(tasks))
+    (support_x, _, query_x), _ = next(iter(tasks))
     assert support_x.dtype == query_x.dtype == tf.string
     assert support_x.shape == (TASKS, WAYS * SHOTS) and query_x.shape == (TASKS, WAYS * QUERIES)
 
@@ -188,10 +188,23 @@ def test_fit_refuses_tasks_of_the_wrong_kind(build, tasks, toy_dataset):
         build(lambda outputs: mtf.networks.mlp((16, 16, 1), outputs=outputs)).fit(tasks, steps_per_epoch=1, verbose=0)
 
 
-def test_a_vocabulary_that_is_not_in_the_configuration_is_refused_with_the_fix():
-    layer = keras.layers.TextVectorization(output_mode="multi_hot")
+# === Vocabularies that are not in the configuration ===
+
+
+@pytest.mark.parametrize("output_mode", ["multi_hot", "tf_idf", "int"])
+def test_an_adapted_vocabulary_goes_with_the_learner(output_mode, tmp_path):
+    layer = keras.layers.TextVectorization(output_mode=output_mode)
     layer.adapt(tf.constant(TEXTS))
     inputs = keras.Input((), dtype="string")
-    network = keras.Model(inputs, keras.layers.Dense(4)(layer(inputs)))
-    with pytest.raises(ValueError, match="(?s)`network` must .*vocabulary=layer.get_vocabulary.*Received: "):
-        mtf.learners.PrototypicalNetwork(network)
+    x = layer(inputs)
+    if output_mode == "int":
+        x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(layer.vocabulary_size(), 4)(x))
+    learner = mtf.learners.PrototypicalNetwork(keras.Model(inputs, keras.layers.Dense(4)(x)))
+    support, labels = ["topic1x1 common2", "topic2x2", "topic3x3 topic3x1"], [0, 1, 2]
+    texts = [text.encode() for text in support]
+    expected = tf.nn.softmax(learner((tf.constant([texts]), tf.constant([labels]), tf.constant([texts])))[0])
+    adapted = learner.adapt(support, labels)
+    np.testing.assert_allclose(adapted.predict(support, verbose=0), expected, rtol=1e-4, atol=1e-6)
+    adapted.save(tmp_path / "adapted.keras")
+    loaded = keras.models.load_model(tmp_path / "adapted.keras", safe_mode=True)
+    np.testing.assert_allclose(loaded.predict(support, verbose=0), expected, rtol=1e-4, atol=1e-6)
