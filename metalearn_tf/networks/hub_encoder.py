@@ -77,6 +77,9 @@ class HubTokens(keras.layers.Layer):
         self.preprocessor = preprocessor
         self.lengths = dict(lengths)
 
+    def build(self, input_shape):
+        """Nothing to build: the preprocessor has no weights."""
+
     def call(self, texts):
         made = self.preprocessor(texts)
         return {key: tf.cast(tf.ensure_shape(made[key], (None, side)), tf.int32) for key, side in self.lengths.items()}

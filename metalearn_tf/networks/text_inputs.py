@@ -17,8 +17,11 @@ def copy_vocabularies(source, target):
     Vocabularies that were adapted or read from a file are in neither the configuration nor the weights: Keras keeps
     them in files beside these.
     """
-    for layer, copy in zip(source._flatten_layers(), target._flatten_layers()):
-        if hasattr(layer, "save_assets"):
-            with tempfile.TemporaryDirectory() as folder:
-                layer.save_assets(folder)
-                copy.load_assets(folder)
+    # Not all layers side by side: the order of the others may depend on when they were built.
+    pairs = zip(
+        *([layer for layer in net._flatten_layers() if hasattr(layer, "load_assets")] for net in (source, target))
+    )
+    for layer, copy in pairs:
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            copy.load_assets(folder)

@@ -191,7 +191,7 @@ def test_fit_refuses_tasks_of_the_wrong_kind(build, tasks, toy_dataset):
 # === Vocabularies that are not in the configuration ===
 
 
-@pytest.mark.parametrize("output_mode", ["multi_hot", "tf_idf", "int"])
+@pytest.mark.parametrize("output_mode", ["multi_hot", "int"])
 def test_an_adapted_vocabulary_goes_with_the_learner(output_mode, tmp_path):
     layer = keras.layers.TextVectorization(output_mode=output_mode)
     layer.adapt(tf.constant(TEXTS))
