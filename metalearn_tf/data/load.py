@@ -6,6 +6,7 @@ import inspect
 from metalearn_tf.data.class_split_images import load_caltech101, load_cifar_benchmark
 from metalearn_tf.data.example_split_images import load_example_split
 from metalearn_tf.data.glyphs import load_glyphs
+from metalearn_tf.data.newsgroups import load_20newsgroups
 from metalearn_tf.data.omniglot import load_omniglot
 from metalearn_tf.data.resizing import check_image_size
 
@@ -20,7 +21,7 @@ def load(name, split, data_dir=None, image_size=None, **options):
     test = mtf.data.load("omniglot", "test", protocol="lake")
     ```
 
-    | name | split by | train / validation / test | images | options |
+    | name | split by | train / validation / test | examples | options |
     |---|---|---|---|---|
     | `"glyphs"` | script | see `load_glyphs` | 28 × 28 × 1 | `cache_dir` |
     | `"omniglot"` | character or alphabet | 1,100 / 100 / 423 classes | 28 × 28 × 1 | see below |
@@ -29,27 +30,30 @@ def load(name, split, data_dir=None, image_size=None, **options):
     | `"caltech101"` | class | 64 / 16 / 20 classes | 84 × 84 × 3 | `cache_dir` |
     | `"mnist"`, `"fashion_mnist"` | example | 54,000 / 6,000 / 10,000 images | 28 × 28 × 1 | |
     | `"cifar10"`, `"cifar100"` | example | 45,000 / 5,000 / 10,000 images | 32 × 32 × 3 | |
+    | `"20newsgroups"` | group | 8 / 5 / 7 classes | strings | `data_home`, `remove` |
 
-    All but the embedded glyphs come through TensorFlow Datasets, which downloads and prepares a dataset on its first
-    use. Where the published training set has no validation part, a tenth of each of its classes is taken out of
-    `"train"`.
+    The glyphs are embedded, 20 Newsgroups comes through scikit-learn (see `load_20newsgroups`), and all others through
+    TensorFlow Datasets, which downloads and prepares a dataset on its first use. Where the published training set has
+    no validation part, a tenth of each of its classes is taken out of `"train"`.
 
     Args:
         name: name of the dataset, from the table.
         split: `"train"`, `"validation"` or `"test"`.
         data_dir: folder of TensorFlow Datasets. Defaults to the environment variable `TFDS_DATA_DIR`, then to TFDS's
-            own default, `~/tensorflow_datasets`.
+            own default, `~/tensorflow_datasets`. 20 Newsgroups has `data_home`, scikit-learn's folder, instead.
         image_size: height and width of square images, or a pair `(height, width)`. Defaults to the table's. Images of
             another aspect ratio are cropped to their middle.
         **options: the dataset's own: `protocol` (`"vinyals"`, the default, or `"lake"`) and `rotations` (turned
-            characters as new classes) of Omniglot, `cache_dir` where what is made on the first use is kept.
+            characters as new classes) of Omniglot, `remove` and `data_home` of 20 Newsgroups, `cache_dir` where what
+            is made on the first use is kept.
 
     Returns:
-        `ClassDataset` of `uint8` images.
+        `ClassDataset` of `uint8` images, or of strings.
 
     Raises:
         ValueError: if the name, the split, the size or an option is not among those accepted, or the data is damaged.
         FileNotFoundError: if the data is not there and cannot be downloaded.
+        ImportError: if a dataset needs a package that is not installed; the message names the extra.
     """
     if not isinstance(name, str) or name not in _LOADERS:
         raise ValueError(f"`name` must be one of {sorted(_LOADERS)}. Received: name={name!r}")
@@ -83,4 +87,5 @@ _LOADERS = {
     "fashion_mnist": functools.partial(load_example_split, "fashion_mnist"),
     "cifar10": functools.partial(load_example_split, "cifar10"),
     "cifar100": functools.partial(load_example_split, "cifar100"),
+    "20newsgroups": load_20newsgroups,
 }

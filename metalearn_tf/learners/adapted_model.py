@@ -1,7 +1,11 @@
 """A learner with the state of one task: an ordinary Keras model."""
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from metalearn_tf.learners.task_checks import check_examples
+from metalearn_tf.networks.text_inputs import takes_texts
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -15,7 +19,7 @@ class AdaptedModel(keras.Model):
         state: the task state, a list of arrays; or, when loaded from a file, a list of `(shape, dtype)`.
         regression: whether the outputs are predictions instead of probabilities.
 
-    Input shape: `(queries, ...)`, float32, or uint8 images, which become `[0, 1]`.
+    Input shape: `(queries, ...)`, float32, or uint8 images, which become `[0, 1]`; `(queries,)` strings for texts.
     Output shape: `(queries, ways)` float32 probabilities, or `(queries, outputs)` predictions.
     """
 
@@ -56,10 +60,19 @@ class AdaptedModel(keras.Model):
             raise ValueError(
                 f"`query_x` must have the shape (n, {', '.join(map(str, shape))}). Received: shape {query_x.shape}"
             )
+        is_text = takes_texts(self.learner.network)
+        if (query_x.dtype == tf.string) != is_text:
+            raise ValueError(f"`query_x` must be {'strings' if is_text else 'numbers'}. Received: {query_x.dtype}")
         if query_x.dtype == tf.uint8:
             query_x = tf.cast(query_x, tf.float32) / 255.0
         outputs = self.learner.classify([tf.convert_to_tensor(tensor) for tensor in self.state], query_x)
         return outputs if self.regression else tf.nn.softmax(outputs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; texts may also be a list or an array of strings."""
+        if takes_texts(self.learner.network) and isinstance(x, (list, tuple, np.ndarray)):
+            x = tf.constant(check_examples(self.learner, "query_x", x))
+        return super().predict(x, *args, **kwargs)
 
     def get_config(self):
         learner = keras.saving.serialize_keras_object(self.learner)

@@ -22,8 +22,8 @@ class MANN(MetaLearner):
     of reading, as neural Turing machines have.
 
     It is trained by the paper's protocol: all examples of a task, support and queries, form one sequence in random
-    order, with the loss at every presentation, so that training accuracy includes the first examples of each class,
-    which can only be guessed. Once adapted, each query by itself is the next presentation after the support set. The
+    order, with the loss at every presentation; so the training accuracy, that of the queries, includes examples that come
+    first of their class and can only be guessed. Once adapted, each query by itself is the next presentation after the support set. The
     support set is presented in an order that depends on its size alone. Longer support sets than the sequences
     of training lie outside of what was learned.
 
@@ -120,22 +120,17 @@ class MANN(MetaLearner):
         with task_context(in_training(), ways):
             return map_tasks(run, [x, y], [tf.float32], self.task_mapping)[0]
 
-    def call(self, inputs, training=False):
-        support_x, support_y, query_x = inputs
-        # Without queries, as `train_step` calls it, the answers are those to the sequence itself.
-        return self.present(support_x, support_y) if query_x.shape[1] == 0 else super().call(inputs, training)
-
-    def train_step(self, data):
-        (support_x, support_y, query_x), query_y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        order = _shuffled(tf.shape(support_x)[1] + tf.shape(query_x)[1], self.optimizer.iterations)
-
-        def sequence(support, queries):
-            return tf.gather(tf.concat([support, tf.cast(queries, support.dtype)], axis=1), order, axis=1)
-
-        x, y = sequence(support_x, query_x), sequence(support_y, query_y)
+    def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
+        x = tf.concat([support_x, query_x], axis=0)
+        y = tf.concat([support_y, tf.cast(query_y, support_y.dtype)], axis=0)
+        weight = None
         if sample_weight is not None:
-            sample_weight = sequence(tf.ones_like(support_y, tf.float32), sample_weight)
-        return super().train_step(((x, y, x[:, :0]), y, sample_weight))
+            weight = tf.concat([tf.ones(tf.shape(support_y)), tf.cast(sample_weight, tf.float32)], axis=0)
+        order = _shuffled(tf.size(y), self.optimizer.iterations)
+        embeddings, _ = self.encode_support(x)
+        _, logits = self._run(tf.gather(embeddings, order), tf.gather(y, order))
+        logits = tf.gather(logits, tf.argsort(order))[:, : self.ways(support_y)]  # in the order of `x` again
+        return self.compiled_loss(y, logits, weight), logits[tf.size(support_y) :]
 
     def _run(self, embeddings, labels):
         """The state after a sequence `(presentations, features)`, and the logits `(presentations, ways)` along it."""

@@ -12,6 +12,7 @@ from metalearn_tf.learners.task_checks import check_first_batch, check_network, 
 from metalearn_tf.learners.task_loss import check_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, shared_ways
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
+from metalearn_tf.networks.text_inputs import copy_vocabularies
 from metalearn_tf.serving.export import export_learner
 
 
@@ -239,7 +240,8 @@ class MetaLearner(keras.Model):
         """Adapts to one task.
 
         Args:
-            support_x: examples `(support, ...)`: float in the range of training (images: `[0, 1]`), or uint8 images.
+            support_x: examples `(support, ...)`: float in the range of training (images: `[0, 1]`), or uint8 images;
+                strings `(support,)` for a network of texts.
             support_y: labels `(support,)`, integers `0 … ways - 1`, each there at least once; or floating targets
                 `(support, outputs)`.
 
@@ -248,7 +250,8 @@ class MetaLearner(keras.Model):
             of its own: the learner is not changed by it, nor it by further training of the learner.
 
         Raises:
-            ValueError: if the support set is empty, does not fit the network, has NaNs, or its labels have gaps.
+            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, or its labels
+                have gaps.
         """
         support_x, support_y = check_support(self, support_x, support_y)
         state = self._adapt_function()(support_x, support_y)
@@ -259,6 +262,7 @@ class MetaLearner(keras.Model):
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
         copy = type(self).from_config(self.get_config())
+        copy_vocabularies(self.network, copy.network)
         copy.set_weights(self.get_weights())
         if self.compiled:
             copy.compile(loss=self.loss)

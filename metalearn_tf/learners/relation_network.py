@@ -47,9 +47,9 @@ class RelationNetwork(MetaLearner):
             )
         # A layer on the concatenation of two inputs is the sum of a layer on each: the half on the queries runs once
         # for a query, not once for each pair, and the half on the classes belongs to the adaptation.
-        self.class_layer = _comparison(shape, self.dtype_policy, name="class_layer")
-        self.query_layer = _comparison(shape, self.dtype_policy, name="query_layer")
-        self.relation_module = _relation_module(self.query_layer.output.shape[1:], self.dtype_policy)
+        self.class_layer = _comparison(shape, network.dtype_policy, name="class_layer")
+        self.query_layer = _comparison(shape, network.dtype_policy, name="query_layer")
+        self.relation_module = _relation_module(self.query_layer.output.shape[1:], network.dtype_policy)
 
     def adapt_task(self, support_x, support_y):
         features, statistics = self.encode_support(support_x)

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.task_mapping import is_vectorized
+from metalearn_tf.networks.text_inputs import takes_texts
 
 
 def check_network(network):
@@ -64,8 +65,13 @@ def check_ways(learner, ways, argument):
 
 
 def check_examples(learner, argument, examples):
-    """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them."""
+    """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them.
+
+    Texts stay strings, as an array of objects.
+    """
     examples, shape = np.asarray(examples), learner.network.input_shape[1:]
+    if takes_texts(learner.network):
+        return _check_texts(argument, examples, shape)
     if examples.dtype.kind not in "fu" or (examples.dtype.kind == "u" and examples.dtype != np.uint8):
         raise ValueError(f"`{argument}` must be floating, or uint8 images. Received: dtype={examples.dtype}")
     fits = examples.ndim == len(shape) + 1 and all(s is None or s == n for s, n in zip(shape, examples.shape[1:]))
@@ -79,6 +85,20 @@ def check_examples(learner, argument, examples):
     if not np.isfinite(examples).all():
         raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
     return examples.astype("float32")
+
+
+def _check_texts(argument, texts, shape):
+    if texts.dtype.kind not in "USO" or not all(isinstance(text, (str, bytes)) for text in texts.ravel().tolist()):
+        raise ValueError(f"`{argument}` must be strings, which the network takes. Received: dtype={texts.dtype}")
+    if texts.shape[1:] != tuple(1 if side is None else side for side in shape) or texts.ndim == 0:
+        raise ValueError(
+            f"`{argument}` must have the shape (n{''.join(f', {side}' for side in shape)}) that the network takes. "
+            f"Received: shape {texts.shape}"
+        )
+    empty = [index for index, text in enumerate(texts.ravel().tolist()) if not text.strip()]
+    if empty:
+        raise ValueError(f"`{argument}` must not hold empty texts. Received: nothing in texts {empty[:10]}")
+    return texts.astype(object)
 
 
 def _check_targets(learner, support_x, support_y):

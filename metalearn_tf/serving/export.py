@@ -48,6 +48,7 @@ def export_learner(learner, path, description=None, report=None, warm_up=None, r
     requests = example_requests(signatures, ways=min(5, learner.max_ways or 5)) if warm_up else None
     module = tf.Module()
     module.learner_variables = _variables(learner)
+    module.tables = _tables(learner)
     # A served model gives no gradients: without them it is written five times as fast, and half as large.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with _new_directory(path) as directory:
@@ -88,6 +89,13 @@ def _variables(learner):
     # network's own list has the states of its random layers, which its `weights` leave out.
     variables = {id(v): v.value for v in (*learner.weights, *learner.network.variables)}
     return list(variables.values())
+
+
+def _tables(learner):
+    """The tables that look words up: they are no variables, and the graph cannot be saved without them."""
+    layers = learner.network._flatten_layers()
+    values = [value for layer in layers for value in vars(layer).values()]
+    return [value for value in values if isinstance(value, tf.saved_model.experimental.TrackableResource)]
 
 
 @contextlib.contextmanager

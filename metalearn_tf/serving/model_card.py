@@ -154,11 +154,14 @@ def _shape(shape, symbol):
 
 def _inputs(learner, signatures):
     arguments = [spec.name for spec in signatures["adapt"].structured_input_signature[0]]
-    lines, bad = [], "no examples, lengths that differ, a wrong shape, NaN or infinite values"
+    lines, bad = [], "no examples, lengths that differ, a wrong shape"
+    bad += ", an empty text" if arguments[0] == "support_texts" else ", NaN or infinite values"
     if arguments[0] == "support_images":
         lines.append(
             "Pixels are float32 in **[0, 1]**, as `mtf.data.episodes` yields them: uint8 images divided by 255."
         )
+    elif arguments[0] == "support_texts":
+        lines.append("Texts are UTF-8 strings, as they come: the model cuts them into words itself.")
     else:
         lines.append("Examples are float32, in the range that the learner was trained on.")
     if arguments[1] == "support_labels":
@@ -179,7 +182,7 @@ def _inputs(learner, signatures):
 def _serving(signatures, model_name, state):
     specs = {spec.name: spec for spec in signatures["adapt_and_predict"].structured_input_signature[0]}
     support_x, support_y, query_x = specs
-    shape = ", ".join(str(side) for side in specs[support_x].shape[1:])
+    support_shape, query_shape = _shape(specs[support_x].shape, "S"), _shape(specs[query_x].shape, "Q")
     support = f'{{"{support_x}": support_x.tolist(), "{support_y}": support_y.tolist()}}'
     kept = f'{{"{state[0]}": state}}' if len(state) == 1 else "state"
     text = f"""With TensorFlow Serving, beside the folder `{model_name}/` that holds this version's folder:
@@ -203,7 +206,7 @@ def ask(signature_name, inputs):
         return json.load(answer)["outputs"]
 
 
-# NumPy arrays: support_x (S, {shape}), support_y {_shape(specs[support_y].shape, "S")}, query_x (Q, {shape}).
+# NumPy arrays: support_x {support_shape}, support_y {_shape(specs[support_y].shape, "S")}, query_x {query_shape}.
 support, queries = {support}, {{"{query_x}": query_x.tolist()}}
 answer = ask("adapt_and_predict", {{**support, **queries}})
 

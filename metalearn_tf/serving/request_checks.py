@@ -8,7 +8,7 @@ def check_support(learner, support_x, support_y, names, regression=False):
 
     Args:
         learner: a `MetaLearner`.
-        support_x: examples `(S, ...)` float32.
+        support_x: examples `(S, ...)` float32, or texts.
         support_y: labels `(S,)` int32, or targets `(S, outputs)` float32 for regression.
         names: the names of the two inputs, for the errors.
         regression: whether `support_y` are targets.
@@ -36,10 +36,18 @@ def check_support(learner, support_x, support_y, names, regression=False):
 
 
 def check_examples(learner, examples, name):
-    """Examples `(n, ...)`, passed on once they have the network's shape, at least one of them, and finite values."""
+    """Examples `(n, ...)`, passed on once they have the network's shape, and there is at least one.
+
+    Numbers must be finite, and texts hold more than white space.
+    """
     examples = tf.ensure_shape(examples, (None, *learner.network.input_shape[1:]), name=f"{name}_shape")
     count = tf.shape(examples)[0]
-    checks = [_require(count > 0, f"`{name}` must hold at least one example.", count), _require_finite(examples, name)]
+    checks = [_require(count > 0, f"`{name}` must hold at least one example.", count)]
+    if examples.dtype == tf.string:
+        empty = tf.where(tf.equal(tf.strings.strip(examples), ""))[:, 0]
+        checks.append(_require(tf.size(empty) == 0, f"`{name}` must not hold empty texts, as these, by index.", empty))
+    else:
+        checks.append(_require_finite(examples, name))
     return _after(checks, examples)[0]
 
 

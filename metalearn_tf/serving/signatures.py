@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
 from metalearn_tf.serving.request_checks import check_answer, check_examples, check_state, check_support
 
@@ -16,9 +17,9 @@ def learner_signatures(learner, regression=False):
     | `predict` | `state_0`, `state_1`, …, `query_images` | `probabilities`, `labels` |
     | `adapt_and_predict_bytes` | `support_bytes`, `support_labels`, `query_bytes` | `probabilities`, `labels` |
 
-    `serving_default` is `adapt_and_predict`. Examples that are not images are `support_inputs` and `query_inputs`, and
-    images that no PNG or JPEG file holds have no signature for files. Regression has `support_targets` in place of the
-    labels, and `predictions` as its only output. No function changes a variable.
+    `serving_default` is `adapt_and_predict`. Texts are `support_texts` and `query_texts`, other examples that are not
+    images `support_inputs` and `query_inputs`; what no PNG or JPEG file holds has no signature for files. Regression
+    has `support_targets` in place of the labels, and `predictions` as its only output. No function changes a variable.
 
     Args:
         learner: a `MetaLearner`.
@@ -28,9 +29,10 @@ def learner_signatures(learner, regression=False):
         A dictionary of concrete functions by signature.
     """
     shape = learner.network.input_shape[1:]
-    examples = "images" if len(shape) == 3 else "inputs"
-    support_x = tf.TensorSpec((None, *shape), tf.float32, name=f"support_{examples}")
-    query_x = tf.TensorSpec((None, *shape), tf.float32, name=f"query_{examples}")
+    is_text = takes_texts(learner.network)
+    examples, dtype = ("texts", tf.string) if is_text else ("images" if len(shape) == 3 else "inputs", tf.float32)
+    support_x = tf.TensorSpec((None, *shape), dtype, name=f"support_{examples}")
+    query_x = tf.TensorSpec((None, *shape), dtype, name=f"query_{examples}")
     if regression:
         targets = (None, *learner.network.output_shape[1:])
         support_y = tf.TensorSpec(targets, tf.float32, name="support_targets")

@@ -1,0 +1,53 @@
+"""Texts become word numbers: the vocabulary of a text network and how much its words say."""
+
+import collections
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.networks.checks import check_positive
+
+_BATCH = 512
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+def separate_words(texts):
+    """Lower-case texts whose words, runs of letters and digits of any script, are parted by single spaces.
+
+    Keras's own standardisation deletes punctuation, which glues words, and parts of addresses, together.
+    """
+    return tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), r"[^\pL\pN]+", " ")
+
+
+def count_words(texts, vocabulary_size):
+    """The words that most of the texts have, and their inverse document frequency.
+
+    Args:
+        texts: sequence of strings.
+        vocabulary_size: how many words at most.
+
+    Returns:
+        The list of words, the most common first, and the float32 array `log((1 + texts) / (1 + texts with it)) + 1` of
+        each, as in scikit-learn.
+
+    Raises:
+        ValueError: if `texts` is not a sequence of strings with words in it, or the size is not a positive integer.
+    """
+    check_positive(vocabulary_size=vocabulary_size)
+    texts = np.asarray(texts)
+    strings = texts.ndim == 1 and texts.dtype.kind in "USO" and all(isinstance(t, (str, bytes)) for t in texts.tolist())
+    if not strings:
+        raise ValueError(f"`texts` must be a sequence of strings. Received: shape {texts.shape}, dtype={texts.dtype}")
+    having = collections.Counter()
+    for start in range(0, len(texts), _BATCH):
+        batch = tf.constant(texts[start : start + _BATCH].astype(object))
+        for words in tf.strings.split(separate_words(batch)).to_list():
+            having.update(set(words))
+    if not having:
+        raise ValueError(f"`texts` must hold words. Received: {len(texts)} texts without any")
+    # Words of equal count in alphabetical order: the same vocabulary on every machine.
+    chosen = sorted(having, key=lambda word: (-having[word], word))[:vocabulary_size]
+    counts = np.asarray([having[word] for word in chosen])
+    idf = np.log((1.0 + len(texts)) / (1.0 + counts)) + 1.0
+    return [word.decode("utf-8") for word in chosen], idf.astype("float32")
