@@ -22,10 +22,10 @@ class MANN(MetaLearner):
     of reading, as neural Turing machines have.
 
     It is trained by the paper's protocol: all examples of a task, support and queries, form one sequence in random
-    order, with the loss at every presentation; so the training accuracy, that of the queries, includes examples that come
-    first of their class and can only be guessed. Once adapted, each query by itself is the next presentation after the support set. The
-    support set is presented in an order that depends on its size alone. Longer support sets than the sequences
-    of training lie outside of what was learned.
+    order, with the loss at every presentation. The training accuracy, that of the queries, thus includes examples that
+    come first of their class and can only be guessed. Once adapted, each query by itself is the next presentation after
+    the support set, which is presented in an order that depends on its size alone. Longer support sets than the
+    sequences of training lie outside of what was learned.
 
     The task state is the memory `(1, memory_slots, memory_width)`, its usage and read weights, what was read, the
     LSTM's two states, the last label, the support set's normalisation statistics where the network keeps them, and the
