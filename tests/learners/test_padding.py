@@ -122,6 +122,17 @@ def test_fit_takes_padded_tasks(learner, padded):
     assert np.all(np.isfinite(history["loss"]))
 
 
+@pytest.mark.parametrize("name", ["PrototypicalNetwork", "MAML"])
+def test_tasks_of_drawn_ways_and_shots_train_and_test_one_learner(name, toy_dataset):
+    tasks = mtf.data.episodes(toy_dataset, (2, MOST_WAYS), (1, 3), (1, 4), tasks_per_batch=4, uneven_shots=True)
+    image_network = mtf.networks.mlp((16, 16, 1), units=(8,), outputs=MOST_WAYS if name == "MAML" else None)
+    learner = getattr(mtf.learners, name)(image_network)
+    learner.compile(keras.optimizers.Adam(0.01), metrics=["accuracy"])
+    history = learner.fit(tasks, steps_per_epoch=30, epochs=2, validation_data=tasks.take(4), verbose=0).history
+    assert history["val_accuracy"][-1] > 0.6  # chance: a third
+    assert history["loss"][-1] < history["loss"][0]
+
+
 # === Bad input ===
 
 
