@@ -125,7 +125,10 @@ def test_fit_takes_padded_tasks(learner, padded):
 @pytest.mark.parametrize("name", ["PrototypicalNetwork", "MAML"])
 def test_tasks_of_drawn_ways_and_shots_train_and_test_one_learner(name, toy_dataset):
     tasks = mtf.data.episodes(toy_dataset, (2, MOST_WAYS), (1, 3), (1, 4), tasks_per_batch=4, uneven_shots=True)
-    image_network = mtf.networks.mlp((16, 16, 1), units=(8,), outputs=MOST_WAYS if name == "MAML" else None)
+    x = inputs = keras.Input((16, 16, 1))
+    x = mtf.networks.TaskNormalization("transductive")(keras.layers.Conv2D(4, 3, strides=2, use_bias=False)(x))
+    x = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(keras.layers.ReLU()(x)))
+    image_network = keras.Model(inputs, keras.layers.Dense(MOST_WAYS)(x) if name == "MAML" else x)
     learner = getattr(mtf.learners, name)(image_network)
     learner.compile(keras.optimizers.Adam(0.01), metrics=["accuracy"])
     history = learner.fit(tasks, steps_per_epoch=30, epochs=2, validation_data=tasks.take(4), verbose=0).history
