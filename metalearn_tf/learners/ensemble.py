@@ -72,10 +72,6 @@ class Ensemble(MetaLearner):
     def train_step(self, data):
         return self.fit()
 
-    def compile_from_config(self, config):
-        # The optimizer stays as `compile` leaves it, without slots for weights that it will not train.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     def get_config(self):
         config = super().get_config()
         del config["network"]

@@ -132,10 +132,11 @@ class MetaLearner(keras.Model):
             jit_compile=jit_compile,
             **kwargs,
         )
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=False):
         return batch_logits(self, inputs, training)
@@ -265,7 +266,7 @@ class MetaLearner(keras.Model):
         copy_vocabularies(self.network, copy.network)
         copy.set_weights(self.get_weights())
         if self.compiled:
-            copy.compile(loss=self.loss)
+            copy.compile("sgd", loss=self.loss)  # the loss may be part of the adaptation; nothing is trained
         return copy
 
     def export(self, path, **options):

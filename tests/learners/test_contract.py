@@ -282,6 +282,15 @@ def test_a_loaded_learner_trains_on_as_if_never_stopped(build, tasks, tmp_path):
     assert_same_weights(resumed.get_weights(), uninterrupted.get_weights(), rtol=1e-4, atol=1e-5)
 
 
+def test_a_learner_is_saved_before_its_first_step(build, tmp_path):
+    learner = build(vectors())
+    learner.compile(optimizer=keras.optimizers.Adam(0.01))
+    learner.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    assert_same_weights(loaded.get_weights(), learner.get_weights(), 0, 0)
+    assert len(loaded.optimizer.variables) == len(learner.optimizer.variables)
+
+
 def test_configuration_makes_an_equal_learner(trained, batch):
     config = trained.get_config()
     rebuilt = type(trained).from_config(config)
