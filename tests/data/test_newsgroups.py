@@ -1,7 +1,6 @@
 """20 Newsgroups: the split, what is stripped, and errors; on a small cache of our own and on the real one."""
 
 import codecs
-import os
 import pickle
 import sys
 
@@ -36,16 +35,6 @@ def small_home(tmp_path):
     home.mkdir()
     (home / "20news-bydate_py3.pkz").write_bytes(codecs.encode(pickle.dumps(cache), "zlib_codec"))
     return home
-
-
-@pytest.fixture(scope="session")
-def sklearn_data_home():
-    """scikit-learn's folder with the real data, from SCIKIT_LEARN_DATA or beside the folder of TFDS."""
-    tfds = os.environ.get("TFDS_DATA_DIR")
-    for folder in (os.environ.get("SCIKIT_LEARN_DATA"), tfds and os.path.join(os.path.dirname(tfds), "sklearn")):
-        if folder and os.path.exists(os.path.join(folder, "20news-bydate_py3.pkz")):
-            return folder
-    pytest.skip("neither SCIKIT_LEARN_DATA nor the folder `sklearn` beside TFDS_DATA_DIR holds 20 Newsgroups")
 
 
 def test_the_split_is_by_the_first_part_of_the_name():
