@@ -2,15 +2,18 @@
 
     python examples/omniglot_compare.py --data_dir DIR
     python examples/omniglot_compare.py --data_dir DIR --only MAML ANIL --settings 5x1 5x5
+    python examples/omniglot_compare.py --data_dir DIR --dataset caltech101
 
-All learners use Conv4-64 and the 1,100 training characters of the Vinyals split. The gradient-based ones and the
-baselines start from one embedding, that of the prototypical network, and train their head from zeros on; the table
-says so. Each row is trained once with the budget given in `METHODS`; what was trained and tested is kept in
-`--run_dir`, so that a run which was stopped goes on there. Arithmetic is bfloat16 in training, float32 in the test.
+All learners use Conv4-64 and the 1,100 training characters of the Vinyals split, or 64 of Caltech-101's classes. The
+gradient-based ones and the baselines start from one embedding, that of the prototypical network, and train their head
+from zeros on; the table says so. Each row is trained once with the budget given in `METHODS`; what was trained and
+tested is kept in `--run_dir`, so that a run which was stopped goes on there. Arithmetic is bfloat16 in training, float32
+in the test.
 """
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -33,7 +36,7 @@ class Method:
     """How a row of the table is built, trained and what the papers print.
 
     Attributes:
-        build: from the number of ways, for a head, to the learner.
+        build: from the function that makes a Conv4 and the number of ways, for a head, to the learner.
         published: accuracies in % for 5-way 1-shot, 5-way 5-shot and 20-way 1-shot; `None` where there is none.
         start: `"embedding"` copies the prototypical network's layers and sets the head to zero.
         steps: outer steps; none for a method that is not meta-trained.
@@ -64,23 +67,34 @@ def linear(steps):
     return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(1.0, steps, 0.0))
 
 
-def conv4(ways=None, **options):
-    return networks.conv4(outputs=ways, **options)
+def conv4_for(dataset):
+    """The function from the width of a head, `None` for an embedding, to a Conv4 for a dataset's images."""
+    return lambda ways=None, **options: networks.conv4(dataset.example_shape, outputs=ways, **options)
 
 
-def frozen_conv4():
+def frozen(network):
     """An embedding that is not trained, each feature of mean 0 and variance 1: what a memory can tell apart."""
-    network = conv4()
     for layer in network.layers:
         layer.trainable = False
     x = networks.TaskNormalization("running", name="standardized")(network.output)
     return keras.Model(network.input, x)
 
 
-def pixels():
-    inputs = keras.Input((28, 28, 1))
+def pixels(network):
+    """The images themselves in place of what a network makes of them."""
+    inputs = keras.Input(network.input_shape[1:])
     return keras.Model(inputs, keras.layers.Flatten()(inputs))
 
+
+def load_omniglot(split, data_dir):
+    return mtf.data.load("omniglot", split, data_dir=data_dir, rotations=split == "train")
+
+
+def load_caltech101(split, data_dir):
+    return mtf.data.load("caltech101", split, data_dir=data_dir, image_size=32)
+
+
+LOADERS = {"omniglot": load_omniglot, "caltech101": load_caltech101}
 
 INNER = {"inner_steps": 5, "inner_learning_rate": 0.2}
 IMPROVED = {
@@ -96,25 +110,27 @@ GRADIENT = {"start": "embedding", "steps": 150}
 
 METHODS = {
     # Baselines
-    "nearest neighbour, pixels": Method(lambda ways: learners.NearestNeighbor(pixels())),
-    "untrained embedding, prototypes": Method(lambda ways: learners.PrototypicalNetwork(conv4())),
+    "nearest neighbour, pixels": Method(lambda conv4, ways: learners.NearestNeighbor(pixels(conv4()))),
+    "untrained embedding, prototypes": Method(lambda conv4, ways: learners.PrototypicalNetwork(conv4())),
     "supervised, fine-tuned head": Method(
-        lambda ways: learners.ANIL(conv4(ways), inner_steps=50, inner_learning_rate=0.2), start="supervised"
+        lambda conv4, ways: learners.ANIL(conv4(ways), inner_steps=50, inner_learning_rate=0.2), start="supervised"
     ),
-    "multi-task heads, prototypes": Method(lambda ways: learners.PrototypicalNetwork(conv4()), start="multi-task"),
+    "multi-task heads, prototypes": Method(
+        lambda conv4, ways: learners.PrototypicalNetwork(conv4()), start="multi-task"
+    ),
     # By distance
     "PrototypicalNetwork": Method(
-        lambda ways: learners.PrototypicalNetwork(conv4()), (98.8, 99.7, 96.0), **{**METRIC, "steps": 3600}
+        lambda conv4, ways: learners.PrototypicalNetwork(conv4()), (98.8, 99.7, 96.0), **{**METRIC, "steps": 3600}
     ),
-    "MatchingNetwork": Method(lambda ways: learners.MatchingNetwork(conv4()), (98.1, 98.9, 93.8), **METRIC),
+    "MatchingNetwork": Method(lambda conv4, ways: learners.MatchingNetwork(conv4()), (98.1, 98.9, 93.8), **METRIC),
     "RelationNetwork": Method(
-        lambda ways: learners.RelationNetwork(conv4(feature_map=True)),
+        lambda conv4, ways: learners.RelationNetwork(conv4(feature_map=True)),
         (99.6, 99.8, 97.6),
         **{**METRIC, "train_ways": 20, "optimizer": lambda s: adam(1e-3, s)},
     ),
     # By memory
     "MANN": Method(
-        lambda ways: learners.MANN(frozen_conv4(), ways=5),
+        lambda conv4, ways: learners.MANN(frozen(conv4()), ways=5),
         (82.8, 94.9, None),
         start="embedding",
         steps=1500,
@@ -126,22 +142,24 @@ METHODS = {
     ),
     # By gradient steps
     "MAML": Method(
-        lambda ways: learners.MAML(conv4(ways), test_inner_steps=10, **INNER), (98.7, 99.9, 95.8), **GRADIENT
+        lambda conv4, ways: learners.MAML(conv4(ways), test_inner_steps=10, **INNER), (98.7, 99.9, 95.8), **GRADIENT
     ),
     "FOMAML": Method(
-        lambda ways: learners.MAML(conv4(ways), first_order=True, test_inner_steps=10, **INNER),
+        lambda conv4, ways: learners.MAML(conv4(ways), first_order=True, test_inner_steps=10, **INNER),
         (98.3, 99.2, 89.4),
         **GRADIENT,
     ),
-    "MAML++": Method(lambda ways: learners.MAML(conv4(ways), **IMPROVED), (99.47, 99.93, 97.65), **GRADIENT),
-    "ANIL": Method(lambda ways: learners.ANIL(conv4(ways), test_inner_steps=10, **INNER), **GRADIENT),
-    "MetaSGD": Method(lambda ways: learners.MetaSGD(conv4(ways), **INNER), (99.53, 99.93, 95.93), **GRADIENT),
+    "MAML++": Method(lambda conv4, ways: learners.MAML(conv4(ways), **IMPROVED), (99.47, 99.93, 97.65), **GRADIENT),
+    "ANIL": Method(lambda conv4, ways: learners.ANIL(conv4(ways), test_inner_steps=10, **INNER), **GRADIENT),
+    "MetaSGD": Method(lambda conv4, ways: learners.MetaSGD(conv4(ways), **INNER), (99.53, 99.93, 95.93), **GRADIENT),
     "MetaLSTM": Method(
-        lambda ways: learners.MetaLSTM(conv4(ways), inner_learning_rate=0.2, forget_rate=1e-3, rematerialize=True),
+        lambda conv4, ways: learners.MetaLSTM(
+            conv4(ways), inner_learning_rate=0.2, forget_rate=1e-3, rematerialize=True
+        ),
         **{**GRADIENT, "steps": 60},
     ),
     "Reptile": Method(
-        lambda ways: learners.Reptile(conv4(ways)),
+        lambda conv4, ways: learners.Reptile(conv4(ways)),
         (97.68, 99.48, 89.43),
         **{**GRADIENT, "steps": 300, "queries": 5, "shots": 5, "optimizer": linear},
     ),
@@ -156,7 +174,8 @@ def train(name, ways, shots, data, run_dir):
     method = METHODS[name]
     keras.utils.set_random_seed(0)
     key = f"{name}_{method.train_ways or ways}way_{method.shots or shots}shot".replace(" ", "_")
-    learner, record = method.build(ways), run_dir / f"{key}.json"
+    build = functools.partial(method.build, conv4_for(data["train"]), ways)
+    learner, record = build(), run_dir / f"{key}.json"
     if record.exists():
         learner.load_weights(run_dir / f"{key}.weights.h5")
         return learner, json.loads(record.read_text())
@@ -164,10 +183,11 @@ def train(name, ways, shots, data, run_dir):
     took = {"seconds": 0.0, "tasks_per_second": None}
     if method.steps:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        trained = method.build(ways)
+        trained = build()
         keras.mixed_precision.set_global_policy("float32")
         trained.set_weights(learner.get_weights())
-        took = fit(trained, method, method.train_ways or ways, method.shots or shots, data["train"])
+        train_ways = min(method.train_ways or ways, data["train"].num_classes)
+        took = fit(trained, method, train_ways, method.shots or shots, data["train"])
         learner.set_weights(trained.get_weights())
     learner.save_weights(run_dir / f"{key}.weights.h5")
     record.write_text(json.dumps(took))
@@ -201,12 +221,12 @@ def start_from(start, learner, data, run_dir):
 
 def pretrained(kind, dataset, run_dir, steps=1500):
     """An embedding below one softmax over all training characters, or below one for each alphabet."""
-    embedding, path = conv4(normalization="transductive"), run_dir / f"{kind}.weights.h5"
+    embedding, path = conv4_for(dataset)(), run_dir / f"{kind}.weights.h5"
     if path.exists():
         embedding.load_weights(path)
         return embedding
     tasks = np.zeros(dataset.num_classes, "int32") if kind == "supervised" else networks.task_of_class(dataset)
-    image, task = keras.Input((28, 28, 1)), keras.Input((), dtype="int32")
+    image, task = keras.Input(dataset.example_shape), keras.Input((), dtype="int32")
     model = keras.Model([image, task], networks.MultiTaskHead(tasks)([embedding(image), task]))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(adam(2e-3, steps), loss, metrics=["accuracy"])
@@ -236,9 +256,17 @@ def test(name, setting, data, arguments):
     return report, took
 
 
-def row(name, setting, report, took):
+def applies(name, setting, dataset):
+    """Whether the table has this row: 20-way where a figure has been printed, tasks of parents where there are some."""
     method = METHODS[name]
-    published = method.published[list(SETTINGS).index(setting)]
+    if setting == "20x1" and method.steps and method.published[2] is None:
+        return False
+    return dataset == "omniglot" or method.start != "multi-task"
+
+
+def row(name, setting, dataset, report, took):
+    method = METHODS[name]
+    published = method.published[list(SETTINGS).index(setting)] if dataset == "omniglot" else None
     rate = took["tasks_per_second"]
     cells = [
         name,
@@ -257,24 +285,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS), help="methods")
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=["5x1", "5x5"])
+    parser.add_argument("--dataset", choices=list(LOADERS), default="omniglot")
     parser.add_argument("--episodes", type=int, default=1000, help="test episodes")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
-    parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/omniglot_compare"))
+    parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/DATASET_compare")
     arguments = parser.parse_args()
+    arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.dataset}_compare")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
 
     mtf.training.use_task_parallelism()
-    data = {
-        "train": mtf.data.load("omniglot", "train", data_dir=arguments.data_dir, rotations=True),
-        "test": mtf.data.load("omniglot", "test", data_dir=arguments.data_dir),
-    }
+    data = {split: LOADERS[arguments.dataset](split, arguments.data_dir) for split in ("train", "test")}
     names = ("method", "setting", "accuracy %", "normalisation", "start", "training s", "tasks/s", "published %")
     rows = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for setting in arguments.settings:
         for name in arguments.only:
-            if setting == "20x1" and METHODS[name].published[2] is None and METHODS[name].steps:
-                continue  # no one has printed it
-            rows.append(row(name, setting, *test(name, setting, data, arguments)))
+            if not applies(name, setting, arguments.dataset):
+                continue
+            rows.append(row(name, setting, arguments.dataset, *test(name, setting, data, arguments)))
             print(rows[-1], flush=True)
     (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
     print("\n".join(rows))
