@@ -7,8 +7,8 @@
 All learners use Conv4-64 and the 1,100 training characters of the Vinyals split, or 64 of Caltech-101's classes. The
 gradient-based ones and the baselines start from one embedding, that of the prototypical network, and train their head
 from zeros on; the table says so. Each row is trained once with the budget given in `METHODS`; what was trained and
-tested is kept in `--run_dir`, so that a run which was stopped goes on there. Arithmetic is bfloat16 in training, float32
-in the test.
+tested is kept in `--run_dir`, so that a run which was stopped goes on there. Arithmetic is bfloat16 in training and
+float32 in the test.
 """
 
 import argparse
