@@ -20,6 +20,16 @@ def tfds_data_dir():
     return folder
 
 
+@pytest.fixture(scope="session")
+def sklearn_data_home():
+    """scikit-learn's folder with the real data, from SCIKIT_LEARN_DATA or beside the folder of TFDS."""
+    tfds = os.environ.get("TFDS_DATA_DIR")
+    for folder in (os.environ.get("SCIKIT_LEARN_DATA"), tfds and os.path.join(os.path.dirname(tfds), "sklearn")):
+        if folder and os.path.exists(os.path.join(folder, "20news-bydate_py3.pkz")):
+            return folder
+    pytest.skip("neither SCIKIT_LEARN_DATA nor the folder `sklearn` beside TFDS_DATA_DIR holds 20 Newsgroups")
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     """Each test starts from the same seed and the float32 policy."""

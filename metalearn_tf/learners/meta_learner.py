@@ -9,6 +9,7 @@ from metalearn_tf.learners.task_checks import check_first_batch, check_network, 
 from metalearn_tf.learners.task_loss import check_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, in_training, map_tasks, shared_ways, task_context
 from metalearn_tf.networks.task_normalization import TaskNormalization, normalization_of, support_pass
+from metalearn_tf.networks.text_inputs import copy_vocabularies
 from metalearn_tf.serving.export import export_learner
 
 
@@ -266,6 +267,7 @@ class MetaLearner(keras.Model):
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
         copy = type(self).from_config(self.get_config())
+        copy_vocabularies(self.network, copy.network)
         copy.set_weights(self.get_weights())
         if self.compiled:
             copy.compile(loss=self.loss)

@@ -2,6 +2,7 @@
 
 from metalearn_tf.networks.bag_of_words import bag_of_words
 from metalearn_tf.networks.conv4 import conv4
+from metalearn_tf.networks.hub_encoder import hub_encoder
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.mlp import mlp
 from metalearn_tf.networks.resnet12 import resnet12

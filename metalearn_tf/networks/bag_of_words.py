@@ -1,6 +1,7 @@
 """Which words a text has, weighted: the network for texts where there are no pre-trained embeddings."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.networks.checks import check_outputs
@@ -13,7 +14,8 @@ def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words
     A word that is in the text `n` times gives its weight times `log(1 + n)`, and the whole is divided by its norm. The
     weights, one a word, are trained. They start as the square of the inverse document frequency, which did better than
     the frequency itself on 20 Newsgroups (see `examples/README.md`). With `PrototypicalNetwork(distance="cosine")`
-    this is at first a nearest-centroid classifier on TF-IDF, and training learns which words tell classes apart.
+    this is at first a nearest-centroid classifier on TF-IDF, and training learns which words tell classes apart; with
+    few training classes it learns slowly (a rate of 1e-3), or forgets the words of other classes.
 
     Unlike learned embeddings, words that no training text has told apart keep their full meaning: new classes may be
     about anything, as long as their words are in the vocabulary.
@@ -48,7 +50,7 @@ def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words
     x = weights(counts)
     if outputs is not None:
         x = keras.layers.Dense(outputs, kernel_initializer="zeros", dtype="float32", name="head")(x)
-    weights.weight.assign(idf**2)
+    weights.logarithm.assign(2.0 * np.log(idf))
     return keras.Model(inputs, x, name=name)
 
 
@@ -61,11 +63,12 @@ class WordWeights(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        self.weight = self.add_weight(name="weight", shape=(input_shape[-1] - 1,), initializer="ones")
+        # Of its logarithm a gradient step is in proportion, and it stays positive.
+        self.logarithm = self.add_weight(name="logarithm", shape=(input_shape[-1] - 1,), initializer="zeros")
 
     def call(self, counts):
-        weighted = tf.math.log1p(tf.cast(counts[:, 1:], tf.float32)) * tf.convert_to_tensor(self.weight)
-        return tf.math.l2_normalize(weighted, axis=-1)
+        weights = tf.exp(tf.convert_to_tensor(self.logarithm))
+        return tf.math.l2_normalize(tf.math.log1p(tf.cast(counts[:, 1:], tf.float32)) * weights, axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] - 1)

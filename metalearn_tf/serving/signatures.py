@@ -18,8 +18,8 @@ def learner_signatures(learner, regression=False):
     | `adapt_and_predict_bytes` | `support_bytes`, `support_labels`, `query_bytes` | `probabilities`, `labels` |
 
     `serving_default` is `adapt_and_predict`. Texts are `support_texts` and `query_texts`, other examples that are not
-    images `support_inputs` and `query_inputs`, and what no PNG or JPEG file holds has no signature for files. Regression has `support_targets` in place of the
-    labels, and `predictions` as its only output. No function changes a variable.
+    images `support_inputs` and `query_inputs`; what no PNG or JPEG file holds has no signature for files. Regression
+    has `support_targets` in place of the labels, and `predictions` as its only output. No function changes a variable.
 
     Args:
         learner: a `MetaLearner`.

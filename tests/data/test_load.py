@@ -14,7 +14,18 @@ from metalearn_tf.data.load import load
 from metalearn_tf.data.resizing import check_image_size, crop_and_resize
 from metalearn_tf.data.tfds_source import prepared_directory
 
-NAMES = ["caltech101", "cifar10", "cifar100", "cifar_fs", "fashion_mnist", "fc100", "glyphs", "mnist", "omniglot"]
+NAMES = [
+    "20newsgroups",
+    "caltech101",
+    "cifar10",
+    "cifar100",
+    "cifar_fs",
+    "fashion_mnist",
+    "fc100",
+    "glyphs",
+    "mnist",
+    "omniglot",
+]
 
 
 def write_prepared(root, name, splits, version="3.0.1", side=28):

@@ -3,7 +3,7 @@
 import cpp_client as cpp
 import numpy as np
 import pytest
-from served_learners import LEARNERS
+from served_learners import LEARNERS, TEXT_LEARNERS
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +18,12 @@ def cpp_client(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """A function from a name in `LEARNERS` to the learner and its SavedModel's folder, made once."""
+    """A function from a name in `LEARNERS` or `TEXT_LEARNERS` to the learner and its SavedModel's folder, made once."""
     made = {}
 
     def export(name):
         if name not in made:
-            learner = LEARNERS[name]()
+            learner = {**LEARNERS, **TEXT_LEARNERS}[name]()
             # No weight stays at zero or one, so that each makes a difference.
             random = np.random.default_rng(1)
             learner.set_weights([w + random.uniform(-0.05, 0.05, w.shape) for w in learner.get_weights()])

@@ -1,6 +1,7 @@
 """The learners that the tests export."""
 
 import keras
+import numpy as np
 
 import metalearn_tf as mtf
 
@@ -44,4 +45,33 @@ LEARNERS = {
     "maml_bfloat16": lambda: mixed(maml, "mixed_bfloat16"),
     "maml_float16": lambda: mixed(maml, "mixed_float16"),
     "maml_sinusoid": lambda: mtf.learners.MAML(mtf.networks.mlp(outputs=1), inner_learning_rate=0.01),
+}
+
+
+# Six words for each of five subjects, and words that say nothing.
+SUBJECTS = [[f"{subject}{number}" for number in range(6)] for subject in ("space", "médecine", "хоккей", "car", "gun")]
+FILLERS = ["the", "of", "and", "a", "is"]
+
+
+def texts_about(subject, count, seed):
+    random = np.random.default_rng(seed)
+    return [" ".join([*random.choice(SUBJECTS[subject], 4), *random.choice(FILLERS, 6)]) for _ in range(count)]
+
+
+def text_encoder(pooling, outputs=None):
+    texts = [text for subject in range(5) for text in texts_about(subject, 8, seed=subject)]
+    return mtf.networks.text_encoder(texts, units=6, pooling=pooling, max_words=12, outputs=outputs)
+
+
+def bag_of_words(outputs=None):
+    texts = [text for subject in range(5) for text in texts_about(subject, 8, seed=subject)]
+    return mtf.networks.bag_of_words(texts, outputs=outputs)
+
+
+TEXT_LEARNERS = {
+    "text_prototypical": lambda: mtf.learners.PrototypicalNetwork(bag_of_words(), distance="cosine"),
+    "text_attention_maml": lambda: mtf.learners.MAML(
+        text_encoder("attention", 5), inner_steps=2, inner_learning_rate=5.0
+    ),
+    "text_convolution_maml": lambda: mtf.learners.MAML(text_encoder("convolution", 5), inner_learning_rate=5.0),
 }
