@@ -42,6 +42,24 @@ def test_sinusoid_regression(tmp_path):
     assert (tmp_path / "runs/sinusoid_regression/sinusoid.png").stat().st_size > 5000
 
 
+def test_preference_learning(tmp_path):
+    output = run("preference_learning.py", "--steps", 200, "--test_users", 50, folder=tmp_path)
+    errors = dict(line.strip().split(": squared error ") for line in output.splitlines() if "squared error" in line)
+    assert len(errors) == 6 * 4
+    value = {name: float(error.split(" ±")[0]) for name, error in errors.items()}
+    assert value["40 ratings, MAML"] < value["40 ratings, one network for all"]
+    assert value["1 ratings, one network for all"] == value["40 ratings, one network for all"]
+    assert (tmp_path / "runs/preference_learning/preferences.png").stat().st_size > 5000
+
+
+def test_text_few_shot(sklearn_data_home, tmp_path):
+    options = ["--steps", 10, "--test_episodes", 8, "--vocabulary_size", 2000, "--export", "served/1"]
+    output = run("text_few_shot.py", "--data_home", sklearn_data_home, *options, folder=tmp_path)
+    assert output.count("| 20newsgroups | 5-way 1-shot, 15 queries | none |") == 4
+    assert output.count("| 20newsgroups | 5-way 5-shot, 15 queries | none |") == 4
+    assert (tmp_path / "served/1/saved_model.pb").exists()
+
+
 @pytest.mark.parametrize("script", ["omniglot_prototypical.py", "omniglot_maml.py"])
 def test_omniglot(script, tfds_data_dir, tmp_path):
     lengths = {
