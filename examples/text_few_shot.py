@@ -43,11 +43,10 @@ class NearestCentroid:
 
 
 def fit(learner, train, validation, shots, learning_rate, arguments):
-    """Trains in five epochs, and keeps the best on the validation groups: the first is none of the training at all."""
+    """Trains in five epochs, and keeps the best on the validation groups; the start, if none is better."""
     learner.compile(optimizer=keras.optimizers.Adam(learning_rate), metrics=["accuracy"])
     held_out = mtf.data.episodes(validation, WAYS, shots, 15, tasks_per_batch=4, seed=1)
-    path = arguments.run_dir / "best.weights.h5"
-    learner.save_weights(path)
+    path, untrained = arguments.run_dir / f"{type(learner).__name__}_{shots}_shot.weights.h5", learner.get_weights()
     before = learner.evaluate(held_out, steps=20, verbose=0, return_dict=True)["accuracy"]
     best = keras.callbacks.ModelCheckpoint(
         path, "val_accuracy", mode="max", save_best_only=True, save_weights_only=True, initial_value_threshold=before
@@ -62,7 +61,10 @@ def fit(learner, train, validation, shots, learning_rate, arguments):
         callbacks=[best],
         verbose=2,
     )
-    learner.load_weights(path)
+    if best.best > before:
+        learner.load_weights(path)
+    else:
+        learner.set_weights(untrained)
     print(
         f"{type(learner).__name__}, {shots}-shot: trained for {time.perf_counter() - start:.0f} s; validation accuracy "
         f"{before:.3f} before, {max(before, best.best):.3f} at best",
@@ -97,7 +99,11 @@ def main():
 
     trained = prototypes()
     fit(trained, train, validation, 1, 1e-3, arguments)
-    rivals = {"nearest TF-IDF centroid": NearestCentroid(train.examples), "before training": prototypes(), "": trained}
+    rivals = {
+        "nearest TF-IDF centroid": NearestCentroid(train.examples),
+        "before training": prototypes(),
+        "trained": trained,
+    }
     print(mtf.evaluation.Report.markdown_header())
     reports = []
     for shots in (1, 5):

@@ -44,7 +44,7 @@ def test_sinusoid_regression(tmp_path):
 
 def test_preference_learning(tmp_path):
     output = run("preference_learning.py", "--steps", 200, "--test_users", 50, folder=tmp_path)
-    errors = dict(line.split(": squared error ") for line in output.splitlines() if "squared error" in line)
+    errors = dict(line.strip().split(": squared error ") for line in output.splitlines() if "squared error" in line)
     assert len(errors) == 6 * 4
     value = {name: float(error.split(" ±")[0]) for name, error in errors.items()}
     assert value["40 ratings, MAML"] < value["40 ratings, one network for all"]

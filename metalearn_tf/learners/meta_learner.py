@@ -10,8 +10,13 @@ from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
+<<<<<<< HEAD
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, shared_ways
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
+=======
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, in_training, map_tasks, shared_ways, task_context
+from metalearn_tf.networks.task_normalization import TaskNormalization, normalization_of, support_pass
+>>>>>>> text
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 from metalearn_tf.serving.export import export_learner
 

@@ -48,11 +48,19 @@ def map_tasks(function, tasks, output_types, mapping="auto"):
         output_types: list of the dtypes that `function` returns.
         mapping: `"parallel"` runs as many tasks at once as there are cores, and holds the memory of those alone: the
             fastest on a CPU (see `mtf.training.use_task_parallelism`). `"vectorized"` computes all tasks in common
-            operations, for accelerators. `"auto"` takes the second where TensorFlow sees a GPU.
+            operations, for accelerators. `"auto"` takes the second where TensorFlow sees a GPU. Texts are always
+            `"parallel"`: TensorFlow cannot cut those of several tasks into words in one operation.
 
     Returns:
         The list of outputs, each with a leading task axis.
     """
+<<<<<<< HEAD
+=======
+    if mapping == "auto":
+        mapping = "vectorized" if tf.config.list_logical_devices("GPU") else "parallel"
+    if any(tf.as_dtype(tensor.dtype) == tf.string for tensor in tasks):
+        mapping = "parallel"
+>>>>>>> text
     if tasks[0].shape[0] == 1:
         return [output[None] for output in function([tensor[0] for tensor in tasks])]
     if is_vectorized(mapping):

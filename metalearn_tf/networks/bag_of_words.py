@@ -14,7 +14,8 @@ def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words
     A word that is in the text `n` times gives its weight times `log(1 + n)`, and the whole is divided by its norm. The
     weights, one a word, are trained. They start as the square of the inverse document frequency, which did better than
     the frequency itself on 20 Newsgroups (see `examples/README.md`). With `PrototypicalNetwork(distance="cosine")`
-    this is at first a nearest-centroid classifier on TF-IDF, and training learns which words tell classes apart.
+    this is at first a nearest-centroid classifier on TF-IDF, and training learns which words tell classes apart; with
+    few training classes it learns slowly (a rate of 1e-3), or forgets the words of other classes.
 
     Unlike learned embeddings, words that no training text has told apart keep their full meaning: new classes may be
     about anything, as long as their words are in the vocabulary.

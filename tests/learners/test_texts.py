@@ -138,6 +138,18 @@ def test_frozen_embeddings_stay(tasks):
     assert len(learner.adapt(*first_task(tasks)[:2]).state) == 4  # importance, head's kernel and bias, ways
 
 
+<<<<<<< HEAD
+=======
+def test_texts_are_never_vectorized(build, tasks):
+    """TensorFlow's string operations have no vectorised form, and `"auto"` would ask for it on a GPU."""
+    inputs, _ = next(iter(tasks))
+    vectorized = build(NETWORKS["attention"], task_mapping="vectorized")
+    parallel = build(NETWORKS["attention"], task_mapping="parallel")
+    parallel.set_weights(vectorized.get_weights())
+    np.testing.assert_allclose(np.asarray(vectorized(inputs)), np.asarray(parallel(inputs)), rtol=1e-5, atol=1e-6)
+
+
+>>>>>>> text
 # === Errors ===
 
 
