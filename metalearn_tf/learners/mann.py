@@ -118,7 +118,7 @@ class MANN(MetaLearner):
             return [self._run(embeddings, task[1])[1][:, :ways]]
 
         with task_context(in_training(), ways):
-            return map_tasks(run, [x, y], [tf.float32], self.task_mapping)[0]
+            return map_tasks(run, [x, y], [tf.float32], self.vectorizes_tasks)[0]
 
     def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
         x = tf.concat([support_x, query_x], axis=0)

@@ -10,14 +10,9 @@ from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
-<<<<<<< HEAD
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, shared_ways
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
-=======
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, in_training, map_tasks, shared_ways, task_context
-from metalearn_tf.networks.task_normalization import TaskNormalization, normalization_of, support_pass
->>>>>>> text
-from metalearn_tf.networks.text_inputs import copy_vocabularies
+from metalearn_tf.networks.text_inputs import copy_vocabularies, takes_texts
 from metalearn_tf.serving.export import export_learner
 
 
@@ -29,7 +24,8 @@ class MetaLearner(keras.Model):
 
     Args:
         network: a built `keras.Model`. Its dtype policy says whether the arithmetic is mixed.
-        task_mapping: `"auto"`, `"parallel"` or `"vectorized"`: how the tasks of a batch are run, see `map_tasks`.
+        task_mapping: `"auto"`, `"parallel"` or `"vectorized"`: how the tasks of a batch are run: one on each
+            core, or all in common operations. `"auto"` takes the second where TensorFlow sees a GPU.
 
     Call arguments:
         inputs: `(support_x, support_y, query_x)` of shapes `(tasks, support, ...)`, `(tasks, support)` int32 in
@@ -77,6 +73,11 @@ class MetaLearner(keras.Model):
         return None
 
     # === What a learner builds upon ===
+
+    @property
+    def vectorizes_tasks(self):
+        """Whether all tasks of a batch are computed in common operations. TensorFlow has none for strings."""
+        return is_vectorized(self.task_mapping) and not takes_texts(self.network)
 
     def encode_support(self, x, weights=None):
         """The network on a support set.

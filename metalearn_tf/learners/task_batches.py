@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, restore_padding
-from metalearn_tf.learners.task_mapping import is_vectorized, map_tasks, task_context
+from metalearn_tf.learners.task_mapping import map_tasks, task_context
 
 
 def batch_logits(learner, inputs, training, query_y=None):
@@ -35,7 +35,7 @@ def batch_logits(learner, inputs, training, query_y=None):
         return [restore_padding(logits, *query_y) if labels else logits]
 
     with task_context(bool(training), None if differ else ways):
-        (logits,) = map_tasks(solve, [support_x, support_y, query_x, *labels], [tf.float32], learner.task_mapping)
+        (logits,) = map_tasks(solve, [support_x, support_y, query_x, *labels], [tf.float32], learner.vectorizes_tasks)
     return logits
 
 
@@ -71,7 +71,7 @@ def batch_gradients(learner, tasks, ways):
 
     with task_context(True, None if differ else ways):
         types = [tf.float32, tf.float32, *(variable.dtype for variable in [*variables, *state])]
-        losses, logits, *outputs = map_tasks(solve, tasks, types, learner.task_mapping)
+        losses, logits, *outputs = map_tasks(solve, tasks, types, learner.vectorizes_tasks)
     return losses, logits, outputs[: len(variables)], outputs[len(variables) :]
 
 
@@ -85,4 +85,4 @@ def real_queries(learner, x, *queries):
 
 def tasks_differ(learner, support_y):
     """Whether tasks may be of different sizes, so that each drops its padding and has its own number of ways."""
-    return not support_y.dtype.is_floating and not is_vectorized(learner.task_mapping)
+    return not support_y.dtype.is_floating and not learner.vectorizes_tasks

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.learners.task_mapping import is_vectorized
 from metalearn_tf.networks.text_inputs import takes_texts
 
 
@@ -180,7 +179,7 @@ def _check_task_labels(learner, support_y, query_y, training):
             "`query_y` must be in [0, ways), the labels of the support set, and -1 only for padding. "
             f"Received: {query_y.min()} to {query_y.max()} in tasks of {ways.min()} to {ways.max()} ways"
         )
-    if is_vectorized(learner.task_mapping) and (support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()):
+    if learner.vectorizes_tasks and (support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()):
         raise ValueError(
             f'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping={learner.task_mapping!r}'
         )

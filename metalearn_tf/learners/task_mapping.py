@@ -35,35 +35,27 @@ def shared_ways():
 
 
 def is_vectorized(mapping):
-    """Whether `map_tasks` computes all tasks in common operations, for which they must have the same shape."""
+    """Whether a `task_mapping` means vectorised tasks: `"auto"` does where TensorFlow sees a GPU."""
     return mapping == "vectorized" or (mapping == "auto" and bool(tf.config.list_logical_devices("GPU")))
 
 
-def map_tasks(function, tasks, output_types, mapping="auto"):
+def map_tasks(function, tasks, output_types, vectorized=False):
     """Applies `function` to each task of a batch.
 
     Args:
         function: from the tensors of one task, without the task axis, to a flat list of tensors.
         tasks: flat list of tensors with a leading task axis.
         output_types: list of the dtypes that `function` returns.
-        mapping: `"parallel"` runs as many tasks at once as there are cores, and holds the memory of those alone: the
-            fastest on a CPU (see `mtf.training.use_task_parallelism`). `"vectorized"` computes all tasks in common
-            operations, for accelerators. `"auto"` takes the second where TensorFlow sees a GPU. Texts are always
-            `"parallel"`: TensorFlow cannot cut those of several tasks into words in one operation.
+        vectorized: computes all tasks in common operations, for accelerators, in place of as many tasks at once as
+            there are cores: the fastest on a CPU (see `mtf.training.use_task_parallelism`), which holds the memory of
+            those tasks alone.
 
     Returns:
         The list of outputs, each with a leading task axis.
     """
-<<<<<<< HEAD
-=======
-    if mapping == "auto":
-        mapping = "vectorized" if tf.config.list_logical_devices("GPU") else "parallel"
-    if any(tf.as_dtype(tensor.dtype) == tf.string for tensor in tasks):
-        mapping = "parallel"
->>>>>>> text
     if tasks[0].shape[0] == 1:
         return [output[None] for output in function([tensor[0] for tensor in tasks])]
-    if is_vectorized(mapping):
+    if vectorized:
         return tf.vectorized_map(function, list(tasks))
     return tf.map_fn(
         function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=os.cpu_count() or 1

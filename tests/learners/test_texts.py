@@ -138,8 +138,6 @@ def test_frozen_embeddings_stay(tasks):
     assert len(learner.adapt(*first_task(tasks)[:2]).state) == 4  # importance, head's kernel and bias, ways
 
 
-<<<<<<< HEAD
-=======
 def test_texts_are_never_vectorized(build, tasks):
     """TensorFlow's string operations have no vectorised form, and `"auto"` would ask for it on a GPU."""
     inputs, _ = next(iter(tasks))
@@ -149,7 +147,6 @@ def test_texts_are_never_vectorized(build, tasks):
     np.testing.assert_allclose(np.asarray(vectorized(inputs)), np.asarray(parallel(inputs)), rtol=1e-5, atol=1e-6)
 
 
->>>>>>> text
 # === Errors ===
 
 
