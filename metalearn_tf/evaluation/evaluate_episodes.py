@@ -43,7 +43,7 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
     most_ways = max(ways) if isinstance(ways, (tuple, list)) else ways
     if width is not None and width != most_ways:
         raise ValueError(
-            f"`ways` must be the width of the network's head, {width}; build the network with `outputs={most_ways}`. "
+            f"`ways` must be the width of the network's head, {width}; {learner.how_to_get_ways(most_ways)}. "
             f"Received: ways={ways}"
         )
     if isinstance(dataset, (tuple, list)):

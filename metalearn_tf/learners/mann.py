@@ -83,6 +83,9 @@ class MANN(MetaLearner):
     def max_ways(self):
         return self._sizes["ways"]
 
+    def how_to_get_ways(self, ways):
+        return f"build the learner with `ways={ways}`"
+
     # === The two functions of a learner ===
 
     def adapt_task(self, support_x, support_y):

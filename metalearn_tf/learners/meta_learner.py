@@ -72,6 +72,10 @@ class MetaLearner(keras.Model):
         """The most classes that a task may have; `None` without a bound."""
         return None
 
+    def how_to_get_ways(self, ways):
+        """What an error says to someone whose tasks have other ways than `max_ways`."""
+        return f"build the network with `outputs={ways}`"
+
     # === What a learner builds upon ===
 
     @property

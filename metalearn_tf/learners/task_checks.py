@@ -59,7 +59,7 @@ def check_ways(learner, ways, argument):
     if learner.max_ways is not None and ways > learner.max_ways:
         raise ValueError(
             f"`{argument}` must have at most {learner.max_ways} classes, the width of the network's head; "
-            f"build the network with `outputs={ways}`. Received: {ways} classes"
+            f"{learner.how_to_get_ways(ways)}. Received: {ways} classes"
         )
 
 
@@ -188,5 +188,5 @@ def _check_task_labels(learner, support_y, query_y, training):
     if width is not None and (most > width or (training and alike and most != width)):
         raise ValueError(
             f"The tasks' ways must be the width of the network's head, {width}; "
-            f"build the network with `outputs={most}`. Received: {most}-way tasks"
+            f"{learner.how_to_get_ways(most)}. Received: {most}-way tasks"
         )
