@@ -55,7 +55,8 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
     batches = make_episodes(dataset, ways, shots, queries, _TASKS_PER_BATCH, seed, **options)
     confusions = []
     for inputs, labels, *_ in batches.take(-(-episodes // _TASKS_PER_BATCH)):
-        confusions += map(_confusion, labels.numpy(), np.asarray(learner.predict_on_batch(inputs)))
+        labels = labels.numpy()
+        confusions += map(_confusion, labels, _logits(learner, inputs, labels))
     confusions = confusions[:episodes]
     recalls, f1s = zip(*map(macro_recall_and_f1, confusions))
     return Report(
@@ -73,12 +74,23 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
     )
 
 
+def _logits(learner, inputs, labels):
+    """The logits of each task of a batch, for its queries without padding."""
+    if labels.min() >= 0:
+        return np.asarray(learner.predict_on_batch(inputs))
+    # One by one: with "transductive" normalisation the padding of the queries would have a part in the answers.
+    tasks = zip(*(tensor.numpy() for tensor in inputs), labels)
+    return [
+        np.asarray(learner.predict_on_batch((support_x[None], support_y[None], query_x[None, query_y >= 0])))[0]
+        for support_x, support_y, query_x, query_y in tasks
+    ]
+
+
 def _confusion(labels, logits):
     """The confusion matrix of one episode: of its own ways, without padding."""
-    is_real = labels >= 0
-    labels = labels[is_real]
+    labels = labels[labels >= 0]
     ways = labels.max() + 1
-    return confusion_matrix(labels, np.argmax(logits[is_real, :ways], axis=-1), ways)
+    return confusion_matrix(labels, np.argmax(logits[:, :ways], axis=-1), ways)
 
 
 def _names_of_domains(datasets):

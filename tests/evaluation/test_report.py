@@ -1,6 +1,7 @@
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -155,6 +156,21 @@ def test_padding_does_not_count_and_predictions_stay_within_the_ways(toy_dataset
     assert set(np.round(report.episode_accuracies, 6)) == {0.5, round(1 / 3, 6), 0.25}
     assert "2 to 4-way 1-shot, 1 to 3 queries" in report.to_markdown_row()
     assert Report.from_json(report.to_json()) == report
+
+
+def test_padding_has_no_part_in_the_statistics_of_the_queries(toy_dataset):
+    x = inputs = keras.Input((16, 16, 1))
+    x = mtf.networks.TaskNormalization("transductive")(keras.layers.Dense(6)(keras.layers.Flatten()(x)))
+    learner = mtf.learners.PrototypicalNetwork(keras.Model(inputs, x))
+    size = {"ways": (2, 5), "shots": 1, "queries": (1, 3)}
+    tasks = mtf.data.episodes(toy_dataset, **size, tasks_per_batch=1, seed=3).take(12)
+    accuracies = []
+    for (support_x, support_y, query_x), query_y, _ in tasks.as_numpy_iterator():
+        shown, asked = support_y >= 0, query_y >= 0
+        logits = learner((support_x[shown][None], support_y[shown][None], query_x[asked][None]))
+        accuracies.append(np.mean(np.argmax(logits[0], axis=-1) == query_y[asked]))
+    report = evaluate_episodes(learner, toy_dataset, **size, episodes=12, seed=3)
+    np.testing.assert_allclose(report.episode_accuracies, accuracies)
 
 
 def test_further_options_reach_the_episodes(toy_dataset):
