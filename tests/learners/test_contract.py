@@ -26,8 +26,11 @@ LEARNERS = {
     "MAML++": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **IMPROVEMENTS, **options),
     "ANIL": lambda network, **options: mtf.learners.ANIL(network(outputs=WAYS), **options),
     "MetaSGD": lambda network, **options: mtf.learners.MetaSGD(network(outputs=WAYS), **options),
-    "MetaLSTM": lambda network, **options: mtf.learners.MetaLSTM(network(outputs=WAYS), **options),
-    "Reptile": lambda network, **options: mtf.learners.Reptile(network(outputs=WAYS), **options),
+    # Few steps, since each of them is compiled.
+    "MetaLSTM": lambda network, **options: mtf.learners.MetaLSTM(network(outputs=WAYS), inner_steps=2, **options),
+    "Reptile": lambda network, **options: mtf.learners.Reptile(
+        network(outputs=WAYS), inner_steps=3, test_inner_steps=10, **options
+    ),
     "PrototypicalNetwork": lambda network, **options: mtf.learners.PrototypicalNetwork(
         network(outputs=None), **options
     ),
