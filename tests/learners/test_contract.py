@@ -29,7 +29,11 @@ LEARNERS = {
     # Few steps, since each of them is compiled.
     "MetaLSTM": lambda network, **options: mtf.learners.MetaLSTM(network(outputs=WAYS), inner_steps=2, **options),
     "Reptile": lambda network, **options: mtf.learners.Reptile(
-        network(outputs=WAYS), inner_steps=3, test_inner_steps=10, **options
+        network(outputs=WAYS),
+        inner_optimizer=keras.optimizers.Adam(0.01, beta_1=0.0),
+        inner_steps=3,
+        test_inner_steps=10,
+        **options,
     ),
     "PrototypicalNetwork": lambda network, **options: mtf.learners.PrototypicalNetwork(
         network(outputs=None), **options
