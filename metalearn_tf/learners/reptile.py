@@ -88,6 +88,11 @@ class Reptile(GradientBasedLearner):
             "inner_batch_size": self.inner_batch_size,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        inner_optimizer = keras.saving.deserialize_keras_object(config["inner_optimizer"])
+        return super().from_config({**config, "inner_optimizer": inner_optimizer})
+
 
 def alternating_classes(labels):
     """An order of `labels` `(n,)` in which every class comes once before any comes twice: int32 `(n,)`."""
