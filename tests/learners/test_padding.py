@@ -49,7 +49,9 @@ def network(outputs):
 LEARNERS = {
     "PrototypicalNetwork": lambda: mtf.learners.PrototypicalNetwork(network(None)),
     "MAML": lambda: mtf.learners.MAML(network(MOST_WAYS), inner_steps=2),
-    "Reptile": lambda: mtf.learners.Reptile(network(MOST_WAYS), inner_batch_size=100),
+    "Reptile": lambda: mtf.learners.Reptile(
+        network(MOST_WAYS), inner_steps=2, inner_batch_size=100, test_inner_steps=2
+    ),
 }
 
 
