@@ -299,7 +299,9 @@ def test_losses_on_logits_are_taken_and_agree(learner, loss):
 
 
 @pytest.mark.parametrize(
-    "loss", ["mean_squared_error", keras.losses.MeanAbsoluteError(), keras.losses.Huber()], ids=str
+    "loss",
+    ["mean_squared_error", keras.losses.MeanAbsoluteError(), keras.losses.Huber()],
+    ids=["name", "absolute", "huber"],
 )
 def test_losses_of_regressions_are_taken(loss):
     learner = mtf.learners.MAML(mtf.networks.mlp((1,), units=(4,), outputs=1))
