@@ -82,7 +82,7 @@ def errors(learner, batches):
 
 def interval(values):
     """Mean and half width of its 95 % interval over users."""
-    return np.mean(values), 1.96 * np.std(values, ddof=1) / np.sqrt(len(values))
+    return np.mean(values), mtf.evaluation.confidence_half_width(values)
 
 
 def best(candidates, ratings):

@@ -49,7 +49,7 @@ def mean_squared_error(learner, steps, batches):
         else:
             predictions = learner.network.predict_on_batch(tf.reshape(inputs[2], [-1, 1])).reshape(targets.shape)
         errors.extend(np.mean((predictions - targets.numpy()) ** 2, axis=(1, 2)))
-    return np.mean(errors), 1.96 * np.std(errors, ddof=1) / np.sqrt(len(errors))
+    return np.mean(errors), mtf.evaluation.confidence_half_width(errors)
 
 
 def draw(learner, path):

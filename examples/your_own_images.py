@@ -69,7 +69,7 @@ def main():
             probabilities = answer(model, images[support], dataset.labels[support], images[rest])
             seconds = time.perf_counter() - start_time
             accuracies.append(np.mean(probabilities.argmax(axis=1) == dataset.labels[rest]))
-        interval = 1.96 * np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))
+        interval = mtf.evaluation.confidence_half_width(accuracies)
         print(
             f"{dataset.num_classes} classes from {arguments.shots} images each: {np.mean(accuracies):.1%} ± "
             f"{interval:.1%} of {len(rest)} held-back images right (20 draws); {1000 * seconds:.0f} ms a call"

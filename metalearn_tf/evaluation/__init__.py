@@ -7,5 +7,5 @@ from metalearn_tf.evaluation.evaluate_presentations import (
     evaluate_presentations,
 )
 from metalearn_tf.evaluation.report import Report
-from metalearn_tf.evaluation.scores import confusion_matrix, macro_recall_and_f1
+from metalearn_tf.evaluation.scores import confidence_half_width, confusion_matrix, macro_recall_and_f1
 from metalearn_tf.evaluation.task_figure import task_figure

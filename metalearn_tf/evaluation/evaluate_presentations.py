@@ -1,13 +1,13 @@
 """Accuracy along a sequence: at the first, second, … presentation of a class."""
 
 import dataclasses
-import math
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.evaluation.scores import confidence_half_width
 
 _TASKS_PER_BATCH = 8
 
@@ -46,10 +46,7 @@ class PresentationReport:
     @property
     def confidence_intervals(self):
         """Half widths of the 95 % intervals: 1.96 standard errors over the episodes; NaN for one episode."""
-        if self.episodes < 2:
-            return (math.nan,) * len(self.episode_accuracies[0])
-        deviations = np.std(self.episode_accuracies, axis=0, ddof=1)
-        return tuple((1.96 * deviations / math.sqrt(self.episodes)).tolist())
+        return tuple(confidence_half_width(self.episode_accuracies).tolist())
 
     def to_markdown(self):
         """A Markdown table with a row for each presentation."""

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 
 import numpy as np
+
+from metalearn_tf.evaluation.scores import confidence_half_width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +53,7 @@ class Report:
     @property
     def confidence_interval(self):
         """Half width of the 95 % interval of the accuracy: 1.96 standard errors over the episodes; NaN for one."""
-        if self.episodes < 2:
-            return math.nan
-        return float(1.96 * np.std(self.episode_accuracies, ddof=1) / math.sqrt(self.episodes))
+        return float(confidence_half_width(self.episode_accuracies))
 
     @property
     def _setting(self):

@@ -3,6 +3,21 @@
 import numpy as np
 
 
+def confidence_half_width(values):
+    """Half width of the 95 % interval of a mean: 1.96 standard errors, from the deviation of the sample.
+
+    Args:
+        values: floats `(n,)`, or `(n, ...)` for the means over the first axis.
+
+    Returns:
+        float64 `(...)`, NaN for a single value.
+    """
+    values = np.asarray(values, "float64")
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
+    return 1.96 * np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+
+
 def confusion_matrix(labels, predictions, ways):
     """Counts `(ways, ways)`, rows by label and columns by prediction, of integers `(n,)` in `[0, ways)`."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)

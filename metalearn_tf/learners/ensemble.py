@@ -89,7 +89,7 @@ class Ensemble(MetaLearner):
         learners, losses = map(keras.saving.deserialize_keras_object, (config.pop("learners"), config.pop("losses")))
         for learner, loss in zip(learners, losses):
             if loss is not None:
-                learner.compile(loss=loss)
+                learner.compile("sgd", loss=loss)  # as `copy` does: nothing is trained
         return cls(learners, **config)
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.learners.task_mapping import in_training, map_tasks, task_context
+from metalearn_tf.learners.task_mapping import map_tasks, task_context
 
 # Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
 # of each key would be spread over the whole memory, and it takes several times as many episodes to begin to learn.
@@ -120,7 +120,7 @@ class MANN(MetaLearner):
             embeddings, _ = self.encode_support(task[0])
             return [self._run(embeddings, task[1])[1][:, :ways]]
 
-        with task_context(in_training(), ways):
+        with task_context(training=False, ways=ways):
             return map_tasks(run, [x, y], [tf.float32], self.vectorizes_tasks)[0]
 
     def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 import metalearn_tf as mtf
-from metalearn_tf.evaluation import Report, confusion_matrix, evaluate_episodes, macro_recall_and_f1
+from metalearn_tf.evaluation import (
+    Report,
+    confidence_half_width,
+    confusion_matrix,
+    evaluate_episodes,
+    macro_recall_and_f1,
+)
 
 
 def make_report(accuracies=(0.5, 0.7, 0.9)):
@@ -23,6 +29,12 @@ def make_report(accuracies=(0.5, 0.7, 0.9)):
         f1=0.55,
         seconds=1.5,
     )
+
+
+def test_half_widths_are_taken_along_the_first_axis():
+    values = np.array([[0.5, 1.0], [0.7, 1.0], [0.9, 1.0]])
+    np.testing.assert_allclose(confidence_half_width(values), [1.96 * 0.2 / math.sqrt(3), 0.0])
+    assert np.isnan(confidence_half_width(values[:1])).tolist() == [True, True]
 
 
 def test_interval_is_196_standard_errors():
