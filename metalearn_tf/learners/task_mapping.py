@@ -60,3 +60,29 @@ def map_tasks(function, tasks, output_types, vectorized=False):
     return tf.map_fn(
         function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=os.cpu_count() or 1
     )
+
+
+def sum_over_tasks(function, tasks, like):
+    """The sum over the tasks of a batch of what `function` returns, with the memory of the tasks in flight alone.
+
+    Args:
+        function: from the tensors of one task, without the task axis, to a flat list of tensors.
+        tasks: flat list of tensors with a leading task axis.
+        like: a list of tensors with the shapes and dtypes of what `function` returns.
+
+    Returns:
+        A list of tensors, as `like`.
+    """
+
+    def add_task(index, *sums):
+        outputs = function([tensor[index] for tensor in tasks])
+        # Only the sum waits for the task before, so that tasks run beside each other.
+        return [index + 1, *(total + output for total, output in zip(sums, outputs, strict=True))]
+
+    _, *sums = tf.while_loop(
+        lambda index, *_: index < tf.shape(tasks[0])[0],
+        add_task,
+        [tf.constant(0), *map(tf.zeros_like, like)],
+        parallel_iterations=os.cpu_count() or 1,
+    )
+    return sums

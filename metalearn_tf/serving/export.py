@@ -44,17 +44,40 @@ def export_learner(learner, path, description=None, report=None, warm_up=None, r
     warm_up = wants_warm_up(warm_up)
 
     signatures = learner_signatures(learner, regression)
-    card = model_card(learner, signatures, _model_name(path), description, reports)
+    card = model_card(learner, signatures, model_name(path), description, reports)
     requests = example_requests(signatures, ways=min(5, learner.max_ways or 5)) if warm_up else None
+    # A network's own list has the states of its random layers, which the learner's `weights` leave out.
+    write_saved_model(
+        path, signatures, [*learner.weights, *learner.network.variables], card, requests, _tables(learner)
+    )
+
+
+def write_saved_model(path, signatures, variables, card, requests=None, tables=()):
+    """Writes a SavedModel with its model card and warm-up requests; nothing is at `path` before everything is.
+
+    Args:
+        path: a `pathlib.Path` at which there is nothing.
+        signatures: concrete functions by name.
+        variables: the Keras variables that they read.
+        card: the text of `model_card.md`.
+        requests: see `mtf.serving.warm_up.write_warm_up`; `None` writes none.
+        tables: the lookup tables that they read.
+
+    Raises:
+        FileExistsError: if there is something at `path`.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(f"`path` must not exist; export to a new version. Received: {str(path)!r}")
     module = tf.Module()
-    module.learner_variables = _variables(learner)
-    module.tables = _tables(learner)
+    # The TensorFlow variables alone: Keras objects would bring their optimizer and their own signatures along.
+    module.model_variables = list({id(v): v.value for v in variables}.values())
+    module.tables = list(tables)
     # A served model gives no gradients: without them it is written five times as fast, and half as large.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with _new_directory(path) as directory:
         tf.saved_model.save(module, str(directory), signatures=signatures, options=options)
         (directory / "model_card.md").write_text(card, encoding="utf-8")
-        if warm_up:
+        if requests is not None:
             write_warm_up(requests, directory)
 
 
@@ -79,16 +102,10 @@ def _check_arguments(learner, path, description, reports, regression):
         )
 
 
-def _model_name(path):
+def model_name(path):
+    """The name under which TensorFlow Serving finds a model at `path`."""
     path = path.absolute()
     return path.parent.name if path.name.isdigit() else path.name
-
-
-def _variables(learner):
-    # The TensorFlow variables alone: the Keras object would bring its optimizer and its own signatures along. A
-    # network's own list has the states of its random layers, which its `weights` leave out.
-    variables = {id(v): v.value for v in (*learner.weights, *learner.network.variables)}
-    return list(variables.values())
 
 
 def _tables(learner):

@@ -54,7 +54,7 @@ def model_card(learner, signatures, model_name, description=None, reports=()):
         f"## Signatures\n\n{_signatures(signatures, state)}",
         f"## Inputs\n\n{_inputs(learner, signatures)}",
         f"## Serving\n\n{_serving(signatures, model_name, state)}",
-        f"## Made with\n\n{_versions()}",
+        f"## Made with\n\n{made_with()}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -68,18 +68,26 @@ def _joined(tables):
 
 
 def _what_it_is(learner, regression):
-    lines = (inspect.getdoc(type(learner)) or "").split("\n\n")[0]
     answers = "real numbers" if regression else "probabilities of the support set's classes"
     text = (
-        f"A `{type(learner).__name__}` of metalearn_tf, as a TensorFlow SavedModel. {' '.join(lines.split())}\n\n"
+        f"A `{type(learner).__name__}` of metalearn_tf, as a TensorFlow SavedModel. {purpose(learner)}\n\n"
         "Its input is a task: a small support set of examples with their answers, and queries. The model adapts to "
         f"the support set inside its graph and gives {answers} for the queries. The server runs no Python and keeps "
         "no state."
     )
-    reference = re.search(
-        r"^Reference: (.+?)(?:\n\n|\Z)", inspect.getdoc(type(learner)) or "", re.DOTALL | re.MULTILINE
-    )
-    return text if reference is None else f"{text}\n\nReference: {' '.join(reference[1].split())}"
+    return "\n\n".join(part for part in (text, reference(learner)) if part)
+
+
+def purpose(model):
+    """The first sentence of the docstring of a model's class."""
+    return " ".join((inspect.getdoc(type(model)) or "").split("\n\n")[0].split())
+
+
+def reference(model):
+    """The paper in the docstring of a model's class, "" where there is none."""
+    docstring = inspect.getdoc(type(model)) or ""
+    found = re.search(r"^Reference: (.+?)(?:\n\n|\Z)", docstring, re.DOTALL | re.MULTILINE)
+    return "" if found is None else f"Reference: {' '.join(found[1].split())}"
 
 
 def _configuration(learner, regression):
@@ -95,7 +103,7 @@ def _configuration(learner, regression):
     ]
     if not regression:
         rows.append(("ways", "any number" if ways is None else f"up to {ways}"))
-    return _table(("", ""), rows)
+    return table(("", ""), rows)
 
 
 def _settings(learner):
@@ -126,11 +134,11 @@ def _signatures(signatures, state):
     outputs = signatures["adapt"].structured_outputs
     states = [(f"`{name}`", _shape(outputs[name].shape, "n"), outputs[name].dtype.name) for name in state]
     return (
-        f"{_table(('signature', 'inputs', 'outputs'), rows)}\n\n"
+        f"{table(('signature', 'inputs', 'outputs'), rows)}\n\n"
         "S is the number of support examples, Q of queries. A client may send both in one request, or `adapt` once, "
         "keep the task state, and send it with each `predict`. The state's tensors, where n follows from the support "
         "set:\n\n"
-        f"{_table(('state', 'shape', 'dtype'), states)}"
+        f"{table(('state', 'shape', 'dtype'), states)}"
     )
 
 
@@ -222,11 +230,13 @@ answer = ask("predict", {{**{kept}, **queries}})
     return text
 
 
-def _versions():
+def made_with():
+    """The versions of the packages in use."""
     versions = {"metalearn_tf": metalearn_tf.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _table(head, rows):
+def table(head, rows):
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -124,3 +124,34 @@ def _require(condition, message, *received):
 def _after(checks, *tensors):
     with tf.control_dependencies(checks):
         return [tf.identity(tensor) for tensor in tensors]
+
+
+def check_count(count):
+    """The number of images to draw, passed on once it is positive."""
+    return _after([_require(count > 0, "`count` must be positive.", count)], count)[0]
+
+
+def check_labels_below(labels, classes):
+    """Labels `(N,)`, passed on once there is one and all are classes; source images once there is one."""
+    count = tf.shape(labels)[0]
+    checks = [_require(count > 0, "`labels` must hold at least one.", count)]
+    if labels.dtype.is_integer and classes is not None:
+        known = tf.reduce_all((labels >= 0) & (labels < classes))
+        checks.append(_require(known, f"`labels` must be from 0 to {classes - 1}.", labels))
+    return _after(checks, labels)[0]
+
+
+def check_image_values(images, shape, limits, least, name):
+    """Images `(n, height, width, channels)`, passed on once they are finite, within `limits` and at least `least`."""
+    images = tf.ensure_shape(images, (None, *shape), name=f"{name}_shape")
+    count = tf.shape(images)[0]
+    checks = [
+        _require(count >= least, f"`{name}` must hold at least {least} images.", count),
+        _require_finite(images, name),
+    ]
+    if limits is not None:
+        low, high = tf.reduce_min(images), tf.reduce_max(images)
+        # As in Python, a little more than the bounds is what resizing leaves.
+        within = (low >= limits[0] - 0.01) & (high <= limits[1] + 0.01)
+        checks.append(_require(within, f"`{name}` must be in [{limits[0]:g}, {limits[1]:g}].", low, high))
+    return _after(checks, images)[0]

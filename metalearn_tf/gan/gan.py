@@ -1,0 +1,345 @@
+"""A generative adversarial network as an ordinary Keras model."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.gan.averaging import frozen_copy, move_average
+from metalearn_tf.gan.gan_checks import (
+    check_monitor,
+    check_networks,
+    check_options,
+    check_sampling,
+    check_training_data,
+)
+from metalearn_tf.gan.image_range import image_range, to_image_range
+from metalearn_tf.gan.keep_best import KeepBest
+from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
+from metalearn_tf.serving.export_generator import export_gan
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class GAN(keras.Model):
+    """A generator that learns to draw what a discriminator cannot tell from the training images.
+
+    A step trains the discriminator `discriminator_steps` times, each with noise of its own, then the generator once.
+    The noise of a step depends on `seed` and the step alone, so that training goes on after a restart as if it had
+    never stopped.
+
+    ```python
+    generator, discriminator = mtf.networks.dcgan((28, 28, 1), latent_dim=64)
+    gan = mtf.gan.GAN(generator, discriminator)
+    gan.compile()
+    gan.fit(images, batch_size=64, epochs=10)  # uint8, or float in the generator's range
+    gan.sample(16)
+    ```
+
+    Args:
+        generator: a built `keras.Model` from noise `(n, latent_dim)` to images `(n, height, width, channels)`; or from
+            `[noise, labels]`, where labels are classes `(n,)` int32, or the source images of pairs.
+        discriminator: a built `keras.Model` from images, or `[images, labels]`, to logits `(n, 1)`.
+        loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"wasserstein"` or `"hinge"`.
+        penalty: on the discriminator's gradients: `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None`.
+        penalty_weight: factor of the penalty; `None` for what its paper takes.
+        discriminator_steps: steps of the discriminator for one of the generator.
+        augmentation: names among `"color"`, `"translation"` and `"cutout"`, joined by commas, by which whatever the
+            discriminator sees is changed at random; for small data.
+        average_decay: of the average of the generator's weights that `sample` uses; `None` for no average. The first
+            `t` steps use at most `(1 + t) / (10 + t)`.
+        feature_matching_weight: factor of the distance between the mean features of real and generated images in the
+            generator's loss; the features are those of the discriminator's layer named `"features"`.
+        encoder: a built `keras.Model` from images to noise, trained with the generator to give back the training
+            images, for `reconstruction_weight`.
+        reconstruction_weight: factor of the mean absolute error in the generator's loss: of what the encoder's noise
+            becomes, or without an encoder of the image generated from the source image of a pair.
+        seed: integer, of the noise in training.
+
+    Call arguments:
+        inputs: what the generator takes.
+        training: as in Keras.
+
+    Output shape: images `(n, height, width, channels)` float32, in the range of the generator's last activation.
+
+    Raises:
+        ValueError: if an argument is not accepted or the networks do not fit each other.
+
+    Reference: [Goodfellow et al., 2014](https://arxiv.org/abs/1406.2661)
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        loss="non_saturating",
+        penalty=None,
+        penalty_weight=None,
+        discriminator_steps=1,
+        augmentation=None,
+        average_decay=0.999,
+        feature_matching_weight=0.0,
+        encoder=None,
+        reconstruction_weight=0.0,
+        seed=0,
+        **kwargs,
+    ):
+        # === Networks ===
+        check_networks(generator, discriminator, encoder)
+        super().__init__(autocast=False, dtype=generator.variable_dtype, **kwargs)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.encoder = encoder
+        self.averaged_generator = None if average_decay is None else frozen_copy(generator)
+        # === Config ===
+        self.objective = Objective(
+            loss, penalty, penalty_weight, augmentation, feature_matching_weight, reconstruction_weight
+        )
+        self.discriminator_steps = discriminator_steps
+        self.average_decay = average_decay
+        self.seed = seed
+        check_options(self)
+        self.judge = self.discriminator
+        if feature_matching_weight:
+            outputs = [discriminator.output, discriminator.get_layer("features").output]
+            self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
+        self._trackers = [keras.metrics.Mean(n) for n in ("discriminator_loss", "generator_loss", "penalty")]
+        self._compiled_generate = None
+        self.built = True
+
+    # === What the networks say ===
+
+    @property
+    def conditional(self):
+        """Whether the networks take labels beside noise and images."""
+        return len(self.generator.inputs) == 2
+
+    @property
+    def latent_dim(self):
+        """Numbers in the noise of an image."""
+        return self.generator.inputs[0].shape[-1]
+
+    @property
+    def image_shape(self):
+        """`(height, width, channels)`."""
+        return tuple(self.generator.output_shape[1:])
+
+    @property
+    def number_of_classes(self):
+        """The classes of the generator's label embedding; `None` where it has none."""
+        layers = [layer for layer in self.generator._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+        return layers[0].input_dim if layers else None
+
+    @property
+    def image_range(self):
+        """Lowest and highest value of a generated pixel; `None` where the generator's last activation has no bounds."""
+        return image_range(self.generator)
+
+    @property
+    def generator_variables(self):
+        """What the generator's optimizer trains."""
+        encoder = [] if self.encoder is None else self.encoder.trainable_variables
+        return [*self.generator.trainable_variables, *encoder]
+
+    def players(self, training=True):
+        """The networks as functions, with their present weights."""
+
+        def judge(images, labels):
+            outputs = self.judge(_inputs(images, labels), training=training)
+            return outputs if self.judge is not self.discriminator else (outputs, None)
+
+        return Players(
+            lambda noise, labels: self.generator(_inputs(noise, labels), training=training),
+            judge,
+            None if self.encoder is None else lambda images: self.encoder(images, training=training),
+        )
+
+    # === Training ===
+
+    def compile(self, generator_optimizer=None, discriminator_optimizer=None, monitor=None, mode="min", **kwargs):
+        """Prepares for training.
+
+        Args:
+            generator_optimizer: a Keras optimizer or its name; `None` for Adam of rate 2e-4 with `beta_1=0.5`.
+            discriminator_optimizer: the same.
+            monitor: a name in the logs of an epoch, such as the `"kid"` of `mtf.evaluation.GenerativeScores`. Training
+                then ends with the weights and optimizers of the epoch in which it was best.
+            mode: `"min"` or `"max"`: which values of `monitor` are better.
+            **kwargs: as in Keras; XLA is off by default.
+
+        Raises:
+            ValueError: if `mode` is unknown.
+        """
+        self.generator_optimizer = self._optimizer(generator_optimizer, self.generator)
+        self.discriminator_optimizer = self._optimizer(discriminator_optimizer, self.discriminator)
+        self.monitor, self.mode = check_monitor(monitor, mode)
+        super().compile(**{"optimizer": self.generator_optimizer, "jit_compile": False, **kwargs})
+        # At once, so that a file has all of the optimizers' variables even before the first step.
+        self.generator_optimizer.build(self.generator_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        config = {
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+            "monitor": self.monitor,
+            "mode": self.mode,
+        }
+        return keras.saving.serialize_keras_object(config)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @staticmethod
+    def _optimizer(optimizer, network):
+        optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
+        if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            return keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    @property
+    def metrics(self):
+        return self._trackers
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
+        """As `keras.Model.fit`, on images and, for conditional networks, labels.
+
+        Args:
+            x: images `(n, height, width, channels)`, uint8 or in the generator's range; or a `tf.data.Dataset` of
+                batches of images, or of `(images, labels)`.
+            y: labels `(n,)`, or source images, of conditional networks.
+            batch_size: as in Keras.
+            epochs: as in Keras.
+            verbose: as in Keras.
+            callbacks: as in Keras.
+            **kwargs: as in Keras.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: if images or labels do not fit the networks; of a dataset, its first batch is looked at.
+            FloatingPointError: if a loss is no longer finite. The weights are then those of the best epoch by
+                `monitor`, or of the last epoch, or those before training.
+        """
+        x, y = (x[0], x[1]) if isinstance(x, tuple) and len(x) == 2 and y is None else (x, y)
+        check_training_data(self, x, y)
+        callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def train_step(self, data):
+        images, labels = self._images_and_labels(data)
+        step = tf.cast(self.discriminator_optimizer.iterations, tf.int32)
+        *seeds, generator_seed = split_seed(tf.stack([self.seed, step]), self.discriminator_steps + 1)
+        for seed in seeds:
+            losses = self._train_discriminator(images, labels, seed)
+        return self._track(losses[0], self._train_generator(images, labels, generator_seed), losses[1])
+
+    def _train_discriminator(self, images, labels, seed):
+        seeds = split_seed(seed, 2)
+        players, variables = self.players(), self.discriminator.trainable_variables
+        fake = players.generate(draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0]), labels)
+        with tf.GradientTape() as tape:
+            loss, penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
+            scaled_loss = self.discriminator_optimizer.scale_loss(loss)
+        self.discriminator_optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        return loss, penalty
+
+    def _train_generator(self, images, labels, seed):
+        seeds = split_seed(seed, 2)
+        noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
+        with tf.GradientTape() as tape:
+            loss = self.objective.generator_loss(self.players(), images, noise, labels, seeds[1])
+            scaled_loss = self.generator_optimizer.scale_loss(loss)
+        self.generator_optimizer.apply(tape.gradient(scaled_loss, self.generator_variables), self.generator_variables)
+        if self.averaged_generator is not None:
+            step = tf.cast(self.generator_optimizer.iterations, tf.float32)
+            move_average(self.averaged_generator, self.generator, self.average_decay, step)
+        return loss
+
+    def test_step(self, data):
+        images, labels = self._images_and_labels(data)
+        seeds, players = split_seed(tf.constant([self.seed, -1]), 3), self.players(training=False)
+        noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
+        fake = players.generate(noise, labels)
+        loss, penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
+        return self._track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), penalty)
+
+    def _track(self, *losses):
+        for tracker, value in zip(self._trackers, losses):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def _images_and_labels(self, data):
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images = to_image_range(images, self.image_range)
+        if labels is not None and labels.shape.rank > 1:  # the source images of pairs
+            labels = to_image_range(labels, self.image_range)
+        return images, labels
+
+    # === Use ===
+
+    def call(self, inputs, training=False):
+        return self.generator(inputs, training=training)
+
+    def sample(self, n, labels=None, seed=0):
+        """Draws images, with the averaged generator where there is one.
+
+        Args:
+            n: how many.
+            labels: classes `(n,)`, or source images, of conditional networks; `None` gives each class in turn.
+            seed: integer; the same seed gives the same images.
+
+        Returns:
+            float32 array `(n, height, width, channels)` in the range of the generator's last activation.
+
+        Raises:
+            ValueError: if `n` is not a positive integer, or labels do not fit the networks.
+        """
+        labels = check_sampling(self, n, labels)
+        if self._compiled_generate is None:
+            network = self.generator if self.averaged_generator is None else self.averaged_generator
+            self._compiled_generate = tf.function(
+                lambda noise, labels: network(_inputs(noise, labels), training=False), reduce_retracing=True
+            )
+        noise = draw_noise(n, self.latent_dim, [seed, 0])
+        parts = range(0, n, 256)
+        labels = [None if labels is None else labels[part : part + 256] for part in parts]
+        images = [self._compiled_generate(noise[part : part + 256], label) for part, label in zip(parts, labels)]
+        return np.concatenate([np.asarray(part) for part in images])
+
+    def copy(self):
+        """A GAN of the same configuration and weights, which shares none of them; it is not compiled."""
+        copy = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        return copy
+
+    def export(self, path, **options):
+        """Writes a SavedModel that draws images, see `mtf.serving.export_gan`."""
+        return export_gan(self, path, **options)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "generator": serialize(self.generator),
+            "discriminator": serialize(self.discriminator),
+            "encoder": None if self.encoder is None else serialize(self.encoder),
+            **self.objective._asdict(),
+            "discriminator_steps": self.discriminator_steps,
+            "average_decay": self.average_decay,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("generator", "discriminator", "encoder"):
+            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def _inputs(x, labels):
+    return x if labels is None else [x, labels]

@@ -1,0 +1,85 @@
+"""The two players of a GAN with weights that are arguments: what MetaGAN plays on each task. Pure functions."""
+
+import tensorflow as tf
+
+from metalearn_tf.gan.objectives import Players, draw_noise, split_seed
+
+
+def stateless_players(gan, weights):
+    """A GAN's networks as functions, with other weights.
+
+    Args:
+        gan: a `GAN` whose networks have no state beside their trainable weights.
+        weights: the generator's weights, then the discriminator's, a flat list of tensors.
+    """
+    count = len(gan.generator.trainable_variables)
+
+    def run(network, weights, x):
+        return network.stateless_call(weights, [], x, training=True)[0]
+
+    def judge(images, labels):
+        outputs = run(gan.judge, weights[count:], images)
+        return outputs if gan.judge is not gan.discriminator else (outputs, None)
+
+    return Players(lambda noise, labels: run(gan.generator, weights[:count], noise), judge)
+
+
+def inner_step(gan, rules, values, images, seed, step):
+    """One inner step: the discriminator takes as many steps as the GAN has it, then the generator one.
+
+    Args:
+        gan: as in `stateless_players`.
+        rules: the `UpdateRule`s of generator and discriminator.
+        values: both players' weights and the states of both rules, four lists of tensors.
+        images: `(n, height, width, channels)`.
+        seed: int32 `(2,)`, of the task.
+        step: counts from 0.
+
+    Returns:
+        New `values`.
+    """
+    generator, discriminator, generator_state, discriminator_state = values
+    seeds = split_seed(tf.stack([seed[0], seed[1] + step]), 1 + gan.discriminator_steps)
+    count = tf.shape(images)[0]
+
+    for one in seeds[1:]:
+        noise_seed, loss_seed = split_seed(one, 2)
+        noise = draw_noise(count, gan.latent_dim, noise_seed)
+        fake = stateless_players(gan, [*generator, *discriminator]).generate(noise, None)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(discriminator)
+            players = stateless_players(gan, [*generator, *discriminator])
+            loss, _ = gan.objective.discriminator_loss(players, images, fake, None, loss_seed)
+        gradients = _gradients(tape, loss, discriminator)
+        discriminator, discriminator_state = rules[1].update(gradients, discriminator_state, discriminator, loss, step)
+
+    noise_seed, loss_seed = split_seed(seeds[0], 2)
+    noise = draw_noise(count, gan.latent_dim, noise_seed)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(generator)
+        players = stateless_players(gan, [*generator, *discriminator])
+        loss = gan.objective.generator_loss(players, images, noise, None, loss_seed)
+    gradients = _gradients(tape, loss, generator)
+    generator, generator_state = rules[0].update(gradients, generator_state, generator, loss, step)
+    return generator, discriminator, generator_state, discriminator_state
+
+
+def outer_losses(gan, weights, queries, seed):
+    """The losses of generator and discriminator with adapted weights, two float32 scalars.
+
+    Args:
+        gan: as in `stateless_players`.
+        weights: as in `stateless_players`.
+        queries: images `(n, height, width, channels)`.
+        seed: int32 `(2,)`.
+    """
+    players, count = stateless_players(gan, weights), tf.shape(queries)[0]
+    noise_seed, fake_seed, generator_seed, discriminator_seed = split_seed(seed, 4)
+    fake = players.generate(draw_noise(count, gan.latent_dim, fake_seed), None)
+    discriminator_loss, _ = gan.objective.discriminator_loss(players, queries, fake, None, discriminator_seed)
+    noise = draw_noise(count, gan.latent_dim, noise_seed)
+    return gan.objective.generator_loss(players, queries, noise, None, generator_seed), discriminator_loss
+
+
+def _gradients(tape, loss, weights):
+    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, weights, unconnected_gradients="zero")]

@@ -1,0 +1,364 @@
+"""A GAN that learns to adapt to a class or a domain from a few images of it."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.gan.gan_checks import check_monitor
+from metalearn_tf.gan.image_range import to_image_range
+from metalearn_tf.gan.inner_game import inner_step, outer_losses, stateless_players
+from metalearn_tf.gan.keep_best import KeepBest
+from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_steps, check_task_images, check_tasks
+from metalearn_tf.gan.objectives import draw_noise, split_seed
+from metalearn_tf.learners.task_mapping import sum_over_tasks
+from metalearn_tf.learners.update_rules import (
+    UpdateRule,
+    keras_optimizer,
+    scheduled_gradient_descent,
+    stateless_optimizer,
+)
+from metalearn_tf.serving.export_generator import export_meta_gan
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class MetaGAN(keras.Model):
+    """Initial weights of a GAN from which a few steps on a few images of a new class lead to more images of it.
+
+    A task is a few images. In the inner loop both players take `inner_steps` steps on them. The outer algorithms are:
+
+    - `"reptile"`: the initial weights move towards the adapted ones. The outer gradient is their difference.
+    - `"maml"`: each player's gradient of its own loss after adaptation, on the task's query images, through the whole
+      inner loop of both players.
+    - `"fomaml"`: the same without the derivative of the inner gradients.
+
+    ```python
+    generator, discriminator = mtf.networks.dcgan(generator_normalization="layer", discriminator_normalization="layer")
+    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(generator, discriminator, penalty="r1"))
+    meta_gan.compile()
+    meta_gan.fit(mtf.data.image_tasks(train, shots=8, tasks_per_batch=4), steps_per_epoch=100, epochs=10)
+    meta_gan.adapt(eight_images).sample(64)
+    ```
+
+    Args:
+        gan: a `GAN` without labels and encoder, whose networks are functions of their trainable weights alone: no
+            batch or spectral normalisation, whose averages a few images would not fill, and no dropout.
+        algorithm: `"reptile"`, `"fomaml"` or `"maml"`.
+        inner_steps: steps of both players in meta-training.
+        inner_learning_rate: of the inner steps; `None` for 1e-3, or 1e-2 of `"maml"`.
+        inner_optimizer: a `keras.optimizers.Optimizer`, from whose first state each task starts; `None` for Adam with
+            `beta_1=0`. `"maml"` has gradient descent, the derivative of which has no poles, and takes none.
+        inner_batch_size: images of an inner step, taken in turn; `None` for all images of the task.
+        learned_rates: whether `"maml"` learns a rate for each inner step and each weight tensor.
+        test_inner_steps: inner steps outside training; `None` for as many as in training.
+        seed: integer, of the noise in training.
+
+    Call arguments:
+        inputs: images `(tasks, images, height, width, channels)` in the generator's range.
+
+    Output shape: generated images `(tasks, images, height, width, channels)`, as many as came in.
+
+    Raises:
+        ValueError: if an argument is not accepted, or the networks keep a state of their own.
+
+    Reference: [Clouâtre and Demers, 2019](https://arxiv.org/abs/1901.02199) for Reptile;
+        [Liang et al., 2020](https://arxiv.org/abs/2001.00576) for MAML
+    """
+
+    def __init__(
+        self,
+        gan,
+        algorithm="reptile",
+        inner_steps=10,
+        inner_learning_rate=None,
+        inner_optimizer=None,
+        inner_batch_size=None,
+        learned_rates=False,
+        test_inner_steps=None,
+        seed=0,
+        **kwargs,
+    ):
+        # === Networks ===
+        check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
+        check_steps("inner_steps", inner_steps)
+        check_steps("test_inner_steps", test_inner_steps, optional=True)
+        check_steps("inner_batch_size", inner_batch_size, optional=True)
+        super().__init__(autocast=False, dtype=gan.dtype, **kwargs)
+        self.gan = gan
+        # === Inner rule ===
+        self.inner_learning_rate = inner_learning_rate
+        self.inner_optimizer = keras.optimizers.get(inner_optimizer)
+        rate = inner_learning_rate or (1e-2 if algorithm == "maml" else 1e-3)
+        if algorithm == "maml":
+            self.inner_rates = [
+                self.add_weight(
+                    name=f"{network.name}_inner_rates",
+                    shape=(inner_steps, len(network.trainable_variables)),
+                    initializer=keras.initializers.Constant(rate),
+                    trainable=learned_rates,
+                )
+                for network in (gan.generator, gan.discriminator)
+            ]
+        else:
+            optimizer = self.inner_optimizer or keras.optimizers.Adam(rate, beta_1=0.0)
+            self._keras_rules = [
+                _fresh_rule(optimizer, net.trainable_variables) for net in (gan.generator, gan.discriminator)
+            ]
+        # === Config ===
+        self.algorithm = algorithm
+        self.inner_steps = inner_steps
+        self.inner_batch_size = inner_batch_size
+        self.learned_rates = learned_rates
+        self.test_inner_steps = test_inner_steps
+        self.seed = seed
+        self._trackers = [keras.metrics.Mean(name) for name in ("generator_loss", "discriminator_loss")]
+        self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
+        self.built = True
+
+    # === Pure functions of one task ===
+
+    def adapt_task(self, images, seed, steps=None):
+        """Adapts both players to one task.
+
+        Args:
+            images: `(n, height, width, channels)` float32, in the generator's range.
+            seed: int32 `(2,)`, of the noise.
+            steps: integer or int32 scalar; `None` for the steps outside training.
+
+        Returns:
+            The task state: the generator's adapted weights, then the discriminator's, a flat list of tensors.
+        """
+        steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
+        _, values = tf.while_loop(
+            lambda step, values: step < steps,
+            lambda step, values: (step + 1, self._inner_step(values, images, seed, step)),
+            (tf.constant(0), self._initial_values()),
+        )
+        return [*values[0], *values[1]]
+
+    def generate(self, task_state, noise):
+        """Images `(n, height, width, channels)` float32 from a task state and noise `(n, latent_dim)`."""
+        return stateless_players(self.gan, task_state).generate(noise, None)
+
+    def inner_rules(self):
+        """The update rules of generator and discriminator."""
+        if self.algorithm == "maml":
+            return [scheduled_gradient_descent(tf.convert_to_tensor(rates)) for rates in self.inner_rates]
+        return self._keras_rules
+
+    def _initial_values(self):
+        weights = [
+            [tf.convert_to_tensor(variable) for variable in network.trainable_variables]
+            for network in (self.gan.generator, self.gan.discriminator)
+        ]
+        return (*weights, *(rule.init(each) for rule, each in zip(self.inner_rules(), weights)))
+
+    def _inner_step(self, values, images, seed, step):
+        if self.inner_batch_size is not None:
+            rows = step * self.inner_batch_size + tf.range(self.inner_batch_size)
+            images = tf.gather(images, rows % tf.shape(images)[0])
+        return inner_step(self.gan, self.inner_rules(), values, images, seed, step)
+
+    def task_gradients(self, images, queries, seed):
+        """The direction of one task's outer step.
+
+        Args:
+            images: `(n, height, width, channels)`, of the inner loop.
+            queries: images on which the adapted players are judged.
+            seed: int32 `(2,)`.
+
+        Returns:
+            The losses of generator and discriminator after adaptation, float32 scalars, and a gradient for each of
+            the trainable variables: a flat list of tensors.
+        """
+        inner_seed, outer_seed = split_seed(seed, 2)
+        if self.algorithm == "maml":
+            return self._maml_gradients(images, queries, inner_seed, outer_seed)
+        weights = self.adapt_task(images, inner_seed, self.inner_steps)
+        if self.algorithm == "reptile":
+            losses = outer_losses(self.gan, weights, queries, outer_seed)
+            return [*losses, *(variable - weight for variable, weight in zip(self.trainable_variables, weights))]
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            losses = outer_losses(self.gan, weights, queries, outer_seed)
+        count = len(self.gan.generator.trainable_variables)
+        return [*losses, *tape.gradient(losses[0], weights[:count]), *tape.gradient(losses[1], weights[count:])]
+
+    def _maml_gradients(self, images, queries, inner_seed, outer_seed):
+        with tf.GradientTape(persistent=True) as tape:
+            values = self._initial_values()
+            for step in range(self.inner_steps):
+                values = self._inner_step(values, images, inner_seed, step)
+            losses = outer_losses(self.gan, [*values[0], *values[1]], queries, outer_seed)
+        learned, gradients = [], []
+        for loss, network, rates in zip(losses, (self.gan.generator, self.gan.discriminator), self.inner_rates):
+            variables = [variable.value for variable in (*network.trainable_variables, rates)]
+            *of_weights, of_rates = tape.gradient(loss, variables, unconnected_gradients="zero")
+            gradients += of_weights
+            learned += [of_rates] if self.learned_rates else []
+        return [*losses, *gradients, *learned]
+
+    # === Keras ===
+
+    @property
+    def trainable_variables(self):
+        """In the order of `task_gradients`: generator, discriminator, learned rates."""
+        rates = self.inner_rates if self.learned_rates else []
+        return [*self.gan.generator.trainable_variables, *self.gan.discriminator.trainable_variables, *rates]
+
+    def compile(self, optimizer=None, monitor=None, mode="min", **kwargs):
+        """Prepares for meta-training.
+
+        Args:
+            optimizer: of the outer loop; `None` for `SGD(0.5)`, half of the way to the adapted weights, of
+                `"reptile"`, and `Adam(1e-4)` of the others.
+            monitor: as in `GAN.compile`.
+            mode: as in `GAN.compile`.
+            **kwargs: as in Keras; XLA is off by default.
+        """
+        if optimizer is None:
+            optimizer = keras.optimizers.SGD(0.5) if self.algorithm == "reptile" else keras.optimizers.Adam(1e-4)
+        self.monitor, self.mode = check_monitor(monitor, mode)
+        super().compile(**{"optimizer": optimizer, "jit_compile": False, **kwargs})
+        self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        config = {"optimizer": self.optimizer, "monitor": self.monitor, "mode": self.mode}
+        return keras.saving.serialize_keras_object(config)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self):
+        return self._trackers
+
+    def fit(self, x=None, *, callbacks=None, **kwargs):
+        """As `keras.Model.fit`, on tasks as `mtf.data.image_tasks` yields them.
+
+        Args:
+            x: a `tf.data.Dataset` of images `(tasks, images, height, width, channels)`, or of pairs of those and query
+                images; or one array of tasks. Without query images, the adapted players are judged on the images
+                themselves; `"reptile"` adapts to both together.
+            callbacks: as in Keras.
+            **kwargs: as in Keras.
+
+        Returns:
+            A `keras.callbacks.History`, whose losses are those after adaptation.
+
+        Raises:
+            ValueError: if the images of the first batch do not fit the networks.
+            FloatingPointError: as `GAN.fit`.
+        """
+        check_tasks(self, x)
+        callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
+        return super().fit(x, callbacks=callbacks, **kwargs)
+
+    def train_step(self, data):
+        images, queries = self._images_and_queries(data)
+        step = tf.cast(self.optimizer.iterations, tf.int32)
+        means = self._mean_over_tasks(self.task_gradients, images, queries, step, self.trainable_variables)
+        self.optimizer.apply(means[2:], self.trainable_variables)
+        return self._track(means)
+
+    def test_step(self, data):
+        def losses(images, queries, seed):
+            inner_seed, outer_seed = split_seed(seed, 2)
+            return [*outer_losses(self.gan, self.adapt_task(images, inner_seed), queries, outer_seed)]
+
+        images, queries = self._images_and_queries(data)
+        return self._track(self._mean_over_tasks(losses, images, queries, -1, []))
+
+    def _mean_over_tasks(self, function, images, queries, step, variables):
+        tasks = tf.shape(images)[0]
+        seeds = tf.random.split(tf.stack([self.seed, step]), tasks)
+        like = [tf.zeros([]), tf.zeros([]), *map(tf.convert_to_tensor, variables)]
+        sums = sum_over_tasks(lambda task: function(*task), [images, queries, seeds], like)
+        return [total / tf.cast(tasks, total.dtype) for total in sums]
+
+    def _images_and_queries(self, data):
+        images, queries, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images = to_image_range(images, self.gan.image_range)
+        queries = images if queries is None else to_image_range(queries, self.gan.image_range)
+        if self.algorithm == "reptile" and queries is not images:
+            images = tf.concat([images, queries], axis=1)
+        return images, queries
+
+    def _track(self, losses):
+        for tracker, value in zip(self._trackers, losses):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    # === Use ===
+
+    def call(self, inputs, training=False):
+        def draw(task):
+            images, seed = task
+            noise = draw_noise(tf.shape(images)[0], self.gan.latent_dim, seed)
+            return self.generate(self.adapt_task(images, seed), noise)
+
+        inputs = tf.convert_to_tensor(inputs)
+        seeds = tf.random.split(tf.constant([self.seed, -1]), tf.shape(inputs)[0])
+        return tf.map_fn(draw, (inputs, seeds), fn_output_signature=tf.float32)
+
+    def adapt(self, images, steps=None, seed=0):
+        """Adapts to a few images.
+
+        Args:
+            images: `(n, height, width, channels)`, at least 2, uint8 or in the generator's range.
+            steps: inner steps; `None` for `test_inner_steps`, or as many as in training.
+            seed: integer, of the noise.
+
+        Returns:
+            A `GAN` with weights of its own, not compiled: `sample` it, export it, or compile it and train it further.
+
+        Raises:
+            ValueError: if the images do not fit the networks, or are fewer than 2 or than `inner_batch_size`.
+        """
+        images = check_task_images(self, images)
+        check_steps("steps", steps, optional=True)
+        steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
+        weights = self._compiled_adapt(tf.constant(images), tf.constant([seed, 0]), tf.constant(steps))
+        adapted = self.gan.copy()
+        count = len(adapted.generator.trainable_variables)
+        adapted.generator.set_weights(weights[:count])
+        adapted.discriminator.set_weights(weights[count:])
+        if adapted.averaged_generator is not None:
+            adapted.averaged_generator.set_weights(weights[:count])
+        return adapted
+
+    def export(self, path, **options):
+        """Writes a SavedModel that adapts inside its graph, see `mtf.serving.export_meta_gan`."""
+        return export_meta_gan(self, path, **options)
+
+    def get_config(self):
+        optimizer = self.inner_optimizer
+        return {
+            "name": self.name,
+            "gan": keras.saving.serialize_keras_object(self.gan),
+            "algorithm": self.algorithm,
+            "inner_steps": self.inner_steps,
+            "inner_learning_rate": self.inner_learning_rate,
+            "inner_optimizer": None if optimizer is None else keras.saving.serialize_keras_object(optimizer),
+            "inner_batch_size": self.inner_batch_size,
+            "learned_rates": self.learned_rates,
+            "test_inner_steps": self.test_inner_steps,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("gan", "inner_optimizer"):
+            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def _fresh_rule(optimizer, variables):
+    """The update rule of a Keras optimizer that has not seen a gradient yet, whatever task comes."""
+    optimizer = stateless_optimizer(optimizer, variables)
+    start = [np.asarray(variable) for variable in optimizer.variables]
+    return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)

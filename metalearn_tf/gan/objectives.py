@@ -1,0 +1,104 @@
+"""What the two players of a GAN minimise, as pure functions of how they generate and judge."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from metalearn_tf.gan.augmentation import differentiable_augmentation
+from metalearn_tf.gan.losses import feature_matching_loss, get_losses, reconstruction_loss
+from metalearn_tf.gan.penalties import get_penalty
+
+
+class Players(NamedTuple):
+    """Generator and discriminator as functions, whatever weights they close over.
+
+    Attributes:
+        generate: from noise `(n, latent_dim)` and labels, or `None`, to images `(n, height, width, channels)`.
+        judge: from images and labels, or `None`, to logits `(n, 1)` and features `(n, …)`, `None` without matching.
+        encode: from images to noise `(n, latent_dim)`; `None` where there is no encoder.
+    """
+
+    generate: Callable
+    judge: Callable
+    encode: Callable | None = None
+
+
+class Objective(NamedTuple):
+    """The terms of both players' losses.
+
+    Attributes:
+        loss: a name of `mtf.gan.LOSSES`.
+        penalty: a name of `mtf.gan.PENALTIES`, or `None`.
+        penalty_weight: factor of the penalty; `None` for the penalty's own.
+        augmentation: names of differentiable augmentations, or `None`.
+        feature_matching_weight: factor of the generator's distance between mean features.
+        reconstruction_weight: factor of the generator's mean absolute error.
+    """
+
+    loss: str
+    penalty: str | None = None
+    penalty_weight: float | None = None
+    augmentation: tuple | None = None
+    feature_matching_weight: float = 0.0
+    reconstruction_weight: float = 0.0
+
+    def discriminator_loss(self, players, real, fake, labels, seed):
+        """The discriminator's loss and, as part of it, its weighted penalty.
+
+        Args:
+            players: the `Players`; `generate` is not used.
+            real: images `(n, height, width, channels)`.
+            fake: generated images of the same shape, for the same labels.
+            labels: `(n, …)`, or `None`.
+            seed: int32 `(2,)`.
+
+        Returns:
+            Two float32 scalars, the first with the second in it.
+        """
+        seeds = split_seed(seed, 3)
+        real, fake = self.augment(real, seeds[0]), self.augment(fake, seeds[1])
+        loss = get_losses(self.loss)[0](players.judge(real, labels)[0], players.judge(fake, labels)[0])
+        if self.penalty is None:
+            return loss, tf.zeros_like(loss)
+        function, weight = get_penalty(self.penalty)
+        weight = weight if self.penalty_weight is None else self.penalty_weight
+        mix = tf.random.stateless_uniform(tf.shape(real)[:1], seeds[2])
+        penalty = weight * function(lambda images: players.judge(images, labels)[0], real, fake, mix)
+        return loss + penalty, penalty
+
+    def generator_loss(self, players, real, noise, labels, seed):
+        """The generator's loss, a float32 scalar.
+
+        Args:
+            players: the `Players`.
+            real: images, as in `discriminator_loss`: for the terms that compare with them.
+            noise: `(n, latent_dim)`.
+            labels: `(n, …)`, or `None`.
+            seed: int32 `(2,)`.
+        """
+        seeds = split_seed(seed, 2)
+        fake = players.generate(noise, labels)
+        logits, features = players.judge(self.augment(fake, seeds[0]), labels)
+        loss = get_losses(self.loss)[1](logits)
+        if self.feature_matching_weight:
+            real_features = tf.stop_gradient(players.judge(self.augment(real, seeds[1]), labels)[1])
+            loss += self.feature_matching_weight * feature_matching_loss(real_features, features)
+        if self.reconstruction_weight:
+            again = fake if players.encode is None else players.generate(players.encode(real), labels)
+            loss += self.reconstruction_weight * reconstruction_loss(real, again)
+        return loss
+
+    def augment(self, images, seed):
+        """The images as the discriminator sees them."""
+        return images if self.augmentation is None else differentiable_augmentation(images, seed, self.augmentation)
+
+
+def draw_noise(count, latent_dim, seed):
+    """Standard normal noise `(count, latent_dim)` float32, the same for the same `seed`, int32 `(2,)`."""
+    return tf.random.stateless_normal([count, latent_dim], seed)
+
+
+def split_seed(seed, number):
+    """`number` seeds that have nothing in common, a list of int32 `(2,)`, from one."""
+    return tf.unstack(tf.random.split(seed, number))

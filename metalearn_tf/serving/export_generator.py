@@ -1,0 +1,142 @@
+"""Writes GANs as SavedModels that draw images, and adapt to a few images inside their graph."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.serving.export import model_name, write_saved_model
+from metalearn_tf.serving.generator_card import generator_card
+from metalearn_tf.serving.request_checks import check_answer, check_count, check_image_values, check_labels_below
+from metalearn_tf.serving.warm_up import wants_warm_up
+
+
+def export_gan(gan, path, description=None, warm_up=None):
+    """Writes a SavedModel that draws images, for a server without Python.
+
+    | signature | inputs | outputs |
+    |---|---|---|
+    | `serving_default`, `generate` | `count` () int32, `seed` () int32 | `images` (count, H, W, C) float32 |
+
+    A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C), in place of `count`.
+
+    Args:
+        gan: a `GAN`.
+        path: the folder to write, which must not exist yet; see `export_learner`.
+        description: text for the model card: what it was trained on, and how.
+        warm_up: as in `export_learner`.
+
+    Raises:
+        FileExistsError: if there is something at `path`.
+        ValueError: if an argument is not of its kind.
+        ImportError: as in `export_learner`.
+    """
+    _check_description(description)
+    network = gan.generator if gan.averaged_generator is None else gan.averaged_generator
+    seed = tf.TensorSpec((), tf.int32, name="seed")
+    if gan.conditional:
+        given = gan.generator.inputs[1]
+        first = tf.TensorSpec((None, *given.shape[1:]), tf.as_dtype(given.dtype), name="labels")
+    else:
+        first = tf.TensorSpec((), tf.int32, name="count")
+
+    @tf.function(input_signature=[first, seed])
+    def generate(what, seed):
+        if not gan.conditional:
+            noise = tf.random.stateless_normal([check_count(what), gan.latent_dim], [seed, 0])
+            return {"images": check_answer(network(noise, training=False), "images")}
+        what = check_labels_below(what, gan.number_of_classes)
+        noise = tf.random.stateless_normal([tf.shape(what)[0], gan.latent_dim], [seed, 0])
+        return {"images": check_answer(network([noise, what], training=False), "images")}
+
+    _write(gan, {"generate": generate}, "generate", path, network.variables, description, warm_up)
+
+
+def export_meta_gan(meta_gan, path, description=None, warm_up=None):
+    """Writes a SavedModel that adapts to a few images inside its graph and draws more, for a server without Python.
+
+    | signature | inputs | outputs |
+    |---|---|---|
+    | `adapt_and_generate` | `images` (S, H, W, C) float32, `count` () int32, `seed` () int32 | `generated` |
+    | `adapt` | `images`, `seed` | `state_0`, `state_1`, … |
+    | `generate` | `state_0`, `state_1`, …, `count`, `seed` | `generated` |
+
+    `serving_default` is `adapt_and_generate`; `generated` is (count, H, W, C) float32. The state, which a client keeps,
+    is the generator's adapted weights.
+
+    Args:
+        meta_gan: a `MetaGAN`.
+        path: as in `export_gan`.
+        description: as in `export_gan`.
+        warm_up: as in `export_learner`.
+
+    Raises:
+        FileExistsError: if there is something at `path`.
+        ValueError: if an argument is not of its kind.
+        ImportError: as in `export_learner`.
+    """
+    _check_description(description)
+    gan = meta_gan.gan
+    weights = gan.generator.trainable_variables
+    images = tf.TensorSpec((None, *gan.image_shape), tf.float32, name="images")
+    count, seed = (tf.TensorSpec((), tf.int32, name=name) for name in ("count", "seed"))
+    state = [tf.TensorSpec(v.shape, tf.float32, name=f"state_{index}") for index, v in enumerate(weights)]
+    least = max(2, meta_gan.inner_batch_size or 0)
+
+    # Functions of their own, which the signatures call: the graph of each is stored once.
+    @tf.function(input_signature=[images, seed])
+    def adapt_weights(images, seed):
+        return meta_gan.adapt_task(images, tf.stack([seed, 0]))[: len(weights)]
+
+    @tf.function(input_signature=[state, count, seed])
+    def draw(weights, count, seed):
+        noise = tf.random.stateless_normal([check_count(count), gan.latent_dim], [seed, 0])
+        return {"generated": check_answer(meta_gan.generate(weights, noise), "generated")}
+
+    @tf.function(input_signature=[images, seed])
+    def adapt(images, seed):
+        images = check_image_values(images, gan.image_shape, gan.image_range, least, "images")
+        return {spec.name: tensor for spec, tensor in zip(state, adapt_weights(images, seed))}
+
+    @tf.function(input_signature=[*state, count, seed])
+    def generate(*inputs):
+        *weights, count, seed = inputs
+        weights = [tf.ensure_shape(weight, spec.shape) for weight, spec in zip(weights, state)]
+        return draw(weights, count, seed)
+
+    @tf.function(input_signature=[images, count, seed])
+    def adapt_and_generate(images, count, seed):
+        images = check_image_values(images, gan.image_shape, gan.image_range, least, "images")
+        return draw(adapt_weights(images, seed), count, seed)
+
+    functions = {"adapt_and_generate": adapt_and_generate, "adapt": adapt, "generate": generate}
+    _write(meta_gan, functions, "adapt_and_generate", path, meta_gan.variables, description, warm_up, least)
+
+
+def _write(model, functions, default, path, variables, description, warm_up, images=2):
+    path, warm_up = pathlib.Path(path), wants_warm_up(warm_up)
+    signatures = {name: function.get_concrete_function() for name, function in functions.items()}
+    signatures = {"serving_default": signatures[default], **signatures}
+    card = generator_card(model, signatures, model_name(path), description)
+    requests = _example_requests(signatures, images) if warm_up else None
+    write_saved_model(path, signatures, variables, card, requests)
+
+
+def _example_requests(signatures, images):
+    """A request for each signature, of grey images and, for weights, zeros."""
+
+    def array(spec):
+        count = images if spec.name == "images" else 1
+        if spec.name == "count":
+            return np.int32(1)
+        return np.zeros([count if side is None else side for side in spec.shape], spec.dtype.as_numpy_dtype)
+
+    return {
+        name: {spec.name: array(spec) for spec in function.structured_input_signature[0]}
+        for name, function in signatures.items()
+    }
+
+
+def _check_description(description):
+    if description is not None and not isinstance(description, str):
+        raise ValueError(f"`description` must be text. Received: {type(description).__name__}")
