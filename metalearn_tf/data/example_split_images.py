@@ -35,6 +35,16 @@ def load_example_split(name, split, data_dir=None, image_size=None):
         parents = {names[c]: superclasses[s] for c, s in zip(arrays["label"], arrays["coarse_label"])}
     present = [names[c] for c in sorted(set(arrays["label"].tolist()))]
     dataset = ClassDataset(arrays["images"], arrays["label"], present, parents, domain=name)
+    return split_as_published(dataset, split)
+
+
+def split_as_published(dataset, split):
+    """The part of a published set that is `split`: all of a test set, and of a training set what it is divided into.
+
+    Args:
+        dataset: a `ClassDataset`, the published test set for `"test"` and the training set otherwise.
+        split: `"train"`, `"validation"` or `"test"`.
+    """
     if split == "test":
         return dataset
     train, validation = dataset.split_examples([1 - VALIDATION_FRACTION, VALIDATION_FRACTION], seed=VALIDATION_SEED)

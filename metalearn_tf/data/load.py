@@ -9,6 +9,7 @@ from metalearn_tf.data.glyphs import load_glyphs
 from metalearn_tf.data.newsgroups import load_20newsgroups
 from metalearn_tf.data.omniglot import load_omniglot
 from metalearn_tf.data.resizing import check_image_size
+from metalearn_tf.data.usps import load_usps
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,9 +31,11 @@ def load(name, split, data_dir=None, image_size=None, **options):
     | `"caltech101"` | class | 64 / 16 / 20 classes | 84 × 84 × 3 | `cache_dir` |
     | `"mnist"`, `"fashion_mnist"` | example | 54,000 / 6,000 / 10,000 images | 28 × 28 × 1 | |
     | `"cifar10"`, `"cifar100"` | example | 45,000 / 5,000 / 10,000 images | 32 × 32 × 3 | |
+    | `"usps"` | example | 6,562 / 729 / 2,007 images | 16 × 16 × 1 | |
     | `"20newsgroups"` | group | 8 / 5 / 7 classes | strings | `data_home`, `remove` |
 
-    The glyphs are embedded, 20 Newsgroups comes through scikit-learn (see `load_20newsgroups`), and all others through
+    The glyphs are embedded, 20 Newsgroups comes through scikit-learn (see `load_20newsgroups`), USPS from a file of
+    NumPy's (see `load_usps`), and all others through
     TensorFlow Datasets, which downloads and prepares a dataset on its first use. Where the published training set has
     no validation part, a tenth of each of its classes is taken out of `"train"`.
 
@@ -87,5 +90,6 @@ _LOADERS = {
     "fashion_mnist": functools.partial(load_example_split, "fashion_mnist"),
     "cifar10": functools.partial(load_example_split, "cifar10"),
     "cifar100": functools.partial(load_example_split, "cifar100"),
+    "usps": load_usps,
     "20newsgroups": load_20newsgroups,
 }

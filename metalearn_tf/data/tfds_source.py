@@ -30,9 +30,14 @@ def prepared_directory(name, data_dir=None):
     Raises:
         FileNotFoundError: if the dataset is not there and the download fails. Other errors of TFDS pass unchanged.
     """
-    root = os.fspath(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
-    root = os.path.expanduser(root)
+    root = data_directory(data_dir)
     return _newest_version(root, name) or _prepare(root, name)
+
+
+def data_directory(data_dir=None):
+    """TFDS's folder: `data_dir`, or else the environment variable `TFDS_DATA_DIR`, or else TFDS's default."""
+    root = os.fspath(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    return os.path.expanduser(root)
 
 
 def _newest_version(root, name):

@@ -1,0 +1,71 @@
+"""Tasks of images: of one class or one domain, in the range of GANs, the same on every machine."""
+
+import numpy as np
+import pytest
+
+import metalearn_tf as mtf
+
+
+@pytest.fixture
+def dataset():
+    """Four classes of six images; a pixel says which class and which example."""
+    images = np.zeros([24, 4, 4, 1], "uint8")
+    images[:, 0, 0, 0] = 50 * (np.arange(24) // 6)
+    images[:, 1, 1, 0] = np.arange(24)
+    return mtf.data.ClassDataset(images, np.arange(24) // 6, domain="marks")
+
+
+def first(tasks):
+    return next(iter(tasks))
+
+
+def test_a_task_is_different_images_of_one_class_in_the_range_of_gans(dataset):
+    tasks = first(mtf.data.image_tasks(dataset, shots=5, tasks_per_batch=16)).numpy()
+    assert tasks.shape == (16, 5, 4, 4, 1) and tasks.dtype == np.float32
+    pixels = np.rint((tasks + 1) * 127.5).astype(int)
+    assert all(len(set(task[:, 0, 0, 0])) == 1 for task in pixels)
+    assert all(len(set(task[:, 1, 1, 0])) == 5 for task in pixels)
+    assert len({task[0, 0, 0, 0] for task in pixels}) == 4
+    assert tasks.min() == -1.0 and tasks.max() <= 1.0
+
+
+def test_queries_are_others_of_the_same_class(dataset):
+    images, queries = first(mtf.data.image_tasks(dataset, shots=4, queries=2, tasks_per_batch=8))
+    assert images.shape == (8, 4, 4, 4, 1) and queries.shape == (8, 2, 4, 4, 1)
+    for task, others in zip(images.numpy(), queries.numpy()):
+        assert set(task[:, 0, 0, 0]) == set(others[:, 0, 0, 0])
+        assert not set(task[:, 1, 1, 0]) & set(others[:, 1, 1, 0])
+
+
+def test_a_task_per_domain_mixes_the_classes_of_one_domain(dataset):
+    other = mtf.data.ClassDataset(255 - dataset.examples, dataset.labels, domain="inverse")
+    tasks = first(mtf.data.image_tasks([dataset, other], 12, tasks_per_batch=8, per="domain")).numpy()
+    corner = tasks[:, :, 3, 3, 0]  # black in one domain, white in the other
+    assert all(len(set(task)) == 1 for task in corner) and len(set(corner[:, 0])) == 2
+    assert any(len(set(task[:, 0, 0, 0])) > 1 for task in tasks)
+
+
+def test_tasks_do_not_depend_on_the_batch(dataset):
+    one = np.concatenate([t.numpy() for t in mtf.data.image_tasks(dataset, 3, seed=5).take(6)])
+    six = first(mtf.data.image_tasks(dataset, 3, tasks_per_batch=6, seed=5)).numpy()
+    np.testing.assert_array_equal(one, six)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shots": 1}, "`shots` must be an integer of at least 2"),
+        ({"shots": 4, "queries": -1}, "`queries`"),
+        ({"shots": 4, "per": "alphabet"}, "`per`"),
+        ({"shots": 5, "queries": 2}, "at most the images of every class, 6"),
+        ({"shots": 20, "queries": 5, "per": "domain"}, "of every domain, 24"),
+    ],
+)
+def test_bad_arguments_are_refused(dataset, options, message):
+    with pytest.raises(ValueError, match=message):
+        mtf.data.image_tasks(dataset, **options)
+
+
+def test_texts_are_no_images():
+    with pytest.raises(ValueError, match="must hold images"):
+        mtf.data.image_tasks(mtf.data.ClassDataset(np.asarray(["a", "b", "c"], object), [0, 0, 0]), 2)
