@@ -122,7 +122,9 @@ METHODS = {
     "PrototypicalNetwork": Method(
         lambda conv4, ways: learners.PrototypicalNetwork(conv4()), (98.8, 99.7, 96.0), **{**METRIC, "steps": 3600}
     ),
-    "MatchingNetwork": Method(lambda conv4, ways: learners.MatchingNetwork(conv4()), (98.1, 98.9, 93.8), **METRIC),
+    "MatchingNetwork": Method(
+        lambda conv4, ways: learners.MatchingNetwork(conv4(), logit_scale=10.0), (98.1, 98.9, 93.8), **METRIC
+    ),
     "RelationNetwork": Method(
         lambda conv4, ways: learners.RelationNetwork(conv4(feature_map=True)),
         (99.6, 99.8, 97.6),
@@ -133,12 +135,12 @@ METHODS = {
         lambda conv4, ways: learners.MANN(frozen(conv4()), ways=5),
         (82.8, 94.9, None),
         start="embedding",
-        steps=1500,
-        tasks=16,
+        steps=2000,
+        tasks=64,
         shots=1,
         queries=5,
         train_ways=5,
-        optimizer=lambda s: adam(2e-3, s),
+        optimizer=lambda s: adam(1e-3, s),
     ),
     # By gradient steps
     "MAML": Method(
@@ -149,14 +151,22 @@ METHODS = {
         (98.3, 99.2, 89.4),
         **GRADIENT,
     ),
-    "MAML++": Method(lambda conv4, ways: learners.MAML(conv4(ways), **IMPROVED), (99.47, 99.93, 97.65), **GRADIENT),
+    "MAML++": Method(
+        lambda conv4, ways: learners.MAML(conv4(ways), test_inner_steps=10, **IMPROVED),
+        (99.47, 99.93, 97.65),
+        **GRADIENT,
+    ),
     "ANIL": Method(lambda conv4, ways: learners.ANIL(conv4(ways), test_inner_steps=10, **INNER), **GRADIENT),
-    "MetaSGD": Method(lambda conv4, ways: learners.MetaSGD(conv4(ways), **INNER), (99.53, 99.93, 95.93), **GRADIENT),
+    "MetaSGD": Method(
+        lambda conv4, ways: learners.MetaSGD(conv4(ways), test_inner_steps=10, **INNER),
+        (99.53, 99.93, 95.93),
+        **GRADIENT,
+    ),
     "MetaLSTM": Method(
         lambda conv4, ways: learners.MetaLSTM(
             conv4(ways), inner_learning_rate=0.2, forget_rate=1e-3, rematerialize=True
         ),
-        **{**GRADIENT, "steps": 60},
+        **{**GRADIENT, "steps": 200},
     ),
     "Reptile": Method(
         lambda conv4, ways: learners.Reptile(conv4(ways)),

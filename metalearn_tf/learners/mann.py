@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.padding import real_examples, restore_padding
+from metalearn_tf.learners.task_batches import tasks_differ
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
 
 # Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
@@ -91,7 +93,7 @@ class MANN(MetaLearner):
     def adapt_task(self, support_x, support_y):
         embeddings, statistics = self.encode_support(support_x)
         order = _shuffled(tf.shape(support_y)[0], 0)
-        state, _ = self._run(tf.gather(embeddings, order), tf.gather(support_y, order))
+        state, _ = self._run(tf.gather(embeddings, order)[None], tf.gather(support_y, order)[None])
         return [*state, *statistics, tf.convert_to_tensor(self.ways(support_y))]
 
     def classify(self, task_state, query_x):
@@ -116,39 +118,73 @@ class MANN(MetaLearner):
         y = tf.cast(y, tf.int32)
         ways = self.ways(y)
 
-        def run(task):
-            embeddings, _ = self.encode_support(task[0])
-            return [self._run(embeddings, task[1])[1][:, :ways]]
-
         with task_context(training=False, ways=ways):
-            return map_tasks(run, [x, y], [tf.float32], self.vectorizes_tasks)[0]
+            encode = lambda task: [self.encode_support(*task)[0]]  # noqa: E731
+            (embeddings,) = map_tasks(encode, [x], [tf.float32], self.vectorizes_tasks)
+        return self._run(embeddings, y)[1][:, :, :ways]
 
-    def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
-        x = tf.concat([support_x, query_x], axis=0)
-        y = tf.concat([support_y, tf.cast(query_y, support_y.dtype)], axis=0)
-        weight = None
-        if sample_weight is not None:
-            weight = tf.concat([tf.ones(tf.shape(support_y)), tf.cast(sample_weight, tf.float32)], axis=0)
-        order = _shuffled(tf.size(y), self.optimizer.iterations)
-        embeddings, _ = self.encode_support(x)
-        _, logits = self._run(tf.gather(embeddings, order), tf.gather(y, order))
-        logits = tf.gather(logits, tf.argsort(order))[:, : self.ways(support_y)]  # in the order of `x` again
-        return self.compiled_loss(y, logits, weight), logits[tf.size(support_y) :]
+    def batch_gradients(self, tasks, ways):
+        """As in `MetaLearner`, for the loss at every presentation of sequences of support and queries.
+
+        The tasks of a batch run beside each other in every step: the recurrence is of operations too small for a core.
+        """
+        support_y, labels = tasks[1], tf.concat([tasks[1], tf.cast(tasks[3], tf.int32)], axis=1)
+        real = tf.cast(labels >= 0, tf.float32)
+        weight = real if len(tasks) == 4 else real * tf.concat([tf.ones(tf.shape(support_y)), tasks[4]], axis=1)
+        # The mean over a task's examples does not count its padding.
+        weight *= tf.cast(tf.shape(labels)[1], tf.float32) / tf.reduce_sum(real, axis=1, keepdims=True)
+        # A random order for each task, with the padding after everything that counts.
+        key = tf.stack([tf.cast(self.optimizer.iterations, tf.int64), tf.constant(0, tf.int64)])
+        places = tf.random.stateless_uniform(tf.shape(labels), key, alg="philox")
+        order = tf.argsort(tf.where(labels >= 0, places, 2.0))
+
+        with tf.GradientTape() as tape:
+            embeddings, states = self._encode_batch(tf.concat([tasks[0], tasks[2]], axis=1), labels)
+            sequences = [tf.gather(tensor, order, batch_dims=1) for tensor in (embeddings, labels)]
+            logits = tf.gather(self._run(*sequences)[1], tf.argsort(order), batch_dims=1)[:, :, :ways]
+            loss = self._compute_loss(None, tf.maximum(labels, 0), logits, weight, training=True)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = [variable.value for variable in self.trainable_variables]
+        gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
+        losses = tf.repeat(loss, tf.shape(labels)[0])
+        return losses, logits[:, tf.shape(support_y)[1] :], [gradient[None] for gradient in gradients], states
+
+    def _encode_batch(self, x, labels):
+        """Embeddings `(tasks, n, features)` of each task by itself, 0 for padding; and values of `running_state`."""
+        state = self.running_state()
+        padded = tasks_differ(self, labels)
+
+        def encode(task):
+            x, labels = task
+            (x,) = real_examples(labels, x) if padded else (x,)
+            with keras.StatelessScope() as scope:
+                embeddings, _ = self.encode_support(x)
+                values = [tf.convert_to_tensor(scope.get_current_value(variable)) for variable in state]
+            return [restore_padding(embeddings, labels) if padded else embeddings, *values]
+
+        types = [tf.float32, *(variable.dtype for variable in state)]
+        with task_context(training=True, ways=None):
+            embeddings, *values = map_tasks(encode, [x, labels], types, self.vectorizes_tasks)
+        return embeddings, values
 
     def _run(self, embeddings, labels):
-        """The state after a sequence `(presentations, features)`, and the logits `(presentations, ways)` along it."""
-        count, ways = tf.shape(labels)[0], self.max_ways
-        labels = tf.one_hot(labels, ways)
+        """The states after sequences `(tasks, presentations, features)`, and the logits along them.
+
+        The logits are `(tasks, presentations, ways)`. A label of -1 is shown as zeros.
+        """
+        tasks, count, ways = tf.shape(labels)[0], tf.shape(labels)[1], self.max_ways
+        embeddings, labels = tf.transpose(embeddings, [1, 0, 2]), tf.one_hot(tf.transpose(labels), ways)
 
         def body(time, logits, *state):
-            state, answer = self._step(state, embeddings[time][None])
-            return time + 1, logits.write(time, answer[0]), *state[:-1], labels[time][None]
+            state, answers = self._step(state, embeddings[time])
+            return time + 1, logits.write(time, answers), *state[:-1], labels[time]
 
-        logits = tf.TensorArray(tf.float32, count, element_shape=[ways])
+        logits = tf.TensorArray(tf.float32, count, element_shape=[None, ways])
+        state = [tf.repeat(tensor, tasks, axis=0) for tensor in self._initial_state()]
         _, logits, *state = tf.while_loop(
-            lambda time, *_: time < count, body, (0, logits, *self._initial_state()), maximum_iterations=count
+            lambda time, *_: time < count, body, (0, logits, *state), maximum_iterations=count
         )
-        return state, logits.stack()
+        return state, tf.transpose(logits.stack(), [1, 0, 2])
 
     def _step(self, state, embeddings):
         """One presentation to each of `batch` states: the states after it, and the logits `(batch, ways)`."""
