@@ -135,9 +135,9 @@ METHODS = {
         lambda conv4, ways: learners.MANN(frozen(conv4()), ways=5),
         (82.8, 94.9, None),
         start="embedding",
-        steps=2000,
+        steps=2500,
         tasks=64,
-        shots=1,
+        shots=5,
         queries=5,
         train_ways=5,
         optimizer=lambda s: adam(1e-3, s),
@@ -179,9 +179,11 @@ METHODS = {
 # === Training ===
 
 
-def train(name, ways, shots, data, run_dir):
+def train(name, ways, shots, data, run_dir, steps=None):
     """The trained learner in float32, and what its training took; from `run_dir` if it was trained before."""
     method = METHODS[name]
+    if steps is not None and method.steps:
+        method = dataclasses.replace(method, steps=steps)
     keras.utils.set_random_seed(0)
     key = f"{name}_{method.train_ways or ways}way_{method.shots or shots}shot".replace(" ", "_")
     build = functools.partial(method.build, conv4_for(data["train"]), ways)
@@ -189,7 +191,7 @@ def train(name, ways, shots, data, run_dir):
     if record.exists():
         learner.load_weights(run_dir / f"{key}.weights.h5")
         return learner, json.loads(record.read_text())
-    start_from(method.start, learner, data, run_dir)
+    start_from(method.start, learner, data, run_dir, steps)
     took = {"seconds": 0.0, "tasks_per_second": None}
     if method.steps:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -214,14 +216,14 @@ def fit(learner, method, ways, shots, dataset):
     return {"seconds": seconds, "tasks_per_second": (method.steps - 2) * method.tasks / seconds}
 
 
-def start_from(start, learner, data, run_dir):
+def start_from(start, learner, data, run_dir, steps=None):
     """Gives the learner's network the layers of a trained embedding."""
     if start == "random":
         return
     if start == "embedding":
-        source = train("PrototypicalNetwork", 20, 1, data, run_dir)[0].network
+        source = train("PrototypicalNetwork", 20, 1, data, run_dir, steps)[0].network
     else:
-        source = pretrained(start, data["train"], run_dir)
+        source = pretrained(start, data["train"], run_dir, steps or 1500)
     network = learner.network
     for layer in source.layers:
         network.get_layer(layer.name).set_weights(layer.get_weights())
@@ -229,7 +231,7 @@ def start_from(start, learner, data, run_dir):
         network.layers[-1].set_weights([0.0 * weight for weight in network.layers[-1].get_weights()])
 
 
-def pretrained(kind, dataset, run_dir, steps=1500):
+def pretrained(kind, dataset, run_dir, steps):
     """An embedding below one softmax over all training characters, or below one for each alphabet."""
     embedding, path = conv4_for(dataset)(), run_dir / f"{kind}.weights.h5"
     if path.exists():
@@ -256,7 +258,7 @@ def test(name, setting, data, arguments):
     """One row: the report, and what training took; from the run's folder if it was tested before."""
     ways, shots = SETTINGS[setting]
     path = arguments.run_dir / f"report_{name.replace(' ', '_')}_{setting}.json"
-    learner, took = train(name, ways, shots, data, arguments.run_dir)
+    learner, took = train(name, ways, shots, data, arguments.run_dir, arguments.steps)
     if path.exists():
         return mtf.evaluation.Report.from_json(path.read_text()), took
     report = mtf.evaluation.evaluate_episodes(
@@ -297,6 +299,7 @@ def main():
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=["5x1", "5x5"])
     parser.add_argument("--dataset", choices=list(LOADERS), default="omniglot")
     parser.add_argument("--episodes", type=int, default=1000, help="test episodes")
+    parser.add_argument("--steps", type=int, default=None, help="of each training, for a short trial; at least 3")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/DATASET_compare")
     arguments = parser.parse_args()

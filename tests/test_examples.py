@@ -71,3 +71,14 @@ def test_omniglot(script, tfds_data_dir, tmp_path):
     assert "| omniglot | 5-way 1-shot, 15 queries | transductive |" in output
     assert "| omniglot | 5-way 1-shot, 15 queries | support |" in output
     assert (tmp_path / "served/1/saved_model.pb").exists()
+
+
+def test_omniglot_compare_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
+    methods = ["untrained embedding, prototypes", "MANN", "ANIL"]
+    options = ["--data_dir", tfds_data_dir, "--episodes", 8, "--steps", 3, "--settings", "5x1"]
+    first = run("omniglot_compare.py", *options, "--only", *methods[:2], folder=tmp_path).splitlines()
+    again = run("omniglot_compare.py", *options, "--only", *methods, folder=tmp_path).splitlines()
+    table = (tmp_path / "runs/omniglot_compare/table.md").read_text().splitlines()
+    assert [line.split(" | ")[0].strip("| ") for line in table[2:]] == methods
+    assert table[:4] == first[-4:] and table == again[-5:]
+    assert all(line.count("|") == 9 and "5-way 1-shot" in line for line in table[2:])

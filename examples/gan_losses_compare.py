@@ -1,0 +1,134 @@
+"""Trains one pair of networks with every loss and penalty, and prints one table and one grid for each.
+
+    python examples/gan_losses_compare.py --data_dir DIR --minutes 2
+    python examples/gan_losses_compare.py --data_dir DIR --datasets mnist --only wasserstein+gradient hinge
+
+All start from the same weights and train for the same time. Without a penalty the discriminator has batch
+normalisation as in DCGAN, with one layer normalisation. Scores: `--samples` generated images against the test images,
+seen by the library's own classifier of the dataset. What was trained is kept in `--run_dir`, where a run that was
+stopped goes on.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+import metalearn_tf as mtf
+
+# Learning rate, beta_1, beta_2 of both Adams: DCGAN's without a penalty, those of Gulrajani et al. (2017) with one.
+PLAIN, PENALISED = (2e-4, 0.5, 0.999), (1e-4, 0.0, 0.9)
+METHODS = {
+    "minimax": ({"loss": "minimax"}, PLAIN),
+    "non_saturating": ({"loss": "non_saturating"}, PLAIN),
+    "non_saturating+r1": ({"loss": "non_saturating", "penalty": "r1"}, PLAIN),
+    "least_squares": ({"loss": "least_squares"}, PLAIN),
+    "least_squares+gradient": ({"loss": "least_squares", "penalty": "gradient"}, PENALISED),
+    "hinge": ({"loss": "hinge"}, PLAIN),
+    "hinge+r1": ({"loss": "hinge", "penalty": "r1"}, PLAIN),
+    "wasserstein+gradient": ({"loss": "wasserstein", "penalty": "gradient", "discriminator_steps": 3}, PENALISED),
+    "wasserstein+gradient_one_sided": (
+        {"loss": "wasserstein", "penalty": "gradient_one_sided", "discriminator_steps": 3},
+        PENALISED,
+    ),
+}
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends training at the end of the epoch in which the time is over; scores do not count."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.spent, self.steps = seconds, 0.0, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        self.elapsed = time.perf_counter() - self.start
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.spent += self.elapsed
+        self.model.stop_training = self.spent >= self.seconds
+
+
+def train(name, dataset, arguments, folder):
+    """What one method reached: a dictionary, also written to its folder."""
+    record = folder / "record.json"
+    if record.exists():
+        return json.loads(record.read_text())
+    options, (rate, beta_1, beta_2) = METHODS[name]
+    images = mtf.data.load(dataset, "train", data_dir=arguments.data_dir).examples
+    test = mtf.data.load(dataset, "test", data_dir=arguments.data_dir).examples
+    network = mtf.evaluation.feature_network(dataset)
+    keras.utils.set_random_seed(0)
+    normalization = "layer" if "penalty" in options else "batch"
+    gan = mtf.gan.GAN(*mtf.networks.dcgan(discriminator_normalization=normalization), **options)
+    optimizers = [keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2) for _ in range(2)]
+    gan.compile(*optimizers, monitor="kid")
+    clock = StopAfter(60 * arguments.minutes)
+    scores = mtf.evaluation.GenerativeScores(test, network, count=arguments.samples)
+    history = gan.fit(
+        images,
+        batch_size=64,
+        steps_per_epoch=arguments.steps_per_epoch,
+        epochs=10_000,
+        callbacks=[clock, scores],
+        verbose=0,
+    ).history
+    best = min(range(len(history["kid"])), key=history["kid"].__getitem__)
+    result = {
+        "steps": clock.steps,
+        "steps_per_second": clock.steps / clock.spent,
+        "best": {key: history[key][best] for key in ("fid", "kid", "kid_spread")},
+        "best_step": (best + 1) * arguments.steps_per_epoch,
+        "last": {key: history[key][-1] for key in ("fid", "kid", "kid_spread")},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    grid = mtf.evaluation.sample_grid(gan.sample(64, seed=1), columns=8)
+    keras.utils.save_img(folder / "grid.png", grid, scale=False)
+    mtf.evaluation.training_curves(history, folder / "curves.png")
+    record.write_text(json.dumps(result))
+    return result
+
+
+def row(dataset, name, result):
+    cells = [dataset, name]
+    for when in ("best", "last"):
+        scores = result[when]
+        cells += [f"{scores['fid']:.2f}", f"{1000 * scores['kid']:.1f} ± {1000 * scores['kid_spread']:.1f}"]
+    cells += [str(result["best_step"]), str(result["steps"]), f"{result['steps_per_second']:.1f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--datasets", nargs="+", default=["fashion_mnist", "mnist"])
+    parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--minutes", type=float, default=15, help="training time of each, without scoring")
+    parser.add_argument("--steps_per_epoch", type=int, default=500, help="steps between scores")
+    parser.add_argument("--samples", type=int, default=5000, help="generated images that a score looks at")
+    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/gan_losses"))
+    arguments = parser.parse_args()
+
+    scores = ("best FID", "best KID × 1000", "last FID", "last KID × 1000")
+    names = ("dataset", "loss", *scores, "best step", "steps", "steps/s")
+    rows = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    for dataset in arguments.datasets:
+        for name in arguments.only:
+            result = train(name, dataset, arguments, arguments.run_dir / dataset / name)
+            rows.append(row(dataset, name, result))
+            print(rows[-1], flush=True)
+    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
