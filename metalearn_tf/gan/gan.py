@@ -231,8 +231,8 @@ class GAN(keras.Model):
 
     def train_step(self, data):
         images, labels = self._images_and_labels(data)
-        step = tf.cast(self.discriminator_optimizer.iterations, tf.int32)
-        *seeds, generator_seed = split_seed(tf.stack([self.seed, step]), self.discriminator_steps + 1)
+        step = tf.cast(self.generator_optimizer.iterations, tf.int32)
+        generator_seed, *seeds = split_seed(tf.stack([self.seed, step]), 1 + self.discriminator_steps)
         for seed in seeds:
             losses = self._train_discriminator(images, labels, seed)
         return self._track(losses[0], self._train_generator(images, labels, generator_seed), losses[1])
