@@ -71,3 +71,12 @@ def test_omniglot(script, tfds_data_dir, tmp_path):
     assert "| omniglot | 5-way 1-shot, 15 queries | transductive |" in output
     assert "| omniglot | 5-way 1-shot, 15 queries | support |" in output
     assert (tmp_path / "served/1/saved_model.pb").exists()
+
+
+@pytest.mark.slow
+def test_train_feature_networks(tfds_data_dir, tmp_path):
+    output = run(
+        "train_feature_networks.py", "--only", "omniglot", "--epochs", 4, "--data_dir", tfds_data_dir, folder=tmp_path
+    )
+    assert float(output.split("test accuracy ")[1].split("%")[0]) > 30
+    assert (tmp_path / "runs/feature_networks/omniglot.weights.h5").stat().st_size < 500_000

@@ -104,6 +104,8 @@ def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
     """
     real, generated = _check_pair(real, generated)
     subset_size = check_subsets(len(real), len(generated), subsets, subset_size)
+    # The kernel divides products by the number of features.
+    real, generated = (features / np.sqrt(features.shape[1]) for features in (real, generated))
     random = np.random.default_rng(seed)
     distances = [
         _squared_discrepancy(
@@ -223,9 +225,12 @@ def _squared_discrepancy(real, generated):
 
 
 def _kernel(features, others):
-    base = features @ others.T / features.shape[1] + 1.0
-    # Ten times as fast as a power.
-    return base * base * base
+    base = features @ others.T
+    base += 1.0
+    # Many times as fast as a power.
+    cube = base * base
+    cube *= base
+    return cube
 
 
 def _is_integer(value):
