@@ -82,3 +82,12 @@ def test_omniglot_compare_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
     assert [line.split(" | ")[0].strip("| ") for line in table[2:]] == methods
     assert table[:4] == first[-4:] and table == again[-5:]
     assert all(line.count("|") == 9 and "5-way 1-shot" in line for line in table[2:])
+
+
+@pytest.mark.slow
+def test_train_feature_networks(tfds_data_dir, tmp_path):
+    output = run(
+        "train_feature_networks.py", "--only", "omniglot", "--epochs", 4, "--data_dir", tfds_data_dir, folder=tmp_path
+    )
+    assert float(output.split("test accuracy ")[1].split("%")[0]) > 30
+    assert (tmp_path / "runs/feature_networks/omniglot.weights.h5").stat().st_size < 500_000

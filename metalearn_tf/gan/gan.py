@@ -4,22 +4,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.averaging import frozen_copy, move_average
 from metalearn_tf.gan.gan_checks import (
-    check_monitor,
     check_networks,
     check_options,
     check_sampling,
     check_training_data,
 )
 from metalearn_tf.gan.image_range import image_range, to_image_range
-from metalearn_tf.gan.keep_best import KeepBest
 from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
 from metalearn_tf.serving.export_generator import export_gan
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class GAN(keras.Model):
+class GAN(AdversarialModel):
     """A generator that learns to draw what a discriminator cannot tell from the training images.
 
     A step trains the discriminator `discriminator_steps` times, each with noise of its own, then the generator once.
@@ -84,7 +83,7 @@ class GAN(keras.Model):
     ):
         # === Networks ===
         check_networks(generator, discriminator, encoder)
-        super().__init__(autocast=False, dtype=generator.variable_dtype, **kwargs)
+        super().__init__(["discriminator_loss", "generator_loss", "penalty"], generator.variable_dtype, **kwargs)
         self.generator = generator
         self.discriminator = discriminator
         self.encoder = encoder
@@ -101,7 +100,6 @@ class GAN(keras.Model):
         if feature_matching_weight:
             outputs = [discriminator.output, discriminator.get_layer("features").output]
             self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
-        self._trackers = [keras.metrics.Mean(n) for n in ("discriminator_loss", "generator_loss", "penalty")]
         self._compiled_generate = None
         self.built = True
 
@@ -124,9 +122,10 @@ class GAN(keras.Model):
 
     @property
     def number_of_classes(self):
-        """The classes of the generator's label embedding; `None` where it has none."""
-        layers = [layer for layer in self.generator._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
-        return layers[0].input_dim if layers else None
+        """The labels that the generator's layer `"label_embedding"` knows; `None` where it has no such layer."""
+        layers = {layer.name: layer for layer in self.generator.layers}
+        embedding = layers.get("label_embedding")
+        return None if embedding is None or not embedding.weights else embedding.weights[0].shape[0]
 
     @property
     def image_range(self):
@@ -168,40 +167,16 @@ class GAN(keras.Model):
         Raises:
             ValueError: if `mode` is unknown.
         """
-        self.generator_optimizer = self._optimizer(generator_optimizer, self.generator)
-        self.discriminator_optimizer = self._optimizer(discriminator_optimizer, self.discriminator)
-        self.monitor, self.mode = check_monitor(monitor, mode)
-        super().compile(**{"optimizer": self.generator_optimizer, "jit_compile": False, **kwargs})
+        optimizers = {
+            "generator_optimizer": make_optimizer(generator_optimizer, self.generator),
+            "discriminator_optimizer": make_optimizer(discriminator_optimizer, self.discriminator),
+        }
+        self.compile_players(optimizers, monitor, mode, **kwargs)
         # At once, so that a file has all of the optimizers' variables even before the first step.
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        config = {
-            "generator_optimizer": self.generator_optimizer,
-            "discriminator_optimizer": self.discriminator_optimizer,
-            "monitor": self.monitor,
-            "mode": self.mode,
-        }
-        return keras.saving.serialize_keras_object(config)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    @staticmethod
-    def _optimizer(optimizer, network):
-        optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
-        if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            return keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer
-
-    @property
-    def metrics(self):
-        return self._trackers
-
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, **kwargs):
         """As `keras.Model.fit`, on images and, for conditional networks, labels.
 
         Args:
@@ -209,9 +184,6 @@ class GAN(keras.Model):
                 batches of images, or of `(images, labels)`.
             y: labels `(n,)`, or source images, of conditional networks.
             batch_size: as in Keras.
-            epochs: as in Keras.
-            verbose: as in Keras.
-            callbacks: as in Keras.
             **kwargs: as in Keras.
 
         Returns:
@@ -224,10 +196,7 @@ class GAN(keras.Model):
         """
         x, y = (x[0], x[1]) if isinstance(x, tuple) and len(x) == 2 and y is None else (x, y)
         check_training_data(self, x, y)
-        callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+        return self.fit_and_keep_best(x, y, batch_size=batch_size, **kwargs)
 
     def train_step(self, data):
         images, labels = self._images_and_labels(data)
@@ -235,7 +204,7 @@ class GAN(keras.Model):
         generator_seed, *seeds = split_seed(tf.stack([self.seed, step]), 1 + self.discriminator_steps)
         for seed in seeds:
             losses = self._train_discriminator(images, labels, seed)
-        return self._track(losses[0], self._train_generator(images, labels, generator_seed), losses[1])
+        return self.track(losses[0], self._train_generator(images, labels, generator_seed), losses[1])
 
     def _train_discriminator(self, images, labels, seed):
         seeds = split_seed(seed, 2)
@@ -265,12 +234,7 @@ class GAN(keras.Model):
         noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
         fake = players.generate(noise, labels)
         loss, penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
-        return self._track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), penalty)
-
-    def _track(self, *losses):
-        for tracker, value in zip(self._trackers, losses):
-            tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self._trackers}
+        return self.track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), penalty)
 
     def _images_and_labels(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -339,6 +303,14 @@ class GAN(keras.Model):
         for name in ("generator", "discriminator", "encoder"):
             config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def make_optimizer(optimizer, network):
+    """A player's optimizer, that of DCGAN for `None`; with loss scaling where its network computes in float16."""
+    optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
+    if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def _inputs(x, labels):

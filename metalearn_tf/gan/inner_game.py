@@ -1,8 +1,10 @@
 """The two players of a GAN with weights that are arguments: what MetaGAN plays on each task. Pure functions."""
 
+import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.gan.objectives import Players, draw_noise, split_seed
+from metalearn_tf.learners.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
 
 
 def stateless_players(gan, weights):
@@ -79,6 +81,13 @@ def outer_losses(gan, weights, queries, seed):
     discriminator_loss, _ = gan.objective.discriminator_loss(players, queries, fake, None, discriminator_seed)
     noise = draw_noise(count, gan.latent_dim, noise_seed)
     return gan.objective.generator_loss(players, queries, noise, None, generator_seed), discriminator_loss
+
+
+def fresh_rule(optimizer, variables):
+    """The update rule of a Keras optimizer that has seen no gradient yet, whatever task comes."""
+    optimizer = stateless_optimizer(optimizer, variables)
+    start = [np.asarray(variable) for variable in optimizer.variables]
+    return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)
 
 
 def _gradients(tape, loss, weights):

@@ -1,27 +1,31 @@
 """A GAN that learns to adapt to a class or a domain from a few images of it."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.gan.gan_checks import check_monitor
+from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.image_range import to_image_range
-from metalearn_tf.gan.inner_game import inner_step, outer_losses, stateless_players
-from metalearn_tf.gan.keep_best import KeepBest
+from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_steps, check_task_images, check_tasks
 from metalearn_tf.gan.objectives import draw_noise, split_seed
 from metalearn_tf.learners.task_mapping import sum_over_tasks
-from metalearn_tf.learners.update_rules import (
-    UpdateRule,
-    keras_optimizer,
-    scheduled_gradient_descent,
-    stateless_optimizer,
-)
+from metalearn_tf.learners.update_rules import scheduled_gradient_descent
 from metalearn_tf.serving.export_generator import export_meta_gan
 
 
+_SETTINGS = (
+    "algorithm",
+    "inner_steps",
+    "inner_learning_rate",
+    "inner_batch_size",
+    "learned_rates",
+    "test_inner_steps",
+    "seed",
+)
+
+
 @keras.saving.register_keras_serializable("metalearn_tf")
-class MetaGAN(keras.Model):
+class MetaGAN(AdversarialModel):
     """Initial weights of a GAN from which a few steps on a few images of a new class lead to more images of it.
 
     A task is a few images. In the inner loop both players take `inner_steps` steps on them. The outer algorithms are:
@@ -82,7 +86,7 @@ class MetaGAN(keras.Model):
         check_steps("inner_steps", inner_steps)
         check_steps("test_inner_steps", test_inner_steps, optional=True)
         check_steps("inner_batch_size", inner_batch_size, optional=True)
-        super().__init__(autocast=False, dtype=gan.dtype, **kwargs)
+        super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
         self.gan = gan
         # === Inner rule ===
         self.inner_learning_rate = inner_learning_rate
@@ -101,7 +105,7 @@ class MetaGAN(keras.Model):
         else:
             optimizer = self.inner_optimizer or keras.optimizers.Adam(rate, beta_1=0.0)
             self._keras_rules = [
-                _fresh_rule(optimizer, net.trainable_variables) for net in (gan.generator, gan.discriminator)
+                fresh_rule(optimizer, net.trainable_variables) for net in (gan.generator, gan.discriminator)
             ]
         # === Config ===
         self.algorithm = algorithm
@@ -110,7 +114,6 @@ class MetaGAN(keras.Model):
         self.learned_rates = learned_rates
         self.test_inner_steps = test_inner_steps
         self.seed = seed
-        self._trackers = [keras.metrics.Mean(name) for name in ("generator_loss", "discriminator_loss")]
         self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
         self.built = True
 
@@ -217,31 +220,16 @@ class MetaGAN(keras.Model):
         """
         if optimizer is None:
             optimizer = keras.optimizers.SGD(0.5) if self.algorithm == "reptile" else keras.optimizers.Adam(1e-4)
-        self.monitor, self.mode = check_monitor(monitor, mode)
-        super().compile(**{"optimizer": optimizer, "jit_compile": False, **kwargs})
+        self.compile_players({"optimizer": keras.optimizers.get(optimizer)}, monitor, mode, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        config = {"optimizer": self.optimizer, "monitor": self.monitor, "mode": self.mode}
-        return keras.saving.serialize_keras_object(config)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    @property
-    def metrics(self):
-        return self._trackers
-
-    def fit(self, x=None, *, callbacks=None, **kwargs):
+    def fit(self, x=None, **kwargs):
         """As `keras.Model.fit`, on tasks as `mtf.data.image_tasks` yields them.
 
         Args:
             x: a `tf.data.Dataset` of images `(tasks, images, height, width, channels)`, or of pairs of those and query
                 images; or one array of tasks. Without query images, the adapted players are judged on the images
                 themselves; `"reptile"` adapts to both together.
-            callbacks: as in Keras.
             **kwargs: as in Keras.
 
         Returns:
@@ -252,17 +240,14 @@ class MetaGAN(keras.Model):
             FloatingPointError: as `GAN.fit`.
         """
         check_tasks(self, x)
-        callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
-        return super().fit(x, callbacks=callbacks, **kwargs)
+        return self.fit_and_keep_best(x, **kwargs)
 
     def train_step(self, data):
         images, queries = self._images_and_queries(data)
         step = tf.cast(self.optimizer.iterations, tf.int32)
         means = self._mean_over_tasks(self.task_gradients, images, queries, step, self.trainable_variables)
         self.optimizer.apply(means[2:], self.trainable_variables)
-        return self._track(means)
+        return self.track(*means[:2])
 
     def test_step(self, data):
         def losses(images, queries, seed):
@@ -270,7 +255,7 @@ class MetaGAN(keras.Model):
             return [*outer_losses(self.gan, self.adapt_task(images, inner_seed), queries, outer_seed)]
 
         images, queries = self._images_and_queries(data)
-        return self._track(self._mean_over_tasks(losses, images, queries, -1, []))
+        return self.track(*self._mean_over_tasks(losses, images, queries, -1, []))
 
     def _mean_over_tasks(self, function, images, queries, step, variables):
         tasks = tf.shape(images)[0]
@@ -286,11 +271,6 @@ class MetaGAN(keras.Model):
         if self.algorithm == "reptile" and queries is not images:
             images = tf.concat([images, queries], axis=1)
         return images, queries
-
-    def _track(self, losses):
-        for tracker, value in zip(self._trackers, losses):
-            tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self._trackers}
 
     # === Use ===
 
@@ -339,14 +319,8 @@ class MetaGAN(keras.Model):
         return {
             "name": self.name,
             "gan": keras.saving.serialize_keras_object(self.gan),
-            "algorithm": self.algorithm,
-            "inner_steps": self.inner_steps,
-            "inner_learning_rate": self.inner_learning_rate,
             "inner_optimizer": None if optimizer is None else keras.saving.serialize_keras_object(optimizer),
-            "inner_batch_size": self.inner_batch_size,
-            "learned_rates": self.learned_rates,
-            "test_inner_steps": self.test_inner_steps,
-            "seed": self.seed,
+            **{name: getattr(self, name) for name in _SETTINGS},
         }
 
     @classmethod
@@ -355,10 +329,3 @@ class MetaGAN(keras.Model):
         for name in ("gan", "inner_optimizer"):
             config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-
-def _fresh_rule(optimizer, variables):
-    """The update rule of a Keras optimizer that has not seen a gradient yet, whatever task comes."""
-    optimizer = stateless_optimizer(optimizer, variables)
-    start = [np.asarray(variable) for variable in optimizer.variables]
-    return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)

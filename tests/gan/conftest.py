@@ -11,7 +11,7 @@ def generator(classes=None, normalization=None, last="tanh", name="generator"):
     inputs = x = keras.Input((LATENT,))
     if classes:
         labels = keras.Input((), dtype="int32")
-        x = keras.layers.Concatenate()([x, keras.layers.Embedding(classes, 3)(labels)])
+        x = keras.layers.Concatenate()([x, keras.layers.Embedding(classes, 3, name="label_embedding")(labels)])
         inputs = [inputs, labels]
     x = keras.layers.Dense(32)(x)
     if normalization == "batch":
@@ -27,7 +27,7 @@ def discriminator(classes=None, activation="leaky_relu"):
     x = keras.layers.Flatten(name="features")(x)
     if classes:
         labels = keras.Input((), dtype="int32")
-        x = keras.layers.Concatenate()([x, keras.layers.Embedding(classes, 3)(labels)])
+        x = keras.layers.Concatenate()([x, keras.layers.Embedding(classes, 3, name="label_embedding")(labels)])
         inputs = [inputs, labels]
     return keras.Model(inputs, keras.layers.Dense(1, dtype="float32")(x), name="discriminator")
 

@@ -83,9 +83,7 @@ def test_a_reptile_step_of_one_ends_at_the_mean_of_the_adapted_weights(images):
     meta_gan.compile(keras.optimizers.SGD(1.0))
     tasks = images[:12].reshape(3, 4, *SHAPE).astype("float32") / 127.5 - 1.0
     seeds = tf.random.split(tf.constant([0, 0]), 3)
-    adapted = [
-        meta_gan.adapt_task(tf.constant(task), split_seed(seed, 2)[0], 2) for task, seed in zip(tasks, seeds)
-    ]
+    adapted = [meta_gan.adapt_task(tf.constant(task), split_seed(seed, 2)[0], 2) for task, seed in zip(tasks, seeds)]
     means = [np.mean([weight.numpy() for weight in each], axis=0) for each in zip(*adapted)]
     meta_gan.train_on_batch(tasks)
     for variable, mean in zip(meta_gan.trainable_variables, means, strict=True):

@@ -1,0 +1,237 @@
+"""Scores of generated images, as pure functions of the features of real and generated ones."""
+
+import dataclasses
+
+import numpy as np
+
+from metalearn_tf.evaluation.distances import neighbor_radii, share_within
+
+_LARGEST_SUBSET = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Kid:
+    """A kernel distance with its spread.
+
+    Attributes:
+        value: mean over the subsets of the unbiased squared distance; it may be a little less than 0.
+        standard_deviation: of one subset's distance. Subsets share images where there are few, so that this is no
+            interval of `value`.
+        subsets: how many were drawn.
+        subset_size: images of each set in a subset.
+    """
+
+    value: float
+    standard_deviation: float
+    subsets: int
+    subset_size: int
+
+
+def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
+    """The squared Fréchet (2-Wasserstein) distance of two Gaussians.
+
+    `|mean_1 - mean_2|² + tr(C1 + C2 - 2 (C1^½ C2 C1^½)^½)`, in float64. Only symmetric matrices are decomposed, so that
+    covariances of few examples, which have no full rank, do no harm.
+
+    Args:
+        mean_1: floats `(d,)`.
+        covariance_1: floats `(d, d)`, symmetric and positive semidefinite.
+        mean_2: floats `(d,)`.
+        covariance_2: floats `(d, d)`.
+
+    Returns:
+        A float, at least 0.
+
+    Raises:
+        ValueError: if the shapes do not fit, or a value is NaN or infinite.
+
+    Reference: [Dowson and Landau, 1982](https://doi.org/10.1016/0047-259X(82)90077-X)
+    """
+    mean_1, covariance_1 = _check_gaussian("1", mean_1, covariance_1)
+    mean_2, covariance_2 = _check_gaussian("2", mean_2, covariance_2)
+    if mean_1.shape != mean_2.shape:
+        raise ValueError(
+            f"`mean_1` and `mean_2` must have the same shape. Received: shape {mean_1.shape} and shape {mean_2.shape}"
+        )
+    values, vectors = np.linalg.eigh(covariance_1)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariance_2 @ root), 0.0)).sum()
+    distance = np.sum((mean_1 - mean_2) ** 2) + np.trace(covariance_1) + np.trace(covariance_2) - 2.0 * overlap
+    return float(max(distance, 0.0))
+
+
+def fid_of_features(real, generated):
+    """Fréchet inception distance, of any features: that of the two Gaussians with their means and covariances.
+
+    It is biased upwards for few images, the more the fewer: compare only scores of equal numbers of images.
+
+    Args:
+        real: floats `(n, d)`, features of real images, at least 2.
+        generated: floats `(m, d)`, features of generated images, at least 2.
+
+    Returns:
+        A float, at least 0, in squared units of the features; less is better.
+
+    Raises:
+        ValueError: if the features are not such.
+
+    Reference: [Heusel et al., 2017](https://arxiv.org/abs/1706.08500)
+    """
+    real, generated = _check_pair(real, generated)
+    return frechet_distance(*_gaussian(real), *_gaussian(generated))
+
+
+def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
+    """Kernel inception distance, of any features: the squared maximum mean discrepancy under `(x·y / d + 1)³`.
+
+    Unlike `fid_of_features` it is unbiased: two sets of one distribution have 0 on average, however few they are.
+
+    Args:
+        real: floats `(n, d)`, features of real images, at least 2.
+        generated: floats `(m, d)`, features of generated images, at least 2.
+        subsets: how many random subsets the distance is averaged over.
+        subset_size: images of each set in a subset, drawn without replacement, from 2 to those of the smaller set.
+            Defaults to 1,000, as in the paper, or half of the smaller set where that is less.
+        seed: integer, of the subsets.
+
+    Returns:
+        A `Kid`; less is better.
+
+    Raises:
+        ValueError: if the features are not such, or `subsets` or `subset_size` does not fit.
+
+    Reference: [Bińkowski et al., 2018](https://arxiv.org/abs/1801.01401)
+    """
+    real, generated = _check_pair(real, generated)
+    subset_size = check_subsets(len(real), len(generated), subsets, subset_size)
+    # The kernel divides products by the number of features.
+    real, generated = (features / np.sqrt(features.shape[1]) for features in (real, generated))
+    random = np.random.default_rng(seed)
+    distances = [
+        _squared_discrepancy(
+            real[random.choice(len(real), subset_size, replace=False)],
+            generated[random.choice(len(generated), subset_size, replace=False)],
+        )
+        for _ in range(subsets)
+    ]
+    spread = np.std(distances, ddof=1) if subsets > 1 else np.nan
+    return Kid(float(np.mean(distances)), float(spread), subsets, subset_size)
+
+
+def precision_and_recall_of_features(real, generated, neighbors=3):
+    """How much of what is generated looks real, and how much of what is real is generated.
+
+    Around each point of a set lies a ball that reaches to its `neighbors`-th nearest other one. Precision is the share
+    of generated points within a ball of a real one, recall that of real points within a ball of a generated one.
+
+    Args:
+        real: floats `(n, d)`, features of real images.
+        generated: floats `(m, d)`, features of generated images, best as many.
+        neighbors: positive integer, less than `n` and `m`.
+
+    Returns:
+        Two floats in `[0, 1]`, precision and recall; more is better.
+
+    Raises:
+        ValueError: if the features are not such, or `neighbors` does not fit.
+
+    Reference: [Kynkäänniemi et al., 2019](https://arxiv.org/abs/1904.06991)
+    """
+    real, generated = _check_pair(real, generated)
+    check_neighbors(len(real), len(generated), neighbors)
+    # Distances stay, and their rounding errors shrink.
+    center = real.mean(axis=0)
+    real, generated = real - center, generated - center
+    precision = share_within(generated, real, neighbor_radii(real, neighbors))
+    recall = share_within(real, generated, neighbor_radii(generated, neighbors))
+    return precision, recall
+
+
+def check_subsets(real_count, generated_count, subsets, subset_size):
+    """The size of a subset, checked, or the default."""
+    smaller = min(real_count, generated_count)
+    if not _is_integer(subsets) or subsets < 1:
+        raise ValueError(f"`subsets` must be a positive integer. Received: subsets={subsets!r}")
+    if subset_size is None:
+        return max(2, min(_LARGEST_SUBSET, smaller // 2))
+    if not _is_integer(subset_size) or not 2 <= subset_size <= smaller:
+        raise ValueError(
+            f"`subset_size` must be an integer from 2 to {smaller}, the number of images of the smaller set. "
+            f"Received: subset_size={subset_size!r}"
+        )
+    return int(subset_size)
+
+
+def check_neighbors(real_count, generated_count, neighbors):
+    """Refuses a number of neighbours that a point of the smaller set does not have."""
+    smaller = min(real_count, generated_count)
+    if not _is_integer(neighbors) or not 1 <= neighbors < smaller:
+        raise ValueError(
+            f"`neighbors` must be a positive integer less than {smaller}, the number of images of the smaller set. "
+            f"Received: neighbors={neighbors!r}"
+        )
+
+
+def check_features(argument, features):
+    """The features as float64 `(n, d)`.
+
+    Raises:
+        ValueError: if they have another shape, or a value that is NaN or infinite.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or features.shape[1] == 0:
+        raise ValueError(f"`{argument}` must have shape (images, features). Received: shape {features.shape}")
+    features = features.astype("float64")
+    if not np.isfinite(features).all():
+        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        raise ValueError(f"`{argument}` must be finite. Received: NaN or infinity in rows {rows[:10].tolist()}")
+    return features
+
+
+def _check_pair(real, generated):
+    real, generated = check_features("real", real), check_features("generated", generated)
+    if real.shape[1] != generated.shape[1]:
+        raise ValueError(
+            "`real` and `generated` must have the same number of features. "
+            f"Received: {real.shape[1]} and {generated.shape[1]}"
+        )
+    for argument, features in (("real", real), ("generated", generated)):
+        if len(features) < 2:
+            raise ValueError(f"`{argument}` must hold features of at least 2 images. Received: {len(features)}")
+    return real, generated
+
+
+def _check_gaussian(number, mean, covariance):
+    mean, covariance = np.asarray(mean, "float64"), np.asarray(covariance, "float64")
+    if mean.ndim != 1 or covariance.shape != mean.shape * 2:
+        raise ValueError(
+            f"`mean_{number}` must have shape (d,) and `covariance_{number}` shape (d, d). "
+            f"Received: shape {mean.shape} and shape {covariance.shape}"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ValueError(f"`mean_{number}` and `covariance_{number}` must be finite. Received: NaN or infinity")
+    return mean, covariance
+
+
+def _gaussian(features):
+    return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
+
+
+def _squared_discrepancy(real, generated):
+    """The unbiased estimate, from as many of each: no image is compared with itself."""
+    size = len(real)
+    within = sum(np.sum(kernel) - np.trace(kernel) for kernel in (_kernel(real, real), _kernel(generated, generated)))
+    return within / (size * (size - 1)) - 2.0 * _kernel(real, generated).mean()
+
+
+def _kernel(features, others):
+    base = features @ others.T
+    base += 1.0
+    # Many times as fast as a power.
+    cube = base * base
+    cube *= base
+    return cube
+
+
+def _is_integer(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

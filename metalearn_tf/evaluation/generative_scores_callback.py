@@ -1,0 +1,69 @@
+"""FID and KID after an epoch of a GAN's training."""
+
+import keras
+import numpy as np
+
+from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
+from metalearn_tf.evaluation.image_features import image_features
+from metalearn_tf.evaluation.image_range import check_images
+
+
+class GenerativeScores(keras.callbacks.Callback):
+    """Adds `fid`, `kid` and `kid_spread` to the logs of an epoch.
+
+    `History` keeps them, and callbacks after this one can watch them:
+
+    ```python
+    scores = mtf.evaluation.GenerativeScores(test.examples[:2000], mtf.evaluation.feature_network("mnist"))
+    best = keras.callbacks.ModelCheckpoint("best.keras", monitor="kid", mode="min", save_best_only=True)
+    gan.fit(images, epochs=20, callbacks=[scores, best])
+    ```
+
+    Args:
+        real_images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8; best images that the GAN is not
+            trained on. Their features are computed once, here.
+        feature_network: a Keras model from images in `[-1, 1]` to features `(batch, d)`.
+        count: images generated for each score, at least 2.
+        every: epochs from one score to the next; the first and the last epoch of a `fit` are scored too. In between the
+            three are NaN, which Keras's callbacks take for no improvement; `EarlyStopping` counts those epochs as well.
+        labels: integers `(count,)`, for a conditional GAN.
+        seed: integer, of the noise, the same at each epoch, and of the subsets of KID.
+        batch_size: images in a call of the feature network.
+
+    Raises:
+        ValueError: if the images are not such, or another argument does not fit.
+    """
+
+    def __init__(self, real_images, feature_network, count=1000, every=1, labels=None, seed=0, batch_size=256):
+        super().__init__()
+        real_images = check_images("real_images", real_images, least=2)
+        if count < 2:
+            raise ValueError(f"`count` must be at least 2. Received: count={count}")
+        if every < 1:
+            raise ValueError(f"`every` must be a positive integer. Received: every={every}")
+        if labels is not None and np.shape(labels) != (count,):
+            raise ValueError(f"`labels` must have shape ({count},). Received: shape {np.shape(labels)}")
+        self.feature_network = feature_network
+        self.count, self.every, self.labels = count, every, labels
+        self.seed, self.batch_size = seed, batch_size
+        self._real_features = image_features(real_images, feature_network, batch_size)
+        self._is_first = True
+
+    def on_train_begin(self, logs=None):
+        # Keras's callbacks take the first value for the best one, even NaN, which nothing would be less than.
+        self._is_first = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        is_due = self._is_first or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
+        self._is_first = False
+        logs.update(self._scores() if is_due else dict.fromkeys(("fid", "kid", "kid_spread"), float("nan")))
+
+    def _scores(self):
+        images = self.model.sample(self.count, labels=self.labels, seed=self.seed)
+        generated = image_features(images, self.feature_network, self.batch_size)
+        kid = kid_of_features(self._real_features, generated, seed=self.seed)
+        return {
+            "fid": fid_of_features(self._real_features, generated),
+            "kid": kid.value,
+            "kid_spread": kid.standard_deviation,
+        }

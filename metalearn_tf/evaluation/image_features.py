@@ -1,0 +1,46 @@
+"""The features of images, in batches."""
+
+import numpy as np
+
+from metalearn_tf.evaluation.feature_scores import check_features
+from metalearn_tf.evaluation.image_range import check_images, to_image_range
+
+
+def image_features(images, feature_network, batch_size=256):
+    """What a feature network makes of images; several scores can share it.
+
+    Args:
+        images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        feature_network: a Keras model from images in `[-1, 1]` to features `(batch, d)`, such as
+            `mtf.evaluation.feature_network("mnist")`. It is called with `training=False`.
+        batch_size: images in a call.
+
+    Returns:
+        float32 array `(n, d)`.
+
+    Raises:
+        ValueError: if the images are not such or not of the size that the network takes, or the features are not
+            2-D or not finite.
+    """
+    images = check_images("images", images)
+    check_takes("feature_network", feature_network, images)
+    return check_features("features", outputs(feature_network, images, batch_size)).astype("float32")
+
+
+def outputs(network, images, batch_size=256):
+    """The outputs of a network for checked images, one array."""
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+    batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
+    return np.concatenate([np.asarray(network(to_image_range(batch), training=False)) for batch in batches])
+
+
+def check_takes(argument, network, images):
+    """Refuses images of another shape than the network's, where it knows its own."""
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple):
+        return
+    expected, received = shape[1:], images.shape[1:]
+    fits = len(expected) == 3 and all(size is None or size == other for size, other in zip(expected, received))
+    if not fits:
+        raise ValueError(f"`{argument}` takes images of shape {expected}. Received: images of shape {received}")

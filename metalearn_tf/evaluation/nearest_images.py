@@ -1,0 +1,43 @@
+"""Which images come closest to generated ones, pixel by pixel."""
+
+import numpy as np
+
+from metalearn_tf.evaluation.distances import BLOCK, squared_distances
+from metalearn_tf.evaluation.image_range import check_images, to_image_range
+
+
+def nearest_images(generated, images):
+    """The nearest image of each generated one, to show whether a generator copies.
+
+    Args:
+        generated: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        images: `(m, height, width, channels)`, the images to look among, such as those that were trained on.
+
+    Returns:
+        `(indices, distances)`: int64 `(n,)`, places in `images`, and float64 `(n,)`, Euclidean distances over all
+        pixels in `[-1, 1]`, 0 for a copy and at most `2 * sqrt(height * width * channels)`.
+
+    Raises:
+        ValueError: if the images are not such, or differ in shape.
+    """
+    generated, images = check_images("generated", generated), check_images("images", images)
+    if generated.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            "`generated` and `images` must hold images of the same shape. "
+            f"Received: {generated.shape[1:]} and {images.shape[1:]}"
+        )
+    points = _points(generated)
+    indices, smallest = np.zeros(len(points), "int64"), np.full(len(points), np.inf)
+    # In blocks of images: a whole training set in float64 takes gigabytes.
+    for start in range(0, len(images), BLOCK):
+        distances = squared_distances(points, _points(images[start : start + BLOCK]))
+        candidates = distances.argmin(axis=1)
+        values = distances[np.arange(len(points)), candidates]
+        closer = values < smallest
+        indices[closer], smallest[closer] = start + candidates[closer], values[closer]
+    # Once more from the differences, so that a copy has 0 and not a rounding error.
+    return indices, np.linalg.norm(points - _points(images[indices]), axis=1)
+
+
+def _points(images):
+    return np.asarray(to_image_range(images), "float64").reshape(len(images), -1)

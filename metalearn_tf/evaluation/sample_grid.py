@@ -1,0 +1,99 @@
+"""Grids of generated images, as arrays and after each epoch of a training."""
+
+import importlib.util
+import math
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.evaluation.image_range import check_images
+
+_GAP = 1
+_GREY = 127
+
+
+def sample_grid(images, columns=None):
+    """Images side by side in one, row by row, with a grey line between.
+
+    Args:
+        images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        columns: images in a row; by default such that the grid is about square.
+
+    Returns:
+        uint8 array `(rows * (height + 1) - 1, columns * (width + 1) - 1, channels)`; cells without an image are grey.
+
+    Raises:
+        ValueError: if the images are not such, or `columns` is not a positive integer.
+    """
+    pixels = to_pixels(check_images("images", images, least=1))
+    count, height, width, channels = pixels.shape
+    if columns is None:
+        columns = math.ceil(math.sqrt(count))
+    if columns < 1:
+        raise ValueError(f"`columns` must be a positive integer. Received: columns={columns}")
+    rows = math.ceil(count / columns)
+    cells = np.full((rows * columns, height + _GAP, width + _GAP, channels), _GREY, "uint8")
+    cells[:count, :height, :width] = pixels
+    cells = cells.reshape(rows, columns, height + _GAP, width + _GAP, channels)
+    grid = cells.transpose(0, 2, 1, 3, 4).reshape(rows * (height + _GAP), columns * (width + _GAP), channels)
+    return grid[:-_GAP, :-_GAP]
+
+
+def to_pixels(images):
+    """Checked images as uint8, 0 to 255."""
+    if images.dtype == np.uint8:
+        return images
+    return np.clip(np.round((images.astype("float32") + 1.0) * 127.5), 0, 255).astype("uint8")
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Writes a grid of images of the same noise after each epoch: `epoch_0001.png`, `epoch_0002.png`, …
+
+    The model must have `sample(count, labels=..., seed=...)` that returns images in `[-1, 1]`, as `mtf.gan.GAN`.
+
+    Args:
+        directory: folder of the PNG files; made when training begins.
+        count: images in the grid.
+        labels: integers `(count,)`, for a conditional GAN.
+        seed: integer, of the noise.
+        columns: images in a row, see `sample_grid`.
+        log_dir: folder of TensorBoard, for the grids as image `"samples"`; `None` for none.
+
+    Raises:
+        ValueError: if `count` is not positive or `labels` does not fit it.
+        ImportError: if `log_dir` is given and the tensorboard package is not installed.
+    """
+
+    def __init__(self, directory, count=64, labels=None, seed=0, columns=None, log_dir=None):
+        super().__init__()
+        if count < 1:
+            raise ValueError(f"`count` must be a positive integer. Received: count={count}")
+        if labels is not None and np.shape(labels) != (count,):
+            raise ValueError(f"`labels` must have shape ({count},). Received: shape {np.shape(labels)}")
+        if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
+            raise ImportError("`log_dir` needs the tensorboard package: `pip install tensorboard`.")
+        self.directory = pathlib.Path(directory)
+        self.count, self.labels, self.seed, self.columns = count, labels, seed, columns
+        self.log_dir = log_dir
+        self._writer = None
+
+    def on_train_begin(self, logs=None):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(str(self.log_dir))
+
+    def on_epoch_end(self, epoch, logs=None):
+        images = self.model.sample(self.count, labels=self.labels, seed=self.seed)
+        grid = sample_grid(images, self.columns)
+        keras.utils.save_img(self.directory / f"epoch_{epoch + 1:04d}.png", grid, scale=False)
+        if self._writer is not None:
+            with self._writer.as_default():
+                tf.summary.image("samples", grid[None], step=epoch + 1)
+            self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

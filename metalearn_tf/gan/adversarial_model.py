@@ -1,0 +1,57 @@
+"""What GAN and MetaGAN share as Keras models: several losses, several optimizers, and the best weights kept."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.gan.gan_checks import check_monitor
+from metalearn_tf.gan.keep_best import KeepBest
+
+
+class AdversarialModel(keras.Model):
+    """A Keras model that tracks losses by name and keeps its best weights.
+
+    Args:
+        losses: names of what `track` is given, in its order.
+        dtype: of the weights; the networks alone may compute in a mixed precision.
+        **kwargs: as in Keras.
+    """
+
+    def __init__(self, losses, dtype, **kwargs):
+        super().__init__(autocast=False, dtype=dtype, **kwargs)
+        self._trackers = [keras.metrics.Mean(name) for name in losses]
+        self._optimizer_names = []
+
+    def compile_players(self, optimizers, monitor, mode, **kwargs):
+        """`compile` with optimizers by their names as its arguments; the first is Keras's `optimizer`."""
+        self.monitor, self.mode = check_monitor(monitor, mode)
+        self._optimizer_names = list(optimizers)
+        for name, optimizer in optimizers.items():
+            setattr(self, name, optimizer)
+        first = next(iter(optimizers.values()))
+        keras.Model.compile(self, **{"optimizer": first, "jit_compile": False, **kwargs})
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        optimizers = {name: getattr(self, name) for name in self._optimizer_names}
+        return keras.saving.serialize_keras_object({**optimizers, "monitor": self.monitor, "mode": self.mode})
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self):
+        return self._trackers
+
+    def track(self, *losses):
+        """Adds float32 scalars to the running means, and returns the logs of a step."""
+        for tracker, value in zip(self._trackers, losses, strict=True):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def fit_and_keep_best(self, x, y=None, callbacks=None, **kwargs):
+        """`keras.Model.fit` with `KeepBest` behind the other callbacks."""
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
+        callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
+        return keras.Model.fit(self, x, y, callbacks=callbacks, **kwargs)
