@@ -55,3 +55,11 @@ class AdversarialModel(keras.Model):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
         callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
         return keras.Model.fit(self, x, y, callbacks=callbacks, **kwargs)
+
+
+def make_optimizer(optimizer, network):
+    """A player's optimizer, that of DCGAN for `None`; with loss scaling where its network computes in float16."""
+    optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
+    if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer

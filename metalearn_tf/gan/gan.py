@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.gan.adversarial_model import AdversarialModel
+from metalearn_tf.gan.adversarial_model import AdversarialModel, make_optimizer
 from metalearn_tf.gan.averaging import frozen_copy, move_average
 from metalearn_tf.gan.gan_checks import (
     check_networks,
@@ -280,6 +280,14 @@ class GAN(AdversarialModel):
         copy.set_weights(self.get_weights())
         return copy
 
+    def set_player_weights(self, weights):
+        """Sets the generator's trainable weights and, after them in the list, the discriminator's; and the average."""
+        players = [*self.generator.trainable_variables, *self.discriminator.trainable_variables]
+        for variable, weight in zip(players, weights, strict=True):
+            variable.assign(weight)
+        if self.averaged_generator is not None:
+            self.averaged_generator.set_weights(self.generator.get_weights())
+
     def export(self, path, **options):
         """Writes a SavedModel that draws images, see `mtf.serving.export_gan`."""
         return export_gan(self, path, **options)
@@ -303,14 +311,6 @@ class GAN(AdversarialModel):
         for name in ("generator", "discriminator", "encoder"):
             config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-
-def make_optimizer(optimizer, network):
-    """A player's optimizer, that of DCGAN for `None`; with loss scaling where its network computes in float16."""
-    optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
-    if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 def _inputs(x, labels):

@@ -13,17 +13,6 @@ from metalearn_tf.learners.update_rules import scheduled_gradient_descent
 from metalearn_tf.serving.export_generator import export_meta_gan
 
 
-_SETTINGS = (
-    "algorithm",
-    "inner_steps",
-    "inner_learning_rate",
-    "inner_batch_size",
-    "learned_rates",
-    "test_inner_steps",
-    "seed",
-)
-
-
 @keras.saving.register_keras_serializable("metalearn_tf")
 class MetaGAN(AdversarialModel):
     """Initial weights of a GAN from which a few steps on a few images of a new class lead to more images of it.
@@ -36,8 +25,8 @@ class MetaGAN(AdversarialModel):
     - `"fomaml"`: the same without the derivative of the inner gradients.
 
     ```python
-    generator, discriminator = mtf.networks.dcgan(generator_normalization="layer", discriminator_normalization="layer")
-    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(generator, discriminator, penalty="r1"))
+    networks = mtf.networks.dcgan(generator_normalization="layer", discriminator_normalization="layer")
+    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, penalty="r1"))
     meta_gan.compile()
     meta_gan.fit(mtf.data.image_tasks(train, shots=8, tasks_per_batch=4), steps_per_epoch=100, epochs=10)
     meta_gan.adapt(eight_images).sample(64)
@@ -108,6 +97,7 @@ class MetaGAN(AdversarialModel):
                 fresh_rule(optimizer, net.trainable_variables) for net in (gan.generator, gan.discriminator)
             ]
         # === Config ===
+        self._settings = ("algorithm", "inner_steps", "inner_batch_size", "learned_rates", "test_inner_steps", "seed")
         self.algorithm = algorithm
         self.inner_steps = inner_steps
         self.inner_batch_size = inner_batch_size
@@ -303,11 +293,7 @@ class MetaGAN(AdversarialModel):
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
         weights = self._compiled_adapt(tf.constant(images), tf.constant([seed, 0]), tf.constant(steps))
         adapted = self.gan.copy()
-        count = len(adapted.generator.trainable_variables)
-        adapted.generator.set_weights(weights[:count])
-        adapted.discriminator.set_weights(weights[count:])
-        if adapted.averaged_generator is not None:
-            adapted.averaged_generator.set_weights(weights[:count])
+        adapted.set_player_weights(weights)
         return adapted
 
     def export(self, path, **options):
@@ -319,8 +305,9 @@ class MetaGAN(AdversarialModel):
         return {
             "name": self.name,
             "gan": keras.saving.serialize_keras_object(self.gan),
+            "inner_learning_rate": self.inner_learning_rate,
             "inner_optimizer": None if optimizer is None else keras.saving.serialize_keras_object(optimizer),
-            **{name: getattr(self, name) for name in _SETTINGS},
+            **{name: getattr(self, name) for name in self._settings},
         }
 
     @classmethod
