@@ -1,0 +1,98 @@
+"""Differentiable augmentation: random changes of real and generated images alike, for GANs with little data."""
+
+import tensorflow as tf
+
+
+def differentiable_augmentation(images, seed, policy="color,translation,cutout"):
+    """Changes each image at random, before the discriminator sees it, in a way that gradients flow through.
+
+    The discriminator is shown real and generated images under the same policy, each with a seed of their own, in its
+    own step and in the generator's. The changes of an image are a function of the seed and of its place in the batch;
+    with the draws given they are linear in the image, so that derivatives of every order exist.
+
+    - `"color"`: adds a number in [-0.5, 0.5) to the image, multiplies its distance from its grey by one in [0, 2), and
+      that from its mean by one in [0.5, 1.5). The second, saturation, has no effect on images of one channel.
+    - `"translation"`: moves it by at most an eighth of each side; what moves in is 0.
+    - `"cutout"`: sets a rectangle of half of each side to 0, wherever its centre falls in the image.
+
+    As published, 0 is the grey between black and white, and colours may leave [-1, 1].
+
+    Args:
+        images: `(n, height, width, channels)` floating, in [-1, 1].
+        seed: `(2,)` int32.
+        policy: names separated by commas, or a tuple of names, which act in this order.
+
+    Returns:
+        The augmented images, same shape and dtype.
+
+    Raises:
+        ValueError: if a name in `policy` is unknown, or `images` have other than four axes.
+
+    Reference: [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
+    """
+    names = check_policy(policy)
+    images = tf.convert_to_tensor(images)
+    if images.shape.rank != 4:
+        raise ValueError(f"`images` must be (n, height, width, channels). Received: shape {images.shape}")
+    draws = tf.random.stateless_uniform([7, tf.shape(images)[0], 1, 1, 1], seed, alg="philox")
+    # A change has the same draws in every policy.
+    draws = {"color": draws[:3], "translation": draws[3:5], "cutout": draws[5:]}
+    for name in names:
+        images = AUGMENTATIONS[name](images, draws[name])
+    return images
+
+
+def check_policy(policy):
+    """The names of a policy as a tuple.
+
+    Raises:
+        ValueError: if there is none, or one is not of `AUGMENTATIONS`.
+    """
+    names = tuple(name.strip() for name in policy.split(",")) if isinstance(policy, str) else tuple(policy)
+    if not names or not set(names) <= set(AUGMENTATIONS):
+        raise ValueError(
+            f'`policy` must name one or more of {tuple(AUGMENTATIONS)}, as "color,cutout". Received: {policy!r}'
+        )
+    return names
+
+
+def _change_color(images, draws):
+    brightness, saturation, contrast = tf.unstack(tf.cast(draws, images.dtype))
+    images += brightness - 0.5
+    grey = tf.reduce_mean(images, axis=3, keepdims=True)
+    images = grey + 2.0 * saturation * (images - grey)
+    mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+    return mean + (0.5 + contrast) * (images - mean)
+
+
+def _translate(images, draws):
+    shifts = []
+    for draw, size in zip(tf.unstack(draws[..., 0, 0]), tf.unstack(tf.shape(images)[1:3])):
+        most = _rounded(size, 1 / 8)
+        source = tf.range(size) - _integers_below(draw, 2 * most + 1) + most
+        # Row i has a one where pixel i comes from, and none where that lies outside.
+        shifts.append(tf.one_hot(source, size, dtype=images.dtype))
+    return tf.einsum("nhi,nwj,nijc->nhwc", *shifts, images)
+
+
+def _cut_out(images, draws):
+    inside = []
+    for draw, size in zip(tf.unstack(draws[..., 0, 0]), tf.unstack(tf.shape(images)[1:3])):
+        length = _rounded(size, 1 / 2)
+        # Every pixel is as likely to be cut; a rectangle of even length has its centre between two.
+        first = _integers_below(draw, size + 1 - length % 2) - length // 2
+        inside.append((tf.range(size) >= first) & (tf.range(size) < first + length))
+    is_cut = inside[0][:, :, None] & inside[1][:, None, :]
+    return tf.where(is_cut[..., None], tf.zeros([], images.dtype), images)
+
+
+AUGMENTATIONS = {"color": _change_color, "translation": _translate, "cutout": _cut_out}
+
+
+def _rounded(size, ratio):
+    return tf.cast(tf.cast(size, tf.float32) * ratio + 0.5, tf.int32)
+
+
+def _integers_below(draw, bound):
+    """Integers in `[0, bound)` from float32 in [0, 1), `(n, 1)`."""
+    return tf.cast(draw * tf.cast(bound, tf.float32), tf.int32)

@@ -1,0 +1,120 @@
+"""Penalties that keep a critic smooth: pure functions of a critic and images.
+
+A critic is a function from images to logits, closed over its labels and weights, in which no example's logit depends on
+another example: it has no batch normalisation. The penalties are of plain TensorFlow operations, to be differentiated
+by the critic's weights, and again by what these weights came from.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
+    """The squared deviation of the critic's slope from a target, between real and generated images.
+
+    The slope is the Euclidean norm, over all axes but the batch, of the gradient of an image's logit by the image, at
+    `mix * real + (1 - mix) * fake`.
+
+    Args:
+        critic: from images `(n, ...)` to logits `(n, 1)`.
+        real: images `(n, ...)`, floating.
+        fake: images of the same shape.
+        mix: `(n,)`, uniform in [0, 1).
+        one_sided: penalises only slopes above the target.
+        target: the slope without penalty.
+
+    Returns:
+        A float32 scalar, at least 0; without the weight, by the paper 10.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    Reference: [Gulrajani et al., 2017](https://arxiv.org/abs/1704.00028); one-sided:
+        [Petzka et al., 2018](https://arxiv.org/abs/1709.08894)
+    """
+    real, fake, mix = (tf.cast(tensor, tf.float32) for tensor in (real, fake, mix))
+    if not real.shape.is_compatible_with(fake.shape):
+        raise ValueError(f"`real` and `fake` must have the same shape. Received: shapes {real.shape} and {fake.shape}")
+    if not mix.shape.is_compatible_with(real.shape[:1]):
+        raise ValueError(
+            f"`mix` must have one number for each image, shape {real.shape[:1]}. Received: shape {mix.shape}"
+        )
+    mix = tf.reshape(mix, [-1] + [1] * (real.shape.rank - 1))
+    squares = _squared_slopes(critic, mix * real + (1.0 - mix) * fake)
+    # The square root has no derivative at 0, where a critic may start. Here all its derivatives are 0 there, while an
+    # epsilon under the root would make the second one huge.
+    is_flat = squares == 0.0
+    slopes = tf.where(is_flat, 0.0, tf.sqrt(tf.where(is_flat, 1.0, squares)))
+    excess = slopes - target
+    return tf.reduce_mean(tf.square(tf.nn.relu(excess) if one_sided else excess))
+
+
+def r1_penalty(critic, real):
+    """The mean squared norm of the gradient of a real image's logit by the image.
+
+    Args:
+        critic: from images `(n, ...)` to logits `(n, 1)`.
+        real: images `(n, ...)`, floating.
+
+    Returns:
+        A float32 scalar, at least 0. The paper's weight, γ / 2 with γ = 10, is the caller's.
+
+    Reference: [Mescheder et al., 2018](https://arxiv.org/abs/1801.04406), equation 9.
+    """
+    return tf.reduce_mean(_squared_slopes(critic, tf.cast(real, tf.float32)))
+
+
+class Penalty(NamedTuple):
+    """A penalty as a discriminator's loss takes it.
+
+    Attributes:
+        function: from `(critic, real, fake, mix)`, as `gradient_penalty` has them, to a float32 scalar.
+        weight: what it is multiplied with.
+    """
+
+    function: Callable
+    weight: float
+
+
+PENALTIES = {
+    "gradient": Penalty(gradient_penalty, 10.0),
+    "gradient_one_sided": Penalty(
+        lambda critic, real, fake, mix: gradient_penalty(critic, real, fake, mix, one_sided=True), 10.0
+    ),
+    "r1": Penalty(lambda critic, real, fake, mix: r1_penalty(critic, real), 5.0),
+    None: Penalty(lambda critic, real, fake, mix: tf.constant(0.0), 0.0),
+}
+
+
+def get_penalty(penalty):
+    """The penalty that a name stands for, with the weight of its paper.
+
+    Args:
+        penalty: a key of `PENALTIES`, `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None` (nothing, at no cost), or
+            a `Penalty` with a function or a weight of one's own.
+
+    Returns:
+        A `Penalty`.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if isinstance(penalty, Penalty):
+        return penalty
+    if penalty is None or (isinstance(penalty, str) and penalty in PENALTIES):
+        return PENALTIES[penalty]
+    raise ValueError(
+        f"`penalty` must be one of {tuple(PENALTIES)}, or a `mtf.gan.Penalty(function, weight)`. Received: {penalty!r}"
+    )
+
+
+def _squared_slopes(critic, images):
+    """The squared norm of each image's gradient, `(n,)`."""
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = tf.cast(critic(images), tf.float32)
+    # The gradient of the sum: each logit depends on its own image alone.
+    gradients = tape.gradient(logits, images, unconnected_gradients="zero")
+    return tf.reduce_sum(tf.square(gradients), axis=list(range(1, images.shape.rank)))
