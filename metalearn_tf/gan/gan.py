@@ -83,7 +83,8 @@ class GAN(AdversarialModel):
     ):
         # === Networks ===
         check_networks(generator, discriminator, encoder)
-        super().__init__(["discriminator_loss", "generator_loss", "penalty"], generator.variable_dtype, **kwargs)
+        losses = ["discriminator_loss", "generator_loss", *(["penalty"] if penalty else [])]
+        super().__init__(losses, generator.variable_dtype, **kwargs)
         self.generator = generator
         self.discriminator = discriminator
         self.encoder = encoder
@@ -203,18 +204,18 @@ class GAN(AdversarialModel):
         step = tf.cast(self.generator_optimizer.iterations, tf.int32)
         generator_seed, *seeds = split_seed(tf.stack([self.seed, step]), 1 + self.discriminator_steps)
         for seed in seeds:
-            losses = self._train_discriminator(images, labels, seed)
-        return self.track(losses[0], self._train_generator(images, labels, generator_seed), losses[1])
+            loss, *penalty = self._train_discriminator(images, labels, seed)
+        return self.track(loss, self._train_generator(images, labels, generator_seed), *penalty)
 
     def _train_discriminator(self, images, labels, seed):
         seeds = split_seed(seed, 2)
         players, variables = self.players(), self.discriminator.trainable_variables
         fake = players.generate(draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0]), labels)
         with tf.GradientTape() as tape:
-            loss, penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
-            scaled_loss = self.discriminator_optimizer.scale_loss(loss)
+            losses = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
+            scaled_loss = self.discriminator_optimizer.scale_loss(losses[0])
         self.discriminator_optimizer.apply(tape.gradient(scaled_loss, variables), variables)
-        return loss, penalty
+        return losses
 
     def _train_generator(self, images, labels, seed):
         seeds = split_seed(seed, 2)
@@ -233,8 +234,8 @@ class GAN(AdversarialModel):
         seeds, players = split_seed(tf.constant([self.seed, -1]), 3), self.players(training=False)
         noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
         fake = players.generate(noise, labels)
-        loss, penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
-        return self.track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), penalty)
+        loss, *penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
+        return self.track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), *penalty)
 
     def _images_and_labels(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)

@@ -51,7 +51,7 @@ def inner_step(gan, rules, values, images, seed, step):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(discriminator)
             players = stateless_players(gan, [*generator, *discriminator])
-            loss, _ = gan.objective.discriminator_loss(players, images, fake, None, loss_seed)
+            loss = gan.objective.discriminator_loss(players, images, fake, None, loss_seed)[0]
         gradients = _gradients(tape, loss, discriminator)
         discriminator, discriminator_state = rules[1].update(gradients, discriminator_state, discriminator, loss, step)
 
@@ -78,7 +78,7 @@ def outer_losses(gan, weights, queries, seed):
     players, count = stateless_players(gan, weights), tf.shape(queries)[0]
     noise_seed, fake_seed, generator_seed, discriminator_seed = split_seed(seed, 4)
     fake = players.generate(draw_noise(count, gan.latent_dim, fake_seed), None)
-    discriminator_loss, _ = gan.objective.discriminator_loss(players, queries, fake, None, discriminator_seed)
+    discriminator_loss = gan.objective.discriminator_loss(players, queries, fake, None, discriminator_seed)[0]
     noise = draw_noise(count, gan.latent_dim, noise_seed)
     return gan.objective.generator_loss(players, queries, noise, None, generator_seed), discriminator_loss
 

@@ -44,7 +44,7 @@ class Objective(NamedTuple):
     reconstruction_weight: float = 0.0
 
     def discriminator_loss(self, players, real, fake, labels, seed):
-        """The discriminator's loss and, as part of it, its weighted penalty.
+        """The discriminator's loss and, where there is one, the weighted penalty that is part of it.
 
         Args:
             players: the `Players`; `generate` is not used.
@@ -54,13 +54,13 @@ class Objective(NamedTuple):
             seed: int32 `(2,)`.
 
         Returns:
-            Two float32 scalars, the first with the second in it.
+            A tuple of one float32 scalar, or of two.
         """
         seeds = split_seed(seed, 3)
         real, fake = self.augment(real, seeds[0]), self.augment(fake, seeds[1])
         loss = get_losses(self.loss)[0](players.judge(real, labels)[0], players.judge(fake, labels)[0])
         if self.penalty is None:
-            return loss, tf.zeros_like(loss)
+            return (loss,)
         function, weight = get_penalty(self.penalty)
         weight = weight if self.penalty_weight is None else self.penalty_weight
         mix = tf.random.stateless_uniform(tf.shape(real)[:1], seeds[2])
