@@ -171,7 +171,7 @@ METHODS = {
     "Reptile": Method(
         # The paper's Adam, of signs rather than sizes of gradients, walks away from a trained embedding.
         lambda conv4, ways: learners.Reptile(
-            conv4(ways), inner_optimizer=keras.optimizers.SGD(0.2), test_inner_steps=10
+            conv4(ways), inner_optimizer=keras.optimizers.SGD(0.2), test_inner_steps=25
         ),
         (97.68, 99.48, 89.43),
         **{**GRADIENT, "shots": 5, "optimizer": linear},
