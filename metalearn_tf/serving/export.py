@@ -57,7 +57,7 @@ def write_saved_model(path, signatures, variables, card, requests=None, tables=(
 
     Args:
         path: a `pathlib.Path` at which there is nothing.
-        signatures: concrete functions by name.
+        signatures: functions with an `input_signature`, or concrete functions, by name.
         variables: the Keras variables that they read.
         card: the text of `model_card.md`.
         requests: see `mtf.serving.warm_up.write_warm_up`; `None` writes none.

@@ -18,6 +18,7 @@ def export_gan(gan, path, description=None, warm_up=None):
     |---|---|---|
     | `serving_default`, `generate` | `count` () int32, `seed` () int32 | `images` (count, H, W, C) float32 |
 
+    TensorFlow Serving takes the seed 0 where a request has none.
     A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C), in place of `count`.
 
     Args:
@@ -33,7 +34,8 @@ def export_gan(gan, path, description=None, warm_up=None):
     """
     _check_description(description)
     network = gan.generator if gan.averaged_generator is None else gan.averaged_generator
-    seed = tf.TensorSpec((), tf.int32, name="seed")
+    # What a request may leave out under TensorFlow Serving is a default that is a tensor.
+    seed, default_seed = tf.TensorSpec((), tf.int32, name="seed"), tf.constant(0)
     if gan.conditional:
         given = gan.generator.inputs[1]
         first = tf.TensorSpec((None, *given.shape[1:]), tf.as_dtype(given.dtype), name="labels")
@@ -41,7 +43,7 @@ def export_gan(gan, path, description=None, warm_up=None):
         first = tf.TensorSpec((), tf.int32, name="count")
 
     @tf.function(input_signature=[first, seed])
-    def generate(what, seed):
+    def generate(what, seed=default_seed):
         if not gan.conditional:
             noise = tf.random.stateless_normal([check_count(what), gan.latent_dim], [seed, 0])
             return {"images": check_answer(network(noise, training=False), "images")}
@@ -62,7 +64,8 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
     | `generate` | `state_0`, `state_1`, …, `count`, `seed` | `generated` |
 
     `serving_default` is `adapt_and_generate`; `generated` is (count, H, W, C) float32. The state, which a client keeps,
-    is the generator's adapted weights.
+    is the generator's adapted weights. TensorFlow Serving takes the count 16 and the seed 0 where a request to
+    `adapt_and_generate` has none.
 
     Args:
         meta_gan: a `MetaGAN`.
@@ -80,6 +83,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
     weights = gan.generator.trainable_variables
     images = tf.TensorSpec((None, *gan.image_shape), tf.float32, name="images")
     count, seed = (tf.TensorSpec((), tf.int32, name=name) for name in ("count", "seed"))
+    default_count, default_seed = tf.constant(16), tf.constant(0)  # see `export_gan`
     state = [tf.TensorSpec(v.shape, tf.float32, name=f"state_{index}") for index, v in enumerate(weights)]
     least = max(2, meta_gan.inner_batch_size or 0)
 
@@ -94,7 +98,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
         return {"generated": check_answer(meta_gan.generate(weights, noise), "generated")}
 
     @tf.function(input_signature=[images, seed])
-    def adapt(images, seed):
+    def adapt(images, seed=default_seed):
         images = check_image_values(images, gan.image_shape, gan.image_range, least, "images")
         return {spec.name: tensor for spec, tensor in zip(state, adapt_weights(images, seed))}
 
@@ -105,7 +109,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
         return draw(weights, count, seed)
 
     @tf.function(input_signature=[images, count, seed])
-    def adapt_and_generate(images, count, seed):
+    def adapt_and_generate(images, count=default_count, seed=default_seed):
         images = check_image_values(images, gan.image_shape, gan.image_range, least, "images")
         return draw(adapt_weights(images, seed), count, seed)
 
@@ -115,11 +119,11 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
 
 def _write(model, functions, default, path, variables, description, warm_up, images=2):
     path, warm_up = pathlib.Path(path), wants_warm_up(warm_up)
+    functions = {"serving_default": functions[default], **functions}
     signatures = {name: function.get_concrete_function() for name, function in functions.items()}
-    signatures = {"serving_default": signatures[default], **signatures}
     card = generator_card(model, signatures, model_name(path), description)
     requests = _example_requests(signatures, images) if warm_up else None
-    write_saved_model(path, signatures, variables, card, requests)
+    write_saved_model(path, functions, variables, card, requests)
 
 
 def _example_requests(signatures, images):

@@ -32,7 +32,11 @@ def data_of(gan, images):
     return (images, np.arange(len(images)) % 3) if gan.conditional else (images,)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# The others are variations of these, for the long gates.
+ALWAYS = ("plain", "conditional", "gradient penalty")
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k in ALWAYS else pytest.mark.slow) for k in KINDS])
 def test_it_trains_resumes_bit_for_bit_and_exports(kind, images, tmp_path):
     gan = make_gan(kind)
     gan.compile()

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import metalearn_tf as mtf
 from metalearn_tf.gan.inner_game import outer_losses
@@ -25,7 +26,10 @@ def tasks_of(images, queries=0):
     return mtf.data.image_tasks(dataset, shots=4, queries=queries, tasks_per_batch=3)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+# Without learned rates the second-order algorithm is a part of itself with them.
+@pytest.mark.parametrize(
+    "algorithm", [pytest.param(a, marks=pytest.mark.slow if a == "maml" else []) for a in ALGORITHMS]
+)
 def test_it_trains_resumes_bit_for_bit_adapts_and_exports(algorithm, images, tmp_path):
     meta_gan = make_meta_gan(algorithm, {"penalty": "r1", "augmentation": "translation"})
     meta_gan.compile()
@@ -222,6 +226,14 @@ def test_a_bad_request_is_named(images, tmp_path):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             served(**{**good, **change})
     assert served(**good)["generated"].shape == (2, *SHAPE)
+
+
+def test_a_request_may_leave_count_and_seed_to_tensorflow_serving(tmp_path):
+    make_meta_gan().export(tmp_path / "1")
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((tmp_path / "1/saved_model.pb").read_bytes())
+    defaults = saved.meta_graphs[0].signature_def["adapt_and_generate"].defaults
+    assert {name: int(tf.make_ndarray(value)) for name, value in defaults.items()} == {"count": 16, "seed": 0}
 
 
 def test_noise_is_of_the_generator_s_width():
