@@ -18,9 +18,10 @@ def noise_and_labels(latent_dim, classes):
     if classes is None:
         return noise, noise
     labels = keras.Input((), dtype="int32", name="labels")
-    # As large as the noise, which would drown it otherwise.
-    large = keras.initializers.RandomNormal(stddev=1.0)
-    embedding = label_embedding(labels, classes, latent_dim, kernel_initializer=large)
+    # Labels are learned much sooner than noise. From embeddings as large as the noise, a generator ignored it: after
+    # 750 steps on MNIST, images of a class had a standard deviation of 0.016, and 0.18 from these.
+    small = keras.initializers.RandomNormal(stddev=0.1)
+    embedding = label_embedding(labels, classes, latent_dim, kernel_initializer=small)
     return [noise, labels], keras.layers.Concatenate(name="noise_and_labels")([noise, embedding])
 
 
