@@ -7,6 +7,9 @@ import tensorflow as tf
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses
 from metalearn_tf.gan.penalties import get_penalty
+from metalearn_tf.networks.task_normalization import TaskNormalization
+
+_BATCH_NORMALIZATIONS = (keras.layers.BatchNormalization, TaskNormalization)
 
 
 def check_networks(generator, discriminator, encoder=None):
@@ -52,6 +55,14 @@ def check_options(gan):
     get_losses(objective.loss)
     if objective.penalty is not None:
         get_penalty(objective.penalty)
+        mixing = [
+            layer.name for layer in gan.discriminator._flatten_layers() if isinstance(layer, _BATCH_NORMALIZATIONS)
+        ]
+        if mixing:
+            raise ValueError(
+                "`penalty` needs a discriminator without batch normalisation, which makes an image's logit depend on "
+                f'other images; `dcgan(discriminator_normalization="layer")` has one. Received: the layers {mixing}'
+            )
     elif objective.penalty_weight is not None:
         raise ValueError(f"`penalty_weight` needs a `penalty`. Received: {objective.penalty_weight!r}")
     if objective.augmentation is not None:

@@ -286,3 +286,9 @@ def test_networks_that_do_not_meet_are_refused(networks, message):
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         make_gan(**options)
+
+
+def test_a_penalty_refuses_batch_normalisation_in_the_discriminator():
+    networks = mtf.networks.dcgan((16, 16, 1), filters=2)
+    with pytest.raises(ValueError, match="without batch normalisation"):
+        mtf.gan.GAN(*networks, penalty="r1")
