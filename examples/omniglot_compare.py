@@ -119,7 +119,7 @@ def methods(inner_learning_rate):
         "nearest neighbour, pixels": Method(lambda conv4, ways: learners.NearestNeighbor(pixels(conv4()))),
         "untrained embedding, prototypes": Method(lambda conv4, ways: learners.PrototypicalNetwork(conv4())),
         "supervised, fine-tuned head": Method(
-            lambda conv4, ways: learners.ANIL(conv4(ways), inner_steps=50, inner_learning_rate=inner_learning_rate),
+            lambda conv4, ways: learners.ANIL(conv4(ways), inner_steps=50, inner_learning_rate=0.2),
             start="supervised",
         ),
         "multi-task heads, prototypes": Method(
