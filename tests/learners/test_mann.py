@@ -144,6 +144,19 @@ def test_training_counts_every_presentation(learner, sequence):
         )
 
 
+def test_each_sequence_of_a_batch_has_an_order_of_its_own(learner, sequence):
+    x, y = sequence
+    batch_x, batch_y = np.stack([x, x[::-1]]), np.stack([y, y[::-1]])
+    places = tf.random.stateless_uniform([2, LENGTH], tf.constant([0, 0], tf.int64), alg="philox")
+    losses = []
+    for task_x, task_y, order in zip(batch_x, batch_y, np.argsort(places, axis=1)):
+        logits = Transcription(learner).present(task_x[order], task_y[order])
+        losses += [-np.log(softmax(row)[label]) for row, label in zip(logits, task_y[order])]
+    learner.compile(optimizer=keras.optimizers.SGD(0.0))
+    loss = learner.train_on_batch((batch_x[:, :6], batch_y[:, :6], batch_x[:, 6:]), batch_y[:, 6:])
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-4)
+
+
 def test_queries_of_no_weight_are_shown_and_not_counted(learner, sequence):
     x, y = (array[None] for array in sequence)
     learner.compile(optimizer=keras.optimizers.SGD(0.0))
