@@ -91,3 +91,40 @@ def test_train_feature_networks(tfds_data_dir, tmp_path):
     )
     assert float(output.split("test accuracy ")[1].split("%")[0]) > 30
     assert (tmp_path / "runs/feature_networks/omniglot.weights.h5").stat().st_size < 500_000
+
+
+def test_mnist_gan(tfds_data_dir, tmp_path):
+    options = ["--epochs", 1, "--steps_per_epoch", 3, "--samples", 64, "--export", "served/1"]
+    output = run("mnist_gan.py", "--data_dir", tfds_data_dir, *options, folder=tmp_path)
+    assert "64 generated against 10000 real images" in output
+    assert (tmp_path / "runs/mnist_gan/curves.png").stat().st_size > 5000
+    assert (tmp_path / "runs/mnist_gan/grids/epoch_0001.png").exists()
+    assert (tmp_path / "served/1/model_card.md").exists()
+
+
+@pytest.mark.slow
+def test_conditional_gan(tfds_data_dir, tmp_path):
+    options = ["--epochs", 1, "--steps_per_epoch", 3, "--samples", 64]
+    output = run("conditional_gan.py", "--data_dir", tfds_data_dir, *options, folder=tmp_path)
+    assert "the classifier is right about 99." in output
+    assert (tmp_path / "runs/conditional_mnist_gan/curves.png").exists()
+
+
+@pytest.mark.slow
+def test_gan_losses_compare_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
+    options = ["--datasets", "mnist", "--minutes", 0.02, "--steps_per_epoch", 2, "--samples", 64]
+    options += ["--data_dir", tfds_data_dir, "--only", "hinge", "wasserstein+gradient"]
+    first = run("gan_losses_compare.py", *options, folder=tmp_path).splitlines()
+    assert run("gan_losses_compare.py", *options, folder=tmp_path).splitlines() == first
+    assert [line.split(" | ")[1] for line in first[-2:]] == ["hinge", "wasserstein+gradient"]
+    assert (tmp_path / "runs/gan_losses/mnist/hinge/grid.png").exists()
+
+
+@pytest.mark.slow
+def test_few_shot_gan(tfds_data_dir, tmp_path):
+    options = ["--dataset", "mnist", "--minutes", 0.05, "--test_tasks", 2, "--steps", 2, "--shots", 4]
+    output = run("few_shot_gan.py", "--data_dir", tfds_data_dir, *options, "--export", "served/1", folder=tmp_path)
+    arms = [line.split(" | ")[2] for line in output.splitlines() if line.startswith("| mnist 8, 9 | 4")]
+    assert len(set(arms)) == 1 + 3 + 3 + 2 and "maml, adapted" in arms
+    assert (tmp_path / "runs/few_shot_gan_mnist/mnist_8,_9_4_0.png").exists()
+    assert (tmp_path / "served/1/saved_model.pb").exists()
