@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import LATENT, SHAPE, discriminator, generator
 
 import metalearn_tf as mtf
-from tests.gan.conftest import LATENT, SHAPE, discriminator, generator
 
 KINDS = {
     "plain": {},
