@@ -140,7 +140,7 @@ def test_tasks(dataset, shots, count):
 def drawing(meta_gan, steps):
     """The function from a few images and noise to new images, after `steps` inner steps."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec((None, 28, 28, 1)), tf.TensorSpec((None, 64))])
     def draw(images, noise):
         return meta_gan.generate(meta_gan.adapt_task(images, tf.constant([1, 0]), steps), noise)
 
@@ -206,7 +206,7 @@ def main():
                 results.append({"test": title, "shots": shots, "arm": arm, "scores": scores.tolist()})
                 print(rows[-1], flush=True)
             best = arms[f"{arguments.algorithms[0]}, adapted"]
-            for index in range(3):
+            for index in range(min(3, len(tasks))):
                 images, _ = tasks[index]
                 noise = np.random.default_rng(index).normal(size=(10, 64)).astype("float32")
                 path = arguments.run_dir / f"{title.replace(' ', '_')}_{shots}_{index}.png"
