@@ -30,11 +30,15 @@ class AdversarialModel(keras.Model):
         first = next(iter(optimizers.values()))
         keras.Model.compile(self, **{"optimizer": first, "jit_compile": False, **kwargs})
 
+    @property
+    def optimizers(self):
+        """The optimizers by the names that `compile` has for them."""
+        return {name: getattr(self, name) for name in self._optimizer_names}
+
     def get_compile_config(self):
         if not self.compiled:
             return None
-        optimizers = {name: getattr(self, name) for name in self._optimizer_names}
-        return keras.saving.serialize_keras_object({**optimizers, "monitor": self.monitor, "mode": self.mode})
+        return keras.saving.serialize_keras_object({**self.optimizers, "monitor": self.monitor, "mode": self.mode})
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

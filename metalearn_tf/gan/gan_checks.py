@@ -100,7 +100,7 @@ def check_monitor(monitor, mode):
 
 def check_training_data(gan, x, y):
     """Refuses images and labels that do not fit the networks; of a dataset, in its first batch."""
-    name = "x"
+    name = "`x`"
     if isinstance(x, tf.data.Dataset):
         first = next(iter(x.take(1)), None)
         if first is None:
@@ -113,14 +113,13 @@ def check_training_data(gan, x, y):
     check_labels(gan, y, len(x))
 
 
-def check_images(gan, images, name="images"):
+def check_images(gan, images, name="`images`"):
     """Refuses images of another shape, dtype or range than the generator's.
 
     Returns:
         The images as a NumPy array.
     """
     images, shape, limits = np.asarray(images), gan.image_shape, gan.image_range
-    name = name if "`" in name else f"`{name}`"
     if images.ndim != 4 or not _fits(images.shape[1:], shape):
         raise ValueError(
             f"{name} must have the shape (n, {', '.join(map(str, shape))}) of the generator's images. "
@@ -161,7 +160,7 @@ def check_labels(gan, labels, count):
     if labels.shape != (count, *shape):
         raise ValueError(f"`labels` must have the shape {(count, *shape)}. Received: shape {labels.shape}")
     if _has_pairs(gan):
-        check_images(gan, labels, "labels")
+        check_images(gan, labels, "`labels`")
         return
     classes = gan.number_of_classes
     if labels.dtype.kind not in "iu":

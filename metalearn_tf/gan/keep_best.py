@@ -69,7 +69,9 @@ class KeepBest(keras.callbacks.Callback):
         )
 
     def _variables(self):
-        return {id(v): v for v in (*self.model.variables, *_optimizer_variables(self.model))}.values()
+        optimizers = self.model.optimizers.values()
+        variables = [*self.model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+        return {id(variable): variable for variable in variables}.values()
 
     def _keep(self):
         self.kept = [np.asarray(variable) for variable in self._variables()]
@@ -77,10 +79,3 @@ class KeepBest(keras.callbacks.Callback):
     def _restore(self):
         for variable, value in zip(self._variables(), self.kept):
             variable.assign(value)
-
-
-def _optimizer_variables(model):
-    optimizers = [
-        getattr(model, name, None) for name in ("optimizer", "generator_optimizer", "discriminator_optimizer")
-    ]
-    return [variable for optimizer in optimizers if optimizer is not None for variable in optimizer.variables]

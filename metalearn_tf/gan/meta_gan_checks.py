@@ -53,13 +53,13 @@ def check_task_images(meta_gan, images):
         ValueError: see `MetaGAN.adapt`.
     """
     images = check_images(meta_gan.gan, images)
-    _check_count(meta_gan, "images", len(images))
+    _check_count(meta_gan, "`images`", len(images))
     return to_image_range(tf.convert_to_tensor(images), meta_gan.gan.image_range).numpy()
 
 
 def check_tasks(meta_gan, x):
     """Refuses tasks whose images do not fit; of a dataset, in its first batch."""
-    name = "x"
+    name = "`x`"
     if isinstance(x, tf.data.Dataset):
         first = next(iter(x.take(1)), None)
         if first is None:
@@ -71,19 +71,18 @@ def check_tasks(meta_gan, x):
         part = np.asarray(part)
         if part.ndim != 5 or 0 in part.shape:
             raise ValueError(
-                f"{name if '`' in name else f'`{name}`'} must hold tasks of images, of the shape (tasks, images, "
+                f"{name} must hold tasks of images, of the shape (tasks, images, "
                 f"height, width, channels), as `mtf.data.image_tasks` yields them. Received: shape {part.shape}"
             )
         check_images(meta_gan.gan, part.reshape(-1, *part.shape[2:]), name)
-        if part is not None:
-            _check_count(meta_gan, name, part.shape[1])
+        _check_count(meta_gan, name, part.shape[1])
 
 
 def _check_count(meta_gan, name, count):
     least = max(2, meta_gan.inner_batch_size or 0)
     if count < least:
         raise ValueError(
-            f"{name if '`' in name else f'`{name}`'} must hold at least {least} images"
+            f"{name} must hold at least {least} images"
             f"{' of a task, one inner batch' if meta_gan.inner_batch_size else ': one alone can only be copied'}. "
             f"Received: {count}"
         )
