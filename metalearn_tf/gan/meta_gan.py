@@ -6,8 +6,9 @@ import tensorflow as tf
 from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.image_range import to_image_range
 from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
-from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_steps, check_task_images, check_tasks
+from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
 from metalearn_tf.gan.objectives import draw_noise, split_seed
+from metalearn_tf.learners.gradient_based_learner import check_steps
 from metalearn_tf.learners.task_mapping import sum_over_tasks
 from metalearn_tf.learners.update_rules import scheduled_gradient_descent
 from metalearn_tf.serving.export_generator import export_meta_gan
@@ -73,8 +74,9 @@ class MetaGAN(AdversarialModel):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
         check_steps("inner_steps", inner_steps)
-        check_steps("test_inner_steps", test_inner_steps, optional=True)
-        check_steps("inner_batch_size", inner_batch_size, optional=True)
+        for name, number in (("test_inner_steps", test_inner_steps), ("inner_batch_size", inner_batch_size)):
+            if number is not None:
+                check_steps(name, number)
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
         self.gan = gan
         # === Inner rule ===
@@ -289,8 +291,8 @@ class MetaGAN(AdversarialModel):
             ValueError: if the images do not fit the networks, or are fewer than 2 or than `inner_batch_size`.
         """
         images = check_task_images(self, images)
-        check_steps("steps", steps, optional=True)
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
+        check_steps("steps", steps)
         weights = self._compiled_adapt(tf.constant(images), tf.constant([seed, 0]), tf.constant(steps))
         adapted = self.gan.copy()
         adapted.set_player_weights(weights)

@@ -38,14 +38,6 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         raise ValueError(f'`learned_rates` needs `algorithm="maml"`. Received: {algorithm!r}')
 
 
-def check_steps(name, steps, optional=False):
-    """Refuses a number that is no positive integer."""
-    if optional and steps is None:
-        return
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"`{name}` must be a positive integer{' or None' * optional}. Received: {steps!r}")
-
-
 def check_task_images(meta_gan, images):
     """The images of one task as float32 in the generator's range.
 
