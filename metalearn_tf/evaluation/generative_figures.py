@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metalearn_tf.evaluation.image_range import check_images
 from metalearn_tf.evaluation.nearest_images import nearest_images
 from metalearn_tf.evaluation.sample_grid import to_pixels
+from metalearn_tf.evaluation.scored_images import check_images
 
 _SPREAD = "_spread"
 

@@ -12,7 +12,7 @@ from metalearn_tf.evaluation.feature_scores import (
     precision_and_recall_of_features,
 )
 from metalearn_tf.evaluation.image_features import check_takes, image_features, outputs
-from metalearn_tf.evaluation.image_range import check_images
+from metalearn_tf.evaluation.scored_images import check_images
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ import numpy as np
 
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
-from metalearn_tf.evaluation.image_range import check_images
+from metalearn_tf.evaluation.scored_images import check_images
 
 
 class GenerativeScores(keras.callbacks.Callback):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.evaluation.feature_scores import check_features
-from metalearn_tf.evaluation.image_range import check_images, to_image_range
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 
 def image_features(images, feature_network, batch_size=256):
@@ -32,7 +33,9 @@ def outputs(network, images, batch_size=256):
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-    return np.concatenate([np.asarray(network(to_image_range(batch), training=False)) for batch in batches])
+    return np.concatenate(
+        [np.asarray(network(to_image_range(batch, SCORED_RANGE), training=False)) for batch in batches]
+    )
 
 
 def check_takes(argument, network, images):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.evaluation.distances import BLOCK, squared_distances
-from metalearn_tf.evaluation.image_range import check_images, to_image_range
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 
 def nearest_images(generated, images):
@@ -40,4 +41,4 @@ def nearest_images(generated, images):
 
 
 def _points(images):
-    return np.asarray(to_image_range(images), "float64").reshape(len(images), -1)
+    return np.asarray(to_image_range(images, SCORED_RANGE), "float64").reshape(len(images), -1)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.evaluation.image_range import check_images
+from metalearn_tf.evaluation.scored_images import check_images
 
 _GAP = 1
 _GREY = 127

@@ -5,8 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.image_range import check_image_range, to_image_range
 from metalearn_tf.evaluation.feature_networks import build_classifier
-from metalearn_tf.evaluation.image_range import check_image_range, to_image_range
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE
 
 _BATCH_SIZE = 128
 _LEARNING_RATE = 3e-3
@@ -66,7 +67,7 @@ def _check(dataset, epochs, augmentation):
             "`dataset` must hold images of shape (height, width, channels). "
             f"Received: examples of shape {dataset.example_shape}"
         )
-    check_image_range("dataset", dataset.examples)
+    check_image_range("dataset", dataset.examples, SCORED_RANGE)
     if dataset.num_classes < 2:
         raise ValueError(f"`dataset` must have at least 2 classes. Received: {dataset.num_classes}")
     if not isinstance(epochs, (int, np.integer)) or epochs < 1:
@@ -80,7 +81,7 @@ def _batches(dataset, augmentation, seed):
     labels = tf.constant(dataset.labels)
 
     def gather(rows):
-        images = to_image_range(dataset.gather(rows))
+        images = to_image_range(dataset.gather(rows), SCORED_RANGE)
         if augmentation is not None:
             images = augmentation(images, training=True)
         return images, tf.gather(labels, rows)

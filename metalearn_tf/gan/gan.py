@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.adversarial_model import AdversarialModel, make_optimizer
 from metalearn_tf.gan.averaging import frozen_copy, move_average
 from metalearn_tf.gan.gan_checks import (
@@ -12,7 +13,7 @@ from metalearn_tf.gan.gan_checks import (
     check_sampling,
     check_training_data,
 )
-from metalearn_tf.gan.image_range import image_range, to_image_range
+from metalearn_tf.gan.image_range import image_range
 from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
 from metalearn_tf.serving.export_generator import export_gan
 

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.image_range import to_image_range
 from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
 from metalearn_tf.gan.objectives import draw_noise, split_seed

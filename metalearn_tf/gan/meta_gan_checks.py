@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.gan_checks import check_images
-from metalearn_tf.gan.image_range import to_image_range
 
 ALGORITHMS = ("reptile", "fomaml", "maml")
 

@@ -96,7 +96,7 @@ def test_images_that_cannot_be_compared_are_refused_before_any_work(score, image
         score(real[..., 0], generated, network)
     with pytest.raises(ValueError, match=r"images of the same shape.*\(4, 4, 1\) and \(3, 4, 1\)"):
         score(real, generated[:, 1:], network)
-    with pytest.raises(ValueError, match=r"`real` must be in \[-1, 1\]; `images / 127.5 - 1`.*255"):
+    with pytest.raises(ValueError, match=r"`real` must be in \[-1, 1\]; uint8 images.*255"):
         score(np.full((3, *SHAPE), 255.0), generated, network)
     with pytest.raises(ValueError, match=r"`generated` must be in \[-1, 1\].*nan"):
         score(real, np.where(generated == generated.max(), np.nan, generated), network)

@@ -1,0 +1,47 @@
+"""The range of the pixels that a network takes, and images brought to it."""
+
+import numpy as np
+import tensorflow as tf
+
+# What rounding may add, in parts of the range.
+_TOLERANCE = 1e-3
+
+
+def to_image_range(images, limits):
+    """Images as float32: uint8 images in the range `limits`, all others as they are.
+
+    Args:
+        images: tensor or array `(…, height, width, channels)`, uint8 or floating.
+        limits: lowest and highest value of a pixel, such as `(0, 1)` or `(-1, 1)`; may be `None` where the images are
+            not uint8.
+
+    Returns:
+        Tensor of the same shape.
+    """
+    if images.dtype not in (np.uint8, tf.uint8):
+        return tf.cast(images, tf.float32)
+    low, high = limits
+    return tf.cast(images, tf.float32) * ((high - low) / 255.0) + low
+
+
+def check_image_range(argument, images, limits):
+    """Refuses an array that is neither uint8 nor floating in the range `limits`.
+
+    Raises:
+        ValueError: if it is not; names both ranges and, where all pixels are in `[0, 255]`, the fix.
+    """
+    low, high = limits
+    accepted = f"[{low:g}, {high:g}]"
+    if images.dtype == np.uint8:
+        return
+    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
+        raise ValueError(f"`{argument}` must be uint8, or floating in {accepted}. Received: dtype={images.dtype}")
+    lowest, highest = float(images.min()), float(images.max())
+    margin = _TOLERANCE * (high - low)
+    # Written so that NaN fails.
+    if not (lowest >= low - margin and highest <= high + margin):
+        are_bytes = lowest >= 0 and 1 < highest <= 255
+        fix = "; uint8 images are brought there, so that `images.astype('uint8')` helps" if are_bytes else ""
+        raise ValueError(
+            f"`{argument}` must be in {accepted}{fix}. Received: values from {lowest:.4g} to {highest:.4g}"
+        )
