@@ -2,11 +2,12 @@
 
 import tensorflow as tf
 
+from metalearn_tf.networks.copy_network import copy_network
+
 
 def frozen_copy(network):
     """A copy of a `keras.Model` with the same weights, that is not trained."""
-    copy = type(network).from_config(network.get_config())
-    copy.set_weights(network.get_weights())
+    copy = copy_network(network)
     copy.trainable = False
     return copy
 

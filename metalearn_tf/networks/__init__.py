@@ -9,6 +9,7 @@ from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.mlp import mlp
 from metalearn_tf.networks.multi_task_head import MultiTaskHead, task_of_class
 from metalearn_tf.networks.residual_gan import residual_gan
+from metalearn_tf.networks.resnet9 import resnet9
 from metalearn_tf.networks.resnet12 import resnet12
 from metalearn_tf.networks.task_normalization import TaskNormalization
 from metalearn_tf.networks.text_encoder import text_encoder

@@ -34,7 +34,8 @@ class TaskNormalization(keras.layers.Layer):
       task are normalised together, so that a prediction depends on the other queries (MAML, Reptile).
     - `"support"`: the mean and variance of the support set, which are kept in the task state and used for its
       queries; a prediction depends on no other query. Gradients flow through the statistics.
-    - `"running"`: batch statistics in training, their moving averages otherwise, as `keras.layers.BatchNormalization`.
+    - `"running"`: batch statistics in training, their moving averages otherwise and where the layer is frozen, as
+      `keras.layers.BatchNormalization`.
 
     Scale, offset and statistics are float32 under every dtype policy.
 
@@ -81,7 +82,7 @@ class TaskNormalization(keras.layers.Layer):
     def call(self, x, training=None):
         if self.normalization == "transductive":
             return self._fused(x, training)[0]
-        if self.normalization == "running" and training:
+        if self.normalization == "running" and training and self.trainable:
             outputs, mean, variance = self._fused(x, training)
             for average, value in ((self.mean, mean), (self.variance, variance)):
                 average.assign(self.momentum * average + (1.0 - self.momentum) * tf.stop_gradient(value))

@@ -1,1 +1,8 @@
-"""Transfer: networks that were trained on one dataset, for the classes of another."""
+"""Pre-train, fine-tune, extract features, adapt to a domain."""
+
+from metalearn_tf.transfer.contrastive_loss import nt_xent
+from metalearn_tf.transfer.contrastive_model import ContrastiveModel
+from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
+from metalearn_tf.transfer.fine_tune import fine_tune
+from metalearn_tf.transfer.pretrain import pretrain, view_augmentation
+from metalearn_tf.transfer.transfer_classifier import TransferClassifier

@@ -45,7 +45,7 @@ def check_examples(argument, x, backbone, image_range=(0.0, 1.0)):
     Raises:
         ValueError: if there is no example, or they are of another shape, dtype or range, or not finite.
     """
-    _check_range(image_range)
+    check_limits(image_range)
     x, shape = np.asarray(x), backbone.input_shape[1:]
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"`{argument}` must hold at least one example. Received: shape {x.shape}")
@@ -69,7 +69,8 @@ def check_examples(argument, x, backbone, image_range=(0.0, 1.0)):
     return x.astype("float32", copy=False)
 
 
-def _check_range(image_range):
+def check_limits(image_range):
+    """Refuses what is not the lowest and the highest value of a pixel."""
     if len(image_range) != 2 or not -np.inf < image_range[0] < image_range[1] < np.inf:
         raise ValueError(
             f"`image_range` must be the lowest and the highest value of a pixel. Received: image_range={image_range}"

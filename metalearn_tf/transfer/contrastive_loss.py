@@ -1,0 +1,25 @@
+"""The loss of contrastive pre-training."""
+
+import tensorflow as tf
+
+
+def nt_xent(first, second, temperature=0.5):
+    """Normalised temperature-scaled cross-entropy: each view has to find the other of its image among all others.
+
+    Args:
+        first: projections `(n, d)` float32 of one view of each image, at least two images.
+        second: projections `(n, d)` of another view of the same images.
+        temperature: positive number that the cosines are divided by.
+
+    Returns:
+        The mean over all `2 n` views, float32 scalar, between about 0 and `log(2 n - 1) + 2 / temperature`.
+
+    Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709), equation 1.
+    """
+    count = tf.shape(first)[0]
+    views = tf.math.l2_normalize(tf.concat([first, second], axis=0), axis=1)
+    logits = tf.matmul(views, views, transpose_b=True) / temperature
+    # A view is no candidate for itself; the lowest finite number, since infinity has no gradient.
+    logits = tf.linalg.set_diag(logits, tf.fill([2 * count], logits.dtype.min))
+    others = tf.concat([tf.range(count, 2 * count), tf.range(count)], axis=0)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=others, logits=logits))

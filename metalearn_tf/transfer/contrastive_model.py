@@ -1,0 +1,87 @@
+"""Contrastive pre-training without labels."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.transfer.contrastive_loss import nt_xent
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class ContrastiveModel(keras.Model):
+    """Trains a backbone to give two random views of one image features that are alike: SimCLR.
+
+    A projection head of two layers is between the features and the loss, and is thrown away afterwards.
+
+    Args:
+        backbone: a built `keras.Model` from images to features `(batch, d)`.
+        augmentation: the Keras layer that draws a view; it sees images in `image_range`.
+        temperature: of `nt_xent`.
+        projection: width of the projections.
+        image_range: lowest and highest value of a pixel.
+
+    Input shape: images `(batch, height, width, channels)`, uint8 or floating in `image_range`; no labels.
+    Output shape: projections `(batch, projection)` float32.
+
+    Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709)
+    """
+
+    def __init__(self, backbone, augmentation, temperature=0.5, projection=64, image_range=(0.0, 1.0), **kwargs):
+        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
+        # === Layers ===
+        self.backbone = backbone
+        self.augmentation = augmentation
+        width = backbone.output_shape[-1]
+        self.projection_head = keras.Sequential(
+            [
+                keras.layers.Dense(width, activation="relu", dtype="float32", name="hidden"),
+                keras.layers.Dense(projection, use_bias=False, dtype="float32", name="projection"),
+            ],
+            name="projection_head",
+        )
+        self.projection_head.build((None, width))
+        # === Config ===
+        self.temperature = temperature
+        self.projection = projection
+        self.image_range = tuple(image_range)
+        self._same_image = keras.metrics.Mean("same_image")
+        self.built = True
+
+    def call(self, images, training=None):
+        images = to_image_range(images, self.image_range)
+        return self.projection_head(tf.cast(self.backbone(images, training=training), tf.float32))
+
+    @property
+    def metrics(self):
+        return [self._loss_tracker, self._same_image]
+
+    def train_step(self, images):
+        images = to_image_range(images, self.image_range)
+        with tf.GradientTape() as tape:
+            # In one pass, so that the batch statistics are those of both views and tell nothing of either.
+            views = tf.concat([self.augmentation(images, training=True) for _ in range(2)], axis=0)
+            first, second = tf.split(self(views, training=True), 2)
+            loss = nt_xent(first, second, self.temperature)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled_loss, self.trainable_variables), self.trainable_variables)
+        self._loss_tracker.update_state(loss)
+        # How often the nearest of the other images' second views is that of the same image.
+        first, second = tf.math.l2_normalize(first, axis=1), tf.math.l2_normalize(second, axis=1)
+        nearest = tf.argmax(tf.matmul(first, second, transpose_b=True), axis=1, output_type=tf.int32)
+        self._same_image.update_state(tf.cast(nearest == tf.range(tf.shape(nearest)[0]), tf.float32))
+        return self.get_metrics_result()
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "augmentation": keras.saving.serialize_keras_object(self.augmentation),
+            "temperature": self.temperature,
+            "projection": self.projection,
+            "image_range": list(self.image_range),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
+        return cls(**{**config, **layers})

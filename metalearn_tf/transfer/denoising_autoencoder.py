@@ -1,0 +1,99 @@
+"""Pre-training by restoring images."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.data.image_range import to_image_range
+
+_SMALLEST = 4
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class DenoisingAutoencoder(keras.Model):
+    """Trains a backbone to keep in its features what it takes to draw the image again, without the noise.
+
+    A decoder doubles a small feature map until it has the image's size, and is thrown away afterwards. The loss is the
+    mean squared error in `image_range`.
+
+    Args:
+        backbone: a built `keras.Model` from images `(batch, height, width, channels)` to features `(batch, d)`.
+        noise: standard deviation of the normal noise on the inputs, as a part of the range of pixels.
+        filters: channels of the decoder's last feature map.
+        augmentation: a Keras layer for the images before the noise, or `None`.
+        image_range: lowest and highest value of a pixel.
+
+    Input shape: images `(batch, height, width, channels)`, uint8 or floating in `image_range`; no labels.
+    Output shape: images of the same shape, float32.
+
+    Reference: [Vincent et al., 2010](https://jmlr.org/papers/v11/vincent10a.html)
+    """
+
+    def __init__(self, backbone, noise=0.1, filters=32, augmentation=None, image_range=(0.0, 1.0), **kwargs):
+        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
+        # === Layers ===
+        self.backbone = backbone
+        self.decoder = _decoder(backbone.output_shape[-1], backbone.input_shape[1:], filters)
+        self.augmentation = augmentation
+        low, high = image_range
+        self.noise_layer = keras.layers.GaussianNoise(noise * (high - low), dtype="float32")
+        # === Config ===
+        self.noise = noise
+        self.filters = filters
+        self.image_range = tuple(image_range)
+        self.built = True
+
+    def call(self, images, training=None):
+        images = to_image_range(images, self.image_range)
+        features = self.backbone(self.noise_layer(images, training=training), training=training)
+        return self.decoder(tf.cast(features, tf.float32), training=training)
+
+    @property
+    def metrics(self):
+        return [self._loss_tracker]
+
+    def train_step(self, images):
+        images = to_image_range(images, self.image_range)
+        if self.augmentation is not None:
+            images = self.augmentation(images, training=True)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(tf.cast(self(images, training=True), tf.float32) - images))
+            scaled_loss = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled_loss, self.trainable_variables), self.trainable_variables)
+        self._loss_tracker.update_state(loss)
+        return self.get_metrics_result()
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "noise": self.noise,
+            "filters": self.filters,
+            "augmentation": self.augmentation and keras.saving.serialize_keras_object(self.augmentation),
+            "image_range": list(self.image_range),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
+        return cls(**{**config, **layers})
+
+
+def _decoder(features, image_shape, filters):
+    """From features `(batch, features)` to images: a small map, doubled and convolved as often as it fits."""
+    height, width, channels = image_shape
+    doublings = 0
+    while min(height, width) // 2 ** (doublings + 1) >= _SMALLEST:
+        doublings += 1
+    factor = 2**doublings
+    # Rounded up, and cropped at the end.
+    rows, columns = -(-height // factor), -(-width // factor)
+    widths = [filters * min(2**step, 4) for step in range(doublings, -1, -1)]
+    x = inputs = keras.Input((features,), name="features")
+    x = keras.layers.Dense(rows * columns * widths[0], activation="relu", name="dense")(x)
+    x = keras.layers.Reshape((rows, columns, widths[0]), name="map")(x)
+    for step, channels_out in enumerate(widths[1:], 1):
+        x = keras.layers.UpSampling2D(name=f"doubled_{step}")(x)
+        x = keras.layers.Conv2D(channels_out, 3, padding="same", activation="relu", name=f"convolution_{step}")(x)
+    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32", name="images")(x)
+    crop = ((0, rows * factor - height), (0, columns * factor - width))
+    return keras.Model(inputs, keras.layers.Cropping2D(crop, dtype="float32", name="cropped")(x), name="decoder")

@@ -1,0 +1,14 @@
+"""The learning rate of every training of this folder."""
+
+import keras
+
+
+def warm_up_and_cosine(learning_rate, steps):
+    """From 0 to `learning_rate` in the first tenth of `steps`, then by a half cosine to 0.
+
+    Reference: [Loshchilov and Hutter, 2017](https://arxiv.org/abs/1608.03983)
+    """
+    warm_up = max(1, steps // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
+    )

@@ -1,0 +1,89 @@
+"""Checks on the arguments of a training, made before any work is done."""
+
+import keras
+import numpy as np
+
+
+def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp, augmentation):
+    """Refuses a plan of fine-tuning that cannot be followed.
+
+    Raises:
+        ValueError: if a number is out of range.
+        TypeError: if `augmentation` is not a Keras layer.
+    """
+    check_whole("classes", classes, least=2)
+    check_whole("head_epochs", head_epochs, least=0)
+    check_whole("stage_epochs", stage_epochs, least=1)
+    if not 0.0 < layer_decay <= 1.0:
+        raise ValueError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay}")
+    if not 0.0 <= l2_sp < np.inf:
+        raise ValueError(f"`l2_sp` must not be negative. Received: l2_sp={l2_sp}")
+    check_augmentation(augmentation)
+
+
+def check_augmentation(augmentation):
+    """Refuses what is neither `None` nor a Keras layer."""
+    if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):
+        raise TypeError(
+            "`augmentation` must be a Keras layer; put several into a `keras.Sequential`. "
+            f"Received: {type(augmentation).__name__}"
+        )
+
+
+def check_whole(name, value, least):
+    """Refuses what is not an integer of at least `least`."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}")
+
+
+def check_labels(argument, y, count):
+    """Class numbers as int32 `(n,)`, each of `0 … classes - 1` there at least once, and how many classes.
+
+    Raises:
+        ValueError: if they are not such, are of one class only, or as many as the `count` examples.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise ValueError(
+            f"`{argument}` must be integers of shape (n,); `np.argmax(y, axis=-1)` makes them of one-hot labels. "
+            f"Received: shape {y.shape}, dtype={y.dtype}"
+        )
+    if len(y) != count:
+        raise ValueError(f"`{argument}` must have one label for each example. Received: {len(y)} for {count} examples")
+    classes = int(y.max()) + 1
+    if y.min() < 0:
+        raise ValueError(f"`{argument}` must be class numbers from 0. Received: {y.min()}")
+    if classes < 2:
+        raise ValueError(f"`{argument}` must be of at least 2 classes. Received: one class, {y[0]}")
+    missing = np.flatnonzero(np.bincount(y, minlength=classes) == 0)
+    if len(missing):
+        raise ValueError(
+            f"`{argument}` must have an example of each class below its highest, {classes - 1}; "
+            "`np.unique(y, return_inverse=True)[1]` numbers the classes that there are. "
+            f"Received: no example of the classes {missing[:10].tolist()}{' …' if len(missing) > 10 else ''}"
+        )
+    return y.astype("int32"), classes
+
+
+def check_validation(validation_data, classes, check_x):
+    """The pair of validation examples and labels, checked; `None` for `None`.
+
+    Args:
+        validation_data: `(x, y)` or `None`.
+        classes: the labels must be below it.
+        check_x: function from the argument's name and the examples to the checked examples.
+
+    Raises:
+        ValueError: if it is not such a pair.
+    """
+    if validation_data is None:
+        return None
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise ValueError(f"`validation_data` must be a pair (x, y). Received: {type(validation_data).__name__}")
+    x, y = check_x("validation_data[0]", validation_data[0]), np.asarray(validation_data[1])
+    if y.shape != (len(x),) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
+        raise ValueError(
+            f"`validation_data[1]` must be a class number below {classes} for each of its {len(x)} examples. "
+            f"Received: shape {y.shape}, dtype={y.dtype}, values up to {y.max() if y.size else None}"
+        )
+    return x, y.astype("int32")

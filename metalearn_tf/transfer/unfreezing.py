@@ -1,0 +1,50 @@
+"""Which layers of a backbone are trained when."""
+
+import keras
+
+
+def layer_groups(backbone, stages):
+    """The layers with trainable weights, in groups from the top to the bottom.
+
+    Args:
+        backbone: a built `keras.Model`; models within it are looked into.
+        stages: the number of groups, each of about as many layers; or the names of the lowest layer of each group, from
+            the top. The layers below the last named one are in no group.
+
+    Returns:
+        A list of lists of Keras layers.
+
+    Raises:
+        ValueError: if there are fewer layers than groups, or names are unknown or not from the top to the bottom.
+    """
+    layers = [
+        layer
+        for layer in backbone._flatten_layers(include_self=False)
+        # What can be trained, frozen or not.
+        if not list(layer._flatten_layers(include_self=False)) and layer._trainable_variables
+    ][::-1]
+    if isinstance(stages, int):
+        if not 1 <= stages <= len(layers):
+            raise ValueError(
+                f"`stages` must be from 1 to {len(layers)}, the number of layers with trainable weights. "
+                f"Received: stages={stages}"
+            )
+        ends = [round((stage + 1) * len(layers) / stages) for stage in range(stages)]
+    else:
+        places = {layer.name: place for place, layer in enumerate(layers, 1)}
+        unknown = [name for name in stages if name not in places]
+        if unknown:
+            raise ValueError(f"`stages` must be names of layers of the backbone, {list(places)}. Received: {unknown}")
+        ends = [places[name] for name in stages]
+        if not ends or ends != sorted(set(ends)):
+            raise ValueError(f"`stages` must name layers from the top to the bottom. Received: {list(stages)}")
+    return [layers[start:end] for start, end in zip([0, *ends], ends)]
+
+
+class Unfreeze(keras.callbacks.Callback):
+    """Before each epoch, says which layers of a `TransferClassifier` are trained in it."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.model.unfreeze(epoch):
+            # What is trained is fixed when the graph of a step is made.
+            self.model.make_train_function(force=True)
