@@ -4,5 +4,6 @@ from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
 from metalearn_tf.transfer.fine_tune import fine_tune
-from metalearn_tf.transfer.pretrain import pretrain, view_augmentation
+from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
+from metalearn_tf.transfer.view_augmentation import view_augmentation

@@ -1,10 +1,14 @@
 """Checks on backbones and on the examples for them, made before any work is done."""
 
+import keras
 import numpy as np
 
 from metalearn_tf.data.image_range import check_image_range
 from metalearn_tf.learners.task_checks import check_network, check_texts
 from metalearn_tf.networks.text_inputs import takes_texts
+
+# As the networks of this library and of `keras.applications` name them.
+_HEADS = ("head", "predictions", "logits", "probabilities")
 
 
 def check_backbone(backbone):
@@ -25,6 +29,22 @@ def check_backbone(backbone):
             "`backbone` must give features of shape (batch, d); end it with `keras.layers.GlobalAveragePooling2D()`, "
             'or build a network of `keras.applications` with `include_top=False, pooling="avg"`. '
             f"Received: {backbone.name!r} of output shape {backbone.output_shape}"
+        )
+    _check_headless(backbone)
+
+
+def _check_headless(backbone):
+    """The head of a source dataset has its classes, which are not those of the target."""
+    layers = getattr(backbone, "layers", None) or [backbone]
+    last = layers[-1]
+    activation = getattr(getattr(last, "activation", None), "__name__", None)
+    is_head = activation in ("softmax", "sigmoid") or isinstance(last, keras.layers.Softmax)
+    if is_head or last.name in _HEADS:
+        raise ValueError(
+            "`backbone` must end with its features. Its last layer is the head of what it was trained for, whose "
+            f"{backbone.output_shape[1]} outputs are classes of the source: a head cannot be carried over, each "
+            "training makes its own. `keras.Model(model.input, model.layers[-2].output)` takes it off. "
+            f"Received: {backbone.name!r} that ends with {last.name!r}"
         )
 
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.transfer.contrastive_loss import nt_xent
+from metalearn_tf.transfer.view_augmentation import view_augmentation
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -15,7 +16,8 @@ class ContrastiveModel(keras.Model):
 
     Args:
         backbone: a built `keras.Model` from images to features `(batch, d)`.
-        augmentation: the Keras layer that draws a view; it sees images in `image_range`.
+        augmentation: the Keras layer that draws a view, `mtf.transfer.view_augmentation` by default; it sees images in
+            `image_range`.
         temperature: of `nt_xent`.
         projection: width of the projections.
         image_range: lowest and highest value of a pixel.
@@ -26,11 +28,11 @@ class ContrastiveModel(keras.Model):
     Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709)
     """
 
-    def __init__(self, backbone, augmentation, temperature=0.5, projection=64, image_range=(0.0, 1.0), **kwargs):
+    def __init__(self, backbone, augmentation=None, temperature=0.5, projection=64, image_range=(0.0, 1.0), **kwargs):
         super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Layers ===
         self.backbone = backbone
-        self.augmentation = augmentation
+        self.augmentation = augmentation or view_augmentation(backbone.input_shape[1:], image_range)
         width = backbone.output_shape[-1]
         self.projection_head = keras.Sequential(
             [

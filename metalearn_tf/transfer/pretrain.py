@@ -15,7 +15,8 @@ from metalearn_tf.transfer.transfer_checks import (
 )
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 
-METHODS = ("supervised", "autoencoder", "contrastive")
+WITHOUT_LABELS = {"autoencoder": DenoisingAutoencoder, "contrastive": ContrastiveModel}
+METHODS = ("supervised", *WITHOUT_LABELS)
 
 
 def pretrain(
@@ -39,8 +40,8 @@ def pretrain(
     | method | learns | needs | options |
     |---|---|---|---|
     | `"supervised"` | the classes, by a head above the features | labels | - |
-    | `"autoencoder"` | to restore images from noise | images | `noise`, `filters`; see `DenoisingAutoencoder` |
-    | `"contrastive"` | that two views are of one image (SimCLR) | images | `temperature`, `projection`; see `ContrastiveModel` |
+    | `"autoencoder"` | to restore images from noise | images | those of `DenoisingAutoencoder` |
+    | `"contrastive"` | that two views are of one image (SimCLR) | images | those of `ContrastiveModel` |
 
     AdamW, whose rate warms up and falls by a cosine. What is above the backbone, its head, decoder or projection, is
     thrown away; a callback finds it in `callback.model`.
@@ -65,7 +66,7 @@ def pretrain(
         seed: integer, of what is above the backbone, the order of the examples and all noise.
         callbacks: of `fit`.
         verbose: of `fit`.
-        **options: of the method.
+        **options: see the table.
 
     Returns:
         `backbone`.
@@ -75,8 +76,6 @@ def pretrain(
 
     References: those of the three models.
     """
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")
     check_backbone(backbone)
     check_augmentation(augmentation)
     check_whole("epochs", epochs, least=1)
@@ -89,36 +88,21 @@ def pretrain(
 
     x, y = _examples_and_labels(data)
     x = check_x("data", x)
+    options = {"augmentation": augmentation, "image_range": image_range, **options}
     keras.utils.set_random_seed(seed)
-    common = {"augmentation": augmentation, "image_range": image_range, **options}
-    # A frozen backbone would stay as it is.
-    backbone.trainable = True
     if method == "supervised":
-        if y is None:
-            raise ValueError(
-                '`data` must have labels, a `ClassDataset` or `(x, y)`, for "supervised". Received: x alone'
-            )
-        y, classes = check_labels("data[1]", y, len(x))
+        y, classes = _check_labels(y, len(x))
         validation_data = check_validation(validation_data, classes, check_x)
-        model = TransferClassifier(backbone, classes, train_normalization=True, **common)
+        model = TransferClassifier(backbone, classes, train_normalization=True, **options)
+    elif method in WITHOUT_LABELS:
+        _check_images_alone(method, backbone, validation_data)
+        y, model = None, WITHOUT_LABELS[method](backbone, **options)
     else:
-        if validation_data is not None:
-            raise ValueError(f'`validation_data` is for "supervised". Received: method={method!r}')
-        if len(backbone.input_shape) != 4 or None in backbone.input_shape[1:]:
-            raise ValueError(
-                f"`backbone` must take images of one size for {method!r}. Received: input shape {backbone.input_shape}"
-            )
-        y = None
-        if method == "autoencoder":
-            model = DenoisingAutoencoder(backbone, **common)
-        else:
-            if augmentation is None:
-                common["augmentation"] = view_augmentation(backbone.input_shape[1:], image_range)
-            model = ContrastiveModel(backbone, **common)
+        raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")
+    backbone.trainable = True  # a frozen one would stay as it is
     batch_size = min(batch_size, len(x))
-    steps = epochs * -(-len(x) // batch_size)
-    optimizer = keras.optimizers.AdamW(warm_up_and_cosine(learning_rate, steps), weight_decay=weight_decay)
-    model.compile(optimizer, jit_compile=False)
+    rate = warm_up_and_cosine(learning_rate, epochs * -(-len(x) // batch_size))
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=weight_decay), jit_compile=False)
     model.fit(
         x,
         y,
@@ -131,34 +115,26 @@ def pretrain(
     return backbone
 
 
-def view_augmentation(image_shape, image_range=(0.0, 1.0)):
-    """The random views of SimCLR that small images bear: a part of the image, mirrored, in other colours.
-
-    Args:
-        image_shape: `(height, width, channels)`; images of another number of channels than 3 keep their colours.
-        image_range: lowest and highest value of a pixel.
-
-    Returns:
-        A `keras.Sequential` of Keras's layers.
-    """
-    low, high = (float(limit) for limit in image_range)
-    layers = [
-        keras.layers.RandomFlip("horizontal"),
-        # Parts of the image at up to twice their size.
-        keras.layers.RandomZoom((-0.5, 0.0), fill_mode="reflect"),
-        keras.layers.RandomTranslation(0.2, 0.2, fill_mode="reflect"),
-    ]
-    if image_shape[2] == 3:
-        layers += [
-            keras.layers.RandomColorJitter((low, high), 0.4, 0.4, 0.4, 0.1),
-            keras.layers.RandomGrayscale(0.2),
-        ]
-    return keras.Sequential(layers, name="view_augmentation")
-
-
 def _examples_and_labels(data):
     if isinstance(data, ClassDataset):
         return data.examples, data.labels
     if isinstance(data, (tuple, list)) and len(data) == 2:
         return data
     return data, None
+
+
+def _check_labels(y, count):
+    if y is None:
+        raise ValueError(
+            '`data` must have labels for "supervised": a `ClassDataset`, or a pair `(x, y)`. Received: examples alone'
+        )
+    return check_labels("data[1]", y, count)
+
+
+def _check_images_alone(method, backbone, validation_data):
+    if validation_data is not None:
+        raise ValueError(f'`validation_data` is for "supervised". Received: method={method!r}')
+    if len(backbone.input_shape) != 4 or None in backbone.input_shape[1:]:
+        raise ValueError(
+            f"`backbone` must take images of one size for {method!r}. Received: input shape {backbone.input_shape}"
+        )
