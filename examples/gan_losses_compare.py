@@ -18,8 +18,12 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 import metalearn_tf as mtf
+
+BATCH_SIZE = 64
 
 # Learning rate, beta_1, beta_2 of both Adams: DCGAN's without a penalty, those of Gulrajani et al. (2017) with one.
 PLAIN, PENALISED = (2e-4, 0.5, 0.999), (1e-4, 0.0, 0.9)
@@ -44,7 +48,7 @@ class StopAfter(keras.callbacks.Callback):
 
     def __init__(self, seconds):
         super().__init__()
-        self.seconds, self.spent, self.steps = seconds, 0.0, 0
+        self.seconds, self.spent, self.steps, self.epoch_ends = seconds, 0.0, 0, []
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
@@ -55,6 +59,7 @@ class StopAfter(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.spent += self.elapsed
+        self.epoch_ends.append(self.steps)
         self.model.stop_training = self.spent >= self.seconds
 
 
@@ -65,18 +70,20 @@ def train(name, dataset, arguments, folder):
         return json.loads(record.read_text())
     options, (rate, beta_1, beta_2) = METHODS[name]
     images = mtf.data.load(dataset, "train", data_dir=arguments.data_dir).examples
+    images = np.random.default_rng(0).permutation(images)
+    batches = tf.data.Dataset.from_tensor_slices(images).repeat().shuffle(4096, seed=0).batch(BATCH_SIZE).prefetch(2)
     test = mtf.data.load(dataset, "test", data_dir=arguments.data_dir).examples
     network = mtf.evaluation.feature_network(dataset)
     keras.utils.set_random_seed(0)
     normalization = "layer" if "penalty" in options else "batch"
-    gan = mtf.gan.GAN(*mtf.networks.dcgan(discriminator_normalization=normalization), **options)
+    networks = mtf.networks.dcgan(filters=arguments.filters, discriminator_normalization=normalization)
+    gan = mtf.gan.GAN(*networks, **options)
     optimizers = [keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2) for _ in range(2)]
     gan.compile(*optimizers, monitor="kid")
     clock = StopAfter(60 * arguments.minutes)
     scores = mtf.evaluation.GenerativeScores(test, network, count=arguments.samples)
     history = gan.fit(
-        images,
-        batch_size=64,
+        batches,
         steps_per_epoch=arguments.steps_per_epoch,
         epochs=10_000,
         callbacks=[clock, scores],
@@ -87,7 +94,7 @@ def train(name, dataset, arguments, folder):
         "steps": clock.steps,
         "steps_per_second": clock.steps / clock.spent,
         "best": {key: history[key][best] for key in ("fid", "kid", "kid_spread")},
-        "best_step": (best + 1) * arguments.steps_per_epoch,
+        "best_step": clock.epoch_ends[best],
         "last": {key: history[key][-1] for key in ("fid", "kid", "kid_spread")},
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,6 +119,7 @@ def main():
     parser.add_argument("--datasets", nargs="+", default=["fashion_mnist", "mnist"])
     parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--minutes", type=float, default=15, help="training time of each, without scoring")
+    parser.add_argument("--filters", type=int, default=32, help="see `mtf.networks.dcgan`")
     parser.add_argument("--steps_per_epoch", type=int, default=500, help="steps between scores")
     parser.add_argument("--samples", type=int, default=5000, help="generated images that a score looks at")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")

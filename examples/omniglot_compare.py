@@ -171,7 +171,11 @@ def methods(inner_learning_rate):
         ),
         "MetaLSTM": Method(
             lambda conv4, ways: learners.MetaLSTM(
-                conv4(ways), inner_learning_rate=inner_learning_rate, forget_rate=1e-3, rematerialize=True
+                conv4(ways),
+                inner_learning_rate=inner_learning_rate,
+                forget_rate=1e-3,
+                rematerialize=True,
+                test_inner_steps=10,
             ),
             **{**GRADIENT, "steps": 200},
         ),

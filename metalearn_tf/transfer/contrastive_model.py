@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.networks.checks import check_positive
 from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.view_augmentation import view_augmentation
 
@@ -25,10 +26,16 @@ class ContrastiveModel(keras.Model):
     Input shape: images `(batch, height, width, channels)`, uint8 or floating in `image_range`; no labels.
     Output shape: projections `(batch, projection)` float32.
 
+    Raises:
+        ValueError: if a number is out of range.
+
     Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709)
     """
 
     def __init__(self, backbone, augmentation=None, temperature=0.5, projection=64, image_range=(0.0, 1.0), **kwargs):
+        check_positive(projection=projection)
+        if not temperature > 0:
+            raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
         super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Layers ===
         self.backbone = backbone

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.networks.checks import check_positive
 
 _SMALLEST = 4
 
@@ -25,10 +26,16 @@ class DenoisingAutoencoder(keras.Model):
     Input shape: images `(batch, height, width, channels)`, uint8 or floating in `image_range`; no labels.
     Output shape: images of the same shape, float32.
 
+    Raises:
+        ValueError: if a number is out of range.
+
     Reference: [Vincent et al., 2010](https://jmlr.org/papers/v11/vincent10a.html)
     """
 
     def __init__(self, backbone, noise=0.1, filters=32, augmentation=None, image_range=(0.0, 1.0), **kwargs):
+        check_positive(filters=filters)
+        if not noise >= 0:
+            raise ValueError(f"`noise` must not be negative. Received: noise={noise}")
         super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Layers ===
         self.backbone = backbone

@@ -154,7 +154,7 @@ class TransferClassifier(keras.Model):
         return 0.5 * tf.add_n([tf.reduce_sum(tf.square(variable - start)) for variable, start in pairs])
 
     def _trained_variables(self):
-        return [variable for group in self.groups for layer in group for variable in layer._trainable_variables]
+        return [variable for group in self.groups for layer in group for variable in _weights(layer)]
 
     def _step(self, gradients, variables):
         """Moves the variables by the optimizer's step, times the factor of the group that each is in."""
@@ -162,7 +162,7 @@ class TransferClassifier(keras.Model):
             id(variable): self.layer_decay ** (number + 1)
             for number, group in enumerate(self.groups)
             for layer in group
-            for variable in layer._trainable_variables
+            for variable in _weights(layer)
         }
         slowed = [v for v in variables if factors.get(id(v), 1.0) != 1.0]
         before = [tf.identity(v) for v in slowed]
@@ -191,3 +191,8 @@ class TransferClassifier(keras.Model):
     def from_config(cls, config):
         layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
         return cls(**{**config, **layers})
+
+
+def _weights(layer):
+    """The weights that can be trained, frozen or not."""
+    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]

@@ -17,12 +17,7 @@ def layer_groups(backbone, stages):
     Raises:
         ValueError: if there are fewer layers than groups, or names are unknown or not from the top to the bottom.
     """
-    layers = [
-        layer
-        for layer in backbone._flatten_layers(include_self=False)
-        # What can be trained, frozen or not.
-        if not list(layer._flatten_layers(include_self=False)) and layer._trainable_variables
-    ][::-1]
+    layers = list(_layers_with_weights(backbone))[::-1]
     if isinstance(stages, int):
         if not 1 <= stages <= len(layers):
             raise ValueError(
@@ -39,6 +34,15 @@ def layer_groups(backbone, stages):
         if not ends or ends != sorted(set(ends)):
             raise ValueError(f"`stages` must name layers from the top to the bottom. Received: {list(stages)}")
     return [layers[start:end] for start, end in zip([0, *ends], ends)]
+
+
+def _layers_with_weights(layer):
+    """The layers with weights that can be trained, frozen or not, in the order of the way through the network."""
+    if isinstance(layer, keras.Model):
+        for part in layer.layers:
+            yield from _layers_with_weights(part)
+    elif any(part._trainable_variables for part in layer._flatten_layers()):
+        yield layer
 
 
 class Unfreeze(keras.callbacks.Callback):
