@@ -74,7 +74,7 @@ def test_omniglot(script, tfds_data_dir, tmp_path):
 
 
 def test_omniglot_compare_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
-    methods = ["untrained embedding, prototypes", "MANN", "ANIL"]
+    methods = ["untrained embedding, prototypes", "MANN", "Baseline++"]
     options = ["--data_dir", tfds_data_dir, "--episodes", 8, "--steps", 3, "--settings", "5x1"]
     first = run("omniglot_compare.py", *options, "--only", *methods[:2], folder=tmp_path).splitlines()
     again = run("omniglot_compare.py", *options, "--only", *methods, folder=tmp_path).splitlines()

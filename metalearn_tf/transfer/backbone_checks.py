@@ -11,23 +11,24 @@ from metalearn_tf.networks.text_inputs import takes_texts
 _HEADS = ("head", "predictions", "logits", "probabilities")
 
 
-def check_backbone(backbone):
+def check_backbone(backbone, argument="backbone"):
     """Refuses what is no built Keras model from one batch of examples to features `(batch, d)`.
 
     Raises:
         ValueError: if it is not; where there is a fix, the message shows it.
     """
-    check_network(backbone, "backbone")
+    check_network(backbone, argument)
     if not isinstance(backbone.input_shape, tuple) or not isinstance(backbone.output_shape, tuple):
         raise ValueError(
-            "`backbone` must have one input and one output; choose them with `keras.Model(input, output)`. "
+            f"`{argument}` must have one input and one output; choose them with `keras.Model(input, output)`. "
             f"Received: {backbone.name!r} of input shape {backbone.input_shape} and output shape "
             f"{backbone.output_shape}"
         )
     if len(backbone.output_shape) != 2 or backbone.output_shape[1] is None:
         raise ValueError(
-            "`backbone` must give features of shape (batch, d); end it with `keras.layers.GlobalAveragePooling2D()`, "
-            'or build a network of `keras.applications` with `include_top=False, pooling="avg"`. '
+            f"`{argument}` must give features of shape (batch, d); end it with "
+            "`keras.layers.GlobalAveragePooling2D()`, or build a network of `keras.applications` with "
+            '`include_top=False, pooling="avg"`. '
             f"Received: {backbone.name!r} of output shape {backbone.output_shape}"
         )
     _check_headless(backbone)
