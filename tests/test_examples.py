@@ -128,3 +128,13 @@ def test_few_shot_gan(tfds_data_dir, tmp_path):
     assert len(set(arms)) == 1 + 3 + 3 + 2 and "maml, adapted" in arms
     assert (tmp_path / "runs/few_shot_gan_mnist/mnist_8,_9_4_0.png").exists()
     assert (tmp_path / "served/1/saved_model.pb").exists()
+
+
+def test_feature_extraction(tfds_data_dir, tmp_path):
+    options = ["--labels", 5, "--seeds", 2, "--steps", 3, "--test_episodes", 8]
+    output = run("feature_extraction.py", "--data_dir", tfds_data_dir, *options, folder=tmp_path)
+    assert float(output.split("from the cache, is ")[1].split()[0]) > 1
+    accuracies = [float(line.split("|")[3].split("±")[0]) for line in output.splitlines() if line.count("±") == 1]
+    assert len(accuracies) == 4 + 2
+    assert 1 < accuracies[0] < accuracies[2]  # 5 labels a class and all; chance is 1 %
+    assert output.count("| 5-way 5-shot, 15 queries |") == 2

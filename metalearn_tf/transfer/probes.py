@@ -100,6 +100,7 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
 def _compiled(model):
     # Without XLA, which halves the speed on CPUs.
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # a file is not loaded with an optimizer that is not built
     return model
 
 

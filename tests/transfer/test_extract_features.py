@@ -106,11 +106,11 @@ def test_networks_of_keras_applications_are_backbones():
 def test_networks_of_keras_hub_are_backbones(tmp_path):
     keras_hub = pytest.importorskip("keras_hub", reason="needs the extra `hub`")
     trunk = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[4],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[3],
         stackwise_num_filters=[64],
         stackwise_num_blocks=[1],
-        stackwise_num_strides=[2],
+        stackwise_num_strides=[1],
         block_type="basic_block",
         image_shape=(32, 32, 3),
     )
