@@ -31,10 +31,10 @@ def check_backbone(backbone, argument="backbone"):
             '`include_top=False, pooling="avg"`. '
             f"Received: {backbone.name!r} of output shape {backbone.output_shape}"
         )
-    _check_headless(backbone)
+    _check_headless(backbone, argument)
 
 
-def _check_headless(backbone):
+def _check_headless(backbone, argument):
     """The head of a source dataset has its classes, which are not those of the target."""
     layers = getattr(backbone, "layers", None) or [backbone]
     last = layers[-1]
@@ -42,7 +42,7 @@ def _check_headless(backbone):
     is_head = activation in ("softmax", "sigmoid") or isinstance(last, keras.layers.Softmax)
     if is_head or last.name in _HEADS:
         raise ValueError(
-            "`backbone` must end with its features. Its last layer is the head of what it was trained for, whose "
+            f"`{argument}` must end with its features. Its last layer is the head of what it was trained for, whose "
             f"{backbone.output_shape[1]} outputs are classes of the source: a head cannot be carried over, each "
             "training makes its own. `keras.Model(model.input, model.layers[-2].output)` takes it off. "
             f"Received: {backbone.name!r} that ends with {last.name!r}"

@@ -12,6 +12,7 @@ from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.networks.text_inputs import vocabulary_files
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.transfer_checks import check_whole
 
 # Of the files' content; features of another version are computed again.
 _VERSION = 1
@@ -44,8 +45,7 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
     """
     check_backbone(backbone)
     x = check_examples("x", x.examples if isinstance(x, ClassDataset) else x, backbone, image_range)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}")
+    check_whole("batch_size", batch_size, least=1)
     if cache_dir is None:
         return _compute(backbone, x, batch_size, image_range)
     name = f"features_{_fingerprint(backbone, x, image_range)}"

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
-from metalearn_tf.transfer.label_checks import check_features, check_labels
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
+from metalearn_tf.transfer.transfer_checks import check_labels
 
 # Similarities held at a time: 64 MB.
 _MOST_SIMILARITIES = 2**24
@@ -39,8 +39,8 @@ def linear_probe(features, labels, l2=1.0):
         ValueError: if the features are not finite or no such array, there is one class only, a class has no example, or
             `l2` is not positive.
     """
-    features = check_features(features)
-    labels, classes = check_labels(labels, len(features))
+    features = _check_features(features)
+    labels, classes = check_labels("labels", labels, len(features))
     if not 0 < l2 < np.inf:
         raise ValueError(f"`l2` must be positive. Received: l2={l2!r}")
     mean, variance = features.mean(axis=0, dtype="float64"), features.var(axis=0, dtype="float64")
@@ -83,8 +83,8 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
     Reference: [Cover and Hart, 1967](https://doi.org/10.1109/TIT.1967.1053964);
         temperature: [Wu et al., 2018](https://arxiv.org/abs/1805.01978)
     """
-    features = check_features(features)
-    labels, classes = check_labels(labels, len(features))
+    features = _check_features(features)
+    labels, classes = check_labels("labels", labels, len(features))
     if not isinstance(neighbors, int) or not 1 <= neighbors <= len(features):
         raise ValueError(
             f"`neighbors` must be an integer in [1, {len(features)}], the number of features. "
@@ -95,6 +95,21 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
     model = keras.Model(inputs, votes(inputs), name="nearest_neighbors")
     votes.set_weights([features, labels])
     return _compiled(model)
+
+
+def _check_features(features):
+    features = np.asarray(features)
+    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
+        raise ValueError(
+            "`features` must be floating, of shape (n, d), as `mtf.transfer.extract_features` returns them. "
+            f"Received: shape {features.shape}, dtype={features.dtype}"
+        )
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"`features` must be finite. Received: NaN or infinity in rows {np.flatnonzero(~finite)[:10].tolist()}"
+        )
+    return features.astype("float32", copy=False)
 
 
 def _compiled(model):
