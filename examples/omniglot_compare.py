@@ -122,6 +122,8 @@ def methods(inner_learning_rate):
             lambda conv4, ways: learners.ANIL(conv4(ways), inner_steps=50, inner_learning_rate=0.2),
             start="supervised",
         ),
+        "Baseline": Method(lambda conv4, ways: mtf.transfer.Baseline(conv4()), start="supervised"),
+        "Baseline++": Method(lambda conv4, ways: mtf.transfer.BaselinePlusPlus(conv4()), start="supervised"),
         "multi-task heads, prototypes": Method(
             lambda conv4, ways: learners.PrototypicalNetwork(conv4()), start="multi-task"
         ),

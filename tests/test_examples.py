@@ -74,7 +74,7 @@ def test_omniglot(script, tfds_data_dir, tmp_path):
 
 
 def test_omniglot_compare_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
-    methods = ["untrained embedding, prototypes", "MANN", "ANIL"]
+    methods = ["untrained embedding, prototypes", "MANN", "Baseline++"]
     options = ["--data_dir", tfds_data_dir, "--episodes", 8, "--steps", 3, "--settings", "5x1"]
     first = run("omniglot_compare.py", *options, "--only", *methods[:2], folder=tmp_path).splitlines()
     again = run("omniglot_compare.py", *options, "--only", *methods, folder=tmp_path).splitlines()
@@ -128,3 +128,14 @@ def test_few_shot_gan(tfds_data_dir, tmp_path):
     assert len(set(arms)) == 1 + 3 + 3 + 2 and "maml, adapted" in arms
     assert (tmp_path / "runs/few_shot_gan_mnist/mnist_8,_9_4_0.png").exists()
     assert (tmp_path / "served/1/saved_model.pb").exists()
+
+
+def test_feature_extraction(tfds_data_dir, tmp_path):
+    options = ["--labels", 5, "--seeds", 2, "--steps", 3, "--test_episodes", 8]
+    output = run("feature_extraction.py", "--data_dir", tfds_data_dir, *options, folder=tmp_path)
+    assert float(output.split("from the cache, is ")[1].split()[0]) > 1
+    rows = [line.split(" | ") for line in output.splitlines() if "| linear probe |" in line]
+    few, all_labels = (float(row[2].split(" ±")[0]) for row in rows)
+    assert 1 < few < all_labels  # chance is 1 %
+    assert output.count("| nearest neighbours |") == 2
+    assert output.count("| 5-way 5-shot, 15 queries |") == 2

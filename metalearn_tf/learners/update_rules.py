@@ -49,6 +49,31 @@ def scheduled_gradient_descent(rates):
     return UpdateRule(lambda weights: [], update)
 
 
+def momentum_descent(rate, momentum=0.9, dampening=0.0, weight_decay=0.0):
+    """Steps against a running sum of the gradients.
+
+    The sum starts with the first gradient; after it, each step multiplies it with `momentum` and adds `1 - dampening`
+    times the gradient. PyTorch's `SGD` has the same steps.
+
+    Args:
+        rate: size of the steps.
+        momentum: in `[0, 1)`.
+        dampening: in `[0, 1]`; as large as `momentum`, it makes the sum an average.
+        weight_decay: how much of each weight is added to its gradient.
+    """
+
+    def update(gradients, state, weights, loss, step):
+        first = tf.equal(step, 0)
+        gradients = [gradient + weight_decay * weight for weight, gradient in zip(weights, gradients)]
+        sums = [
+            tf.where(first, gradient, momentum * total + (1.0 - dampening) * gradient)
+            for total, gradient in zip(state, gradients)
+        ]
+        return gradient_descent(rate).update(sums, [], weights, loss, step)[0], sums
+
+    return UpdateRule(lambda weights: [tf.zeros_like(weight) for weight in weights], update)
+
+
 def keras_optimizer(optimizer):
     """Steps of a Keras optimizer, with no variable assigned.
 

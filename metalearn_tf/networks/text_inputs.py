@@ -1,6 +1,7 @@
 """Networks that take strings."""
 
 import tempfile
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -18,10 +19,21 @@ def copy_vocabularies(source, target):
     them in files beside these.
     """
     # Not all layers side by side: the order of the others may depend on when they were built.
-    pairs = zip(
-        *([layer for layer in net._flatten_layers() if hasattr(layer, "load_assets")] for net in (source, target))
-    )
-    for layer, copy in pairs:
+    for layer, copy in zip(_layers_with_vocabularies(source), _layers_with_vocabularies(target)):
         with tempfile.TemporaryDirectory() as folder:
             layer.save_assets(folder)
             copy.load_assets(folder)
+
+
+def vocabulary_files(network):
+    """The contents of the files that Keras would keep the vocabularies in, a list of bytes."""
+    contents = []
+    for layer in _layers_with_vocabularies(network):
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            contents += [path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    return contents
+
+
+def _layers_with_vocabularies(network):
+    return [layer for layer in network._flatten_layers() if hasattr(layer, "load_assets")]

@@ -11,29 +11,30 @@ from metalearn_tf.networks.text_inputs import takes_texts
 _HEADS = ("head", "predictions", "logits", "probabilities")
 
 
-def check_backbone(backbone):
+def check_backbone(backbone, argument="backbone"):
     """Refuses what is no built Keras model from one batch of examples to features `(batch, d)`.
 
     Raises:
         ValueError: if it is not; where there is a fix, the message shows it.
     """
-    check_network(backbone, "backbone")
+    check_network(backbone, argument)
     if not isinstance(backbone.input_shape, tuple) or not isinstance(backbone.output_shape, tuple):
         raise ValueError(
-            "`backbone` must have one input and one output; choose them with `keras.Model(input, output)`. "
+            f"`{argument}` must have one input and one output; choose them with `keras.Model(input, output)`. "
             f"Received: {backbone.name!r} of input shape {backbone.input_shape} and output shape "
             f"{backbone.output_shape}"
         )
     if len(backbone.output_shape) != 2 or backbone.output_shape[1] is None:
         raise ValueError(
-            "`backbone` must give features of shape (batch, d); end it with `keras.layers.GlobalAveragePooling2D()`, "
-            'or build a network of `keras.applications` with `include_top=False, pooling="avg"`. '
+            f"`{argument}` must give features of shape (batch, d); end it with "
+            "`keras.layers.GlobalAveragePooling2D()`, or build a network of `keras.applications` with "
+            '`include_top=False, pooling="avg"`. '
             f"Received: {backbone.name!r} of output shape {backbone.output_shape}"
         )
-    _check_headless(backbone)
+    _check_headless(backbone, argument)
 
 
-def _check_headless(backbone):
+def _check_headless(backbone, argument):
     """The head of a source dataset has its classes, which are not those of the target."""
     layers = getattr(backbone, "layers", None) or [backbone]
     last = layers[-1]
@@ -41,7 +42,7 @@ def _check_headless(backbone):
     is_head = activation in ("softmax", "sigmoid") or isinstance(last, keras.layers.Softmax)
     if is_head or last.name in _HEADS:
         raise ValueError(
-            "`backbone` must end with its features. Its last layer is the head of what it was trained for, whose "
+            f"`{argument}` must end with its features. Its last layer is the head of what it was trained for, whose "
             f"{backbone.output_shape[1]} outputs are classes of the source: a head cannot be carried over, each "
             "training makes its own. `keras.Model(model.input, model.layers[-2].output)` takes it off. "
             f"Received: {backbone.name!r} that ends with {last.name!r}"

@@ -55,7 +55,9 @@ def check_labels(argument, y, count):
         raise ValueError(f"`{argument}` must be class numbers from 0. Received: {y.min()}")
     if classes < 2:
         raise ValueError(f"`{argument}` must be of at least 2 classes. Received: one class, {y[0]}")
-    missing = np.flatnonzero(np.bincount(y, minlength=classes) == 0)
+    present = np.unique(y)
+    # Not up to the highest label, which may be any number.
+    missing = np.setdiff1d(np.arange(min(classes, len(present) + 11)), present)
     if len(missing):
         raise ValueError(
             f"`{argument}` must have an example of each class below its highest, {classes - 1}; "

@@ -51,30 +51,38 @@ LEARNERS = {
     "MatchingNetwork": lambda network, **options: mtf.learners.MatchingNetwork(network(outputs=None), **options),
     "NearestNeighbor": lambda network, **options: mtf.learners.NearestNeighbor(network(outputs=None), **options),
     "RelationNetwork": lambda network, **options: mtf.learners.RelationNetwork(network(outputs=None), **options),
+    # Steps on all of the support set, whose order is of no account then.
+    "Baseline": lambda network, **options: mtf.transfer.Baseline(
+        network(outputs=None), epochs=5, batch_size=None, learning_rate=0.1, **options
+    ),
+    "BaselinePlusPlus": lambda network, **options: mtf.transfer.BaselinePlusPlus(
+        network(outputs=None), epochs=5, batch_size=None, learning_rate=0.1, **options
+    ),
 }
 
+# Of learners that are not trained.
+TRAINING = [
+    "test_fit_learns",
+    "test_a_learner_needs_nothing_but_its_network",
+    "test_train_on_batch_lowers_the_loss_of_its_batch",
+    "test_tensorboard_gets_its_events",
+    "test_checkpoints_and_early_stopping",
+    "test_saving_keeps_predictions_optimizer_and_configuration",
+    "test_a_loaded_learner_trains_on_as_if_never_stopped",
+    "test_adapting_changes_neither_the_learner_nor_earlier_adapted_models",
+    "test_adapting_follows_the_training_between",
+    "test_labels_may_be_of_any_integer_type",
+    "test_parallel_and_vectorized_tasks_give_the_same_step",
+    "test_a_step_on_a_batch_is_the_mean_of_the_steps_on_its_tasks",
+    "test_queries_of_no_weight_teach_nothing",
+    "test_mixed_precision_trains_and_predicts_closely",
+    "test_float16_gradients_are_scaled_whatever_the_policy_of_the_moment",
+]
 # What does not apply to a learner, and why.
 EXCEPTIONS = {
-    "Ensemble": (
-        "an ensemble is not trained",
-        [
-            "test_fit_learns",
-            "test_a_learner_needs_nothing_but_its_network",
-            "test_train_on_batch_lowers_the_loss_of_its_batch",
-            "test_tensorboard_gets_its_events",
-            "test_checkpoints_and_early_stopping",
-            "test_saving_keeps_predictions_optimizer_and_configuration",
-            "test_a_loaded_learner_trains_on_as_if_never_stopped",
-            "test_adapting_changes_neither_the_learner_nor_earlier_adapted_models",
-            "test_adapting_follows_the_training_between",
-            "test_labels_may_be_of_any_integer_type",
-            "test_parallel_and_vectorized_tasks_give_the_same_step",
-            "test_a_step_on_a_batch_is_the_mean_of_the_steps_on_its_tasks",
-            "test_queries_of_no_weight_teach_nothing",
-            "test_mixed_precision_trains_and_predicts_closely",
-            "test_float16_gradients_are_scaled_whatever_the_policy_of_the_moment",
-        ],
-    ),
+    "Ensemble": ("an ensemble is not trained", TRAINING),
+    "Baseline": ("a baseline is not meta-trained", TRAINING),
+    "BaselinePlusPlus": ("a baseline is not meta-trained", TRAINING),
     "MANN": (
         "a sequence has an order, its labels are inputs, and it is learned in hundreds of steps: see test_mann.py",
         [
@@ -141,7 +149,7 @@ def trained_file(build, toy_dataset, tmp_path_factory):
     keras.utils.set_random_seed(0)
     learner = build(vectors())
     learner.compile(optimizer=keras.optimizers.Adam(0.01), metrics=["accuracy"])
-    if not isinstance(learner, mtf.learners.Ensemble):
+    if not isinstance(learner, (mtf.learners.Ensemble, mtf.transfer.Baseline)):
         learner.fit(mtf.data.episodes(toy_dataset, WAYS, SHOTS, QUERIES, TASKS), steps_per_epoch=4, verbose=0)
     path = tmp_path_factory.mktemp("learner") / "learner.keras"
     learner.save(path)

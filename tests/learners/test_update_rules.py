@@ -10,6 +10,7 @@ from metalearn_tf.learners.update_rules import (
     at_step,
     gradient_descent,
     keras_optimizer,
+    momentum_descent,
     scheduled_gradient_descent,
     stateless_optimizer,
 )
@@ -38,6 +39,16 @@ def test_each_weight_may_have_a_rate_of_its_own():
     weights, _ = one_step(gradient_descent([tf.constant([[1.0, 0.1], [-1.0, 9.0]]), tf.constant(0.5)]))
     np.testing.assert_allclose(weights[0], [[0.5, -2.1], [-1.5, 4.0]], rtol=1e-6)
     np.testing.assert_allclose(weights[1], [3.5], rtol=1e-6)
+
+
+def test_momentum_starts_with_the_first_gradient_and_is_dampened_after_it():
+    """By hand: gradients -1 + 0.5 · 3 = 0.5, then -1 + 0.5 · 2.95 = 0.475; the sum 0.9 · 0.5 + 0.2 · 0.475 = 0.545."""
+    rule = momentum_descent(0.1, momentum=0.9, dampening=0.8, weight_decay=0.5)
+    weights, state = one_step(rule)
+    np.testing.assert_allclose(weights[1], [2.95], rtol=1e-6)
+    weights, state = rule.update(tensors(GRADIENTS), state, weights, tf.constant(0.7), tf.constant(1))
+    np.testing.assert_allclose(state[1], [0.545], rtol=1e-6)
+    np.testing.assert_allclose(weights[1], [2.8955], rtol=1e-6)
 
 
 @pytest.mark.parametrize("step, row", [(0, 0), (1, 1), (5, 1)])

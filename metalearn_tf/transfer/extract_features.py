@@ -1,0 +1,106 @@
+"""The features of a frozen backbone, computed once."""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.data.cache import cached_arrays
+from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.networks.text_inputs import vocabulary_files
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.transfer_checks import check_whole
+
+# Of the files' content; features of another version are computed again.
+_VERSION = 1
+
+
+def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0.0, 1.0)):
+    """What a frozen backbone makes of examples, in inference mode.
+
+    With `cache_dir` the features are kept in a file whose name is a SHA-256 of all that they depend on: the backbone's
+    architecture, dtype policies, weights and vocabularies, the bytes of the examples, and `image_range`. So a file is
+    never taken for other weights or data: these have another name, and are computed. A file that is cut short or
+    damaged at any byte is reported through `logging` and made again; files are written in one step.
+
+    Args:
+        backbone: a built `keras.Model` from examples to features `(batch, d)`: a network of `mtf.networks` without
+            `outputs`, one of `keras.applications` with `include_top=False, pooling="avg"`, `mtf.networks.hub_encoder`.
+        x: array `(n, ...)` of examples: images `(n, height, width, channels)`, uint8 or floating in `image_range`;
+            other floating numbers; strings `(n,)` for a backbone of texts. Or a `ClassDataset`, for its `examples`.
+        cache_dir: folder of the cache; `None` for no cache.
+        batch_size: examples in a call of the backbone.
+        image_range: lowest and highest value of a pixel that the backbone was trained on; uint8 images are brought
+            there. Networks of `mtf.learners` and `mtf.networks` are trained on `(0, 1)`.
+
+    Returns:
+        float32 array `(n, d)`, in the order of the examples.
+
+    Raises:
+        ValueError: if `backbone` gives no such features, the examples are of another shape, dtype or range than it
+            takes, or a feature is NaN or infinite.
+    """
+    check_backbone(backbone)
+    x = check_examples("x", x.examples if isinstance(x, ClassDataset) else x, backbone, image_range)
+    check_whole("batch_size", batch_size, least=1)
+    if cache_dir is None:
+        return _compute(backbone, x, batch_size, image_range)
+    name = f"features_{_fingerprint(backbone, x, image_range)}"
+    build = lambda: {"features": _compute(backbone, x, batch_size, image_range)}  # noqa: E731
+    return cached_arrays(name, build, cache_dir)["features"]
+
+
+def _compute(backbone, x, batch_size, image_range):
+    dtype = tf.string if x.dtype == object else tf.as_dtype(x.dtype)
+
+    # Of any number of examples, so that the last batch is not traced anew.
+    @tf.function(input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)])
+    def features_of(batch):
+        batch = batch if dtype == tf.string else to_image_range(batch, image_range)
+        return tf.cast(backbone(batch, training=False), tf.float32)
+
+    features = np.empty((len(x), backbone.output_shape[1]), "float32")
+    for start in range(0, len(x), batch_size):
+        rows = slice(start, start + batch_size)
+        features[rows] = features_of(tf.convert_to_tensor(x[rows]))
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            "`backbone` must give finite features; its weights or `image_range` may be wrong. "
+            f"Received: NaN or infinity for examples {np.flatnonzero(~finite)[:10].tolist()}"
+        )
+    return features
+
+
+def _fingerprint(backbone, x, image_range):
+    """SHA-256 in hexadecimal digits of all that the features depend on."""
+    digest = hashlib.sha256()
+    # With names, since a compiled or saved copy of a model has a configuration in more or fewer parts.
+    config = keras.saving.serialize_keras_object(backbone)["config"]
+    header = [_VERSION, keras.__version__, type(backbone).__name__, config, [float(limit) for limit in image_range]]
+    _update(digest, json.dumps(header, sort_keys=True).encode())
+    for variable in backbone.variables:
+        _update_array(digest, np.asarray(variable))
+    for content in vocabulary_files(backbone):
+        _update(digest, content)
+    _update_array(digest, x)
+    return digest.hexdigest()
+
+
+def _update_array(digest, array):
+    _update(digest, f"{array.dtype} {array.shape}".encode())
+    if array.dtype != object:
+        # As bytes, which arrays of bfloat16 do not give away otherwise.
+        digest.update(np.ascontiguousarray(array).reshape(-1).view("uint8"))
+        return
+    for text in array.ravel():
+        _update(digest, text if isinstance(text, bytes) else text.encode())
+
+
+def _update(digest, content):
+    # With its length, so that no two lists of contents run together alike.
+    digest.update(len(content).to_bytes(8, "little"))
+    digest.update(content)

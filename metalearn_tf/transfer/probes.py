@@ -1,0 +1,176 @@
+"""Classifiers of features: what a frozen backbone knows about classes that it was not trained on."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
+from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
+from metalearn_tf.transfer.transfer_checks import check_labels
+
+# Similarities held at a time: 64 MB.
+_MOST_SIMILARITIES = 2**24
+
+
+def linear_probe(features, labels, l2=1.0):
+    """Multinomial logistic regression on features, fitted to its minimum.
+
+    The model takes features as they are, and standardises them inside. With three classes or more the result is that of
+    scikit-learn's `LogisticRegression(C=1 / l2)` on standardised features.
+
+    ```python
+    features = mtf.transfer.extract_features(backbone, images)
+    probe = mtf.transfer.linear_probe(features, labels)
+    probe.predict(mtf.transfer.extract_features(backbone, new_images))
+    ```
+
+    Args:
+        features: floats `(n, d)`, see `extract_features`.
+        labels: integers `(n,)`, `0 … classes - 1`, each there at least once.
+        l2: strength of the penalty on the weights, of standardised features, against the summed cross-entropy.
+
+    Input shape: `(batch, d)` floating.
+    Output shape: `(batch, classes)` float32 probabilities.
+
+    Returns:
+        A `keras.Model`, compiled so that `evaluate` gives cross-entropy and accuracy.
+
+    Raises:
+        ValueError: if the features are not finite or no such array, there is one class only, a class has no example, or
+            `l2` is not positive.
+    """
+    features = _check_features(features)
+    labels, classes = check_labels("labels", labels, len(features))
+    if not 0 < l2 < np.inf:
+        raise ValueError(f"`l2` must be positive. Received: l2={l2!r}")
+    mean, variance = features.mean(axis=0, dtype="float64"), features.var(axis=0, dtype="float64")
+    # A feature that is the same for all tells nothing: what is left of it is rounding, and must not be blown up.
+    variance[variance <= 1e-12 * mean**2] = 1.0
+    standardized = (features - mean) / np.sqrt(variance)
+    weights, biases = fit_logistic_regression(standardized, labels, classes, l2)
+
+    inputs = keras.Input((features.shape[1],), dtype="float32", name="features")
+    x = keras.layers.Normalization(mean=mean, variance=variance, dtype="float32", name="standardized")(inputs)
+    head = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")
+    model = keras.Model(inputs, head(x), name="linear_probe")
+    head.set_weights([weights, biases])
+    return _compiled(model)
+
+
+def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperature=None):
+    """The votes of the nearest of labelled features.
+
+    Args:
+        features: floats `(n, d)`, see `extract_features`.
+        labels: integers `(n,)`, `0 … classes - 1`, each there at least once.
+        neighbors: how many vote; at most `n`.
+        distance: `"cosine"` or `"squared_euclidean"`.
+        temperature: `None` for votes of one weight; or a positive number, the smaller the more weight for the nearer:
+            the weights are a softmax of the cosines, or minus the squared distances, divided by it. Wu et al. take 0.07
+            with cosines and 200 neighbours.
+
+    Input shape: `(batch, d)` floating.
+    Output shape: `(batch, classes)` float32, the shares of the votes. Of classes with equal shares, `argmax` takes the
+        first.
+
+    Returns:
+        A `keras.Model`, compiled so that `evaluate` gives cross-entropy and accuracy.
+
+    Raises:
+        ValueError: if the features are not finite or no such array, there is one class only, a class has no example, or
+            an option is out of range.
+
+    Reference: [Cover and Hart, 1967](https://doi.org/10.1109/TIT.1967.1053964);
+        temperature: [Wu et al., 2018](https://arxiv.org/abs/1805.01978)
+    """
+    features = _check_features(features)
+    labels, classes = check_labels("labels", labels, len(features))
+    if not isinstance(neighbors, int) or not 1 <= neighbors <= len(features):
+        raise ValueError(
+            f"`neighbors` must be an integer in [1, {len(features)}], the number of features. "
+            f"Received: neighbors={neighbors!r}"
+        )
+    inputs = keras.Input((features.shape[1],), dtype="float32", name="features")
+    votes = NeighborVotes(*features.shape, classes, neighbors, distance, temperature, name="votes")
+    model = keras.Model(inputs, votes(inputs), name="nearest_neighbors")
+    votes.set_weights([features, labels])
+    return _compiled(model)
+
+
+def _check_features(features):
+    features = np.asarray(features)
+    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
+        raise ValueError(
+            "`features` must be floating, of shape (n, d), as `mtf.transfer.extract_features` returns them. "
+            f"Received: shape {features.shape}, dtype={features.dtype}"
+        )
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"`features` must be finite. Received: NaN or infinity in rows {np.flatnonzero(~finite)[:10].tolist()}"
+        )
+    return features.astype("float32", copy=False)
+
+
+def _compiled(model):
+    # Without XLA, which halves the speed on CPUs.
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # a file is not loaded with an optimizer that is not built
+    return model
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class NeighborVotes(keras.layers.Layer):
+    """The share of each class among the nearest of the examples that it holds, see `nearest_neighbors`.
+
+    Args:
+        examples: number of examples.
+        features: width of one.
+        classes: number of classes.
+        neighbors: as in `nearest_neighbors`.
+        distance: as in `nearest_neighbors`.
+        temperature: as in `nearest_neighbors`.
+
+    Weights: the examples `(examples, features)` float32 and their labels `(examples,)` int32.
+    """
+
+    def __init__(self, examples, features, classes, neighbors, distance="cosine", temperature=None, **kwargs):
+        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
+        if distance not in DISTANCES:
+            raise ValueError(f"`distance` must be one of {DISTANCES}. Received: distance={distance!r}")
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"`temperature` must be positive, or None. Received: temperature={temperature!r}")
+        self.classes = classes
+        self.neighbors = neighbors
+        self.distance = distance
+        self.temperature = temperature
+        self.examples = self.add_weight(shape=(examples, features), initializer="zeros", name="examples")
+        self.labels = self.add_weight(shape=(examples,), initializer="zeros", dtype="int32", name="labels")
+        self.built = True
+
+    def call(self, x):
+        examples, width = self.examples.shape
+        rows = tf.shape(x)[0]
+        chunk = tf.clip_by_value(rows, 1, max(1, _MOST_SIMILARITIES // examples))
+        chunks = tf.reshape(tf.pad(x, [[0, -rows % chunk], [0, 0]]), (-1, chunk, width))
+        votes = tf.map_fn(self._votes, chunks, parallel_iterations=1)
+        return tf.reshape(votes, (-1, self.classes))[:rows]
+
+    def _votes(self, x):
+        similarity = cosine_similarity if self.distance == "cosine" else negative_squared_distance
+        nearest, indices = tf.math.top_k(similarity(x, tf.convert_to_tensor(self.examples)), self.neighbors)
+        weights = tf.zeros_like(nearest) if self.temperature is None else nearest / self.temperature
+        voters = tf.one_hot(tf.gather(tf.convert_to_tensor(self.labels), indices), self.classes)
+        return tf.einsum("qk,qkc->qc", tf.nn.softmax(weights), voters)
+
+    def get_config(self):
+        examples, features = self.examples.shape
+        return {
+            **super().get_config(),
+            "examples": examples,
+            "features": features,
+            "classes": self.classes,
+            "neighbors": self.neighbors,
+            "distance": self.distance,
+            "temperature": self.temperature,
+        }
