@@ -193,7 +193,7 @@ def main():
         "ordinary GAN, fine-tuned": drawing(fine_tuned, arguments.steps),
     }
 
-    names = ("test", "shots", "arm", "KID × 1000", "FID", "distance")
+    names = ("test", "shots", "arm", "KID", "FID", "distance")
     rows, results = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"], []
     for title, dataset in tests.items():
         for shots in arguments.shots:
@@ -201,7 +201,7 @@ def main():
             for arm, draw in arms.items():
                 scores = score(draw, tasks, network)
                 means, widths = scores.mean(axis=0), [evaluation.confidence_half_width(each) for each in scores.T]
-                cells = [f"{1000 * means[0]:.0f} ± {1000 * widths[0]:.0f}", f"{means[1]:.2f} ± {widths[1]:.2f}"]
+                cells = [f"{mean:.4g} ± {width:.2g}" for mean, width in zip(means[:2], widths)]
                 rows.append(f"| {' | '.join([title, str(shots), arm, *cells, f'{means[2]:.2f} ± {widths[2]:.2f}'])} |")
                 results.append({"test": title, "shots": shots, "arm": arm, "scores": scores.tolist()})
                 print(rows[-1], flush=True)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest
+from metalearn_tf.networks.loss_scaling import with_loss_scaling
 
 
 class AdversarialModel(keras.Model):
@@ -63,7 +64,4 @@ class AdversarialModel(keras.Model):
 
 def make_optimizer(optimizer, network):
     """A player's optimizer, that of DCGAN for `None`; with loss scaling where its network computes in float16."""
-    optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
-    if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
+    return with_loss_scaling(keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else optimizer, network)

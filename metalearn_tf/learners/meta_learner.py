@@ -11,6 +11,7 @@ from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, re
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
+from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.networks.text_inputs import copy_vocabularies, takes_texts
 from metalearn_tf.serving.export import export_learner
@@ -132,11 +133,8 @@ class MetaLearner(keras.Model):
         """
         check_loss(loss)
         self._compiled_adapt = None  # it holds the loss
-        optimizer = keras.optimizers.get(optimizer)
-        if self.network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         super().compile(
-            optimizer=optimizer,
+            optimizer=with_loss_scaling(optimizer, self.network),
             loss=task_loss if loss is None else loss,
             metrics=metrics,
             jit_compile=jit_compile,

@@ -3,6 +3,7 @@
 import keras
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
@@ -102,7 +103,8 @@ def pretrain(
     backbone.trainable = True  # a frozen one would stay as it is
     batch_size = min(batch_size, len(x))
     rate = warm_up_and_cosine(learning_rate, epochs * -(-len(x) // batch_size))
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=weight_decay), jit_compile=False)
+    optimizer = with_loss_scaling(keras.optimizers.AdamW(rate, weight_decay=weight_decay), backbone)
+    model.compile(optimizer, jit_compile=False)
     model.fit(
         x,
         y,

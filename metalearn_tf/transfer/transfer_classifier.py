@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_limits
 from metalearn_tf.transfer.transfer_checks import check_plan
 from metalearn_tf.transfer.unfreezing import Unfreeze, layer_groups
@@ -109,11 +110,13 @@ class TransferClassifier(keras.Model):
 
         Biases and the scales and offsets of normalisation are never decayed. XLA is off: it halves the speed on CPUs.
         """
+        optimizer = with_loss_scaling(optimizer, self.backbone)
         super().compile(**{"optimizer": optimizer, "loss": loss, "metrics": metrics, "jit_compile": False, **kwargs})
         # At once, and for all that will ever be trained, so that a file has the whole of the optimizer's state.
         self._freeze_below(None)
-        if not self.optimizer.built:
-            self.optimizer.exclude_from_weight_decay([v for v in self.trainable_variables if len(v.shape) < 2])
+        decaying = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
+        if not decaying.built:
+            decaying.exclude_from_weight_decay([v for v in self.trainable_variables if len(v.shape) < 2])
         self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
