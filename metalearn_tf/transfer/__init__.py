@@ -1,0 +1,1 @@
+"""Transfer: networks that were trained on one dataset, for the classes of another."""
