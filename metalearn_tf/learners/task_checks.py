@@ -7,18 +7,18 @@ import tensorflow as tf
 from metalearn_tf.networks.text_inputs import takes_texts
 
 
-def check_network(network):
+def check_network(network, argument="network"):
     """Refuses what a learner cannot adapt: no Keras model, or one whose weights or shapes are not known yet."""
     if not isinstance(network, keras.Model):
-        raise ValueError(f"`network` must be a keras.Model. Received: {type(network).__name__}")
+        raise ValueError(f"`{argument}` must be a keras.Model. Received: {type(network).__name__}")
     if not network.built:
         raise ValueError(
-            "`network` must be built: give it a `keras.Input`, or call it once on an example. "
+            f"`{argument}` must be built: give it a `keras.Input`, or call it once on an example. "
             f"Received: the unbuilt model {network.name!r}"
         )
     if not hasattr(network, "input_shape") or not hasattr(network, "output_shape"):
         raise ValueError(
-            "`network` must know its shapes; wrap a subclassed model as "
+            f"`{argument}` must know its shapes; wrap a subclassed model as "
             "`inputs = keras.Input(shape); keras.Model(inputs, network(inputs))`. "
             f"Received: {type(network).__name__} {network.name!r}"
         )
@@ -70,7 +70,7 @@ def check_examples(learner, argument, examples):
     """
     examples, shape = np.asarray(examples), learner.network.input_shape[1:]
     if takes_texts(learner.network):
-        return _check_texts(argument, examples, shape)
+        return check_texts(argument, examples, shape)
     if examples.dtype.kind not in "fu" or (examples.dtype.kind == "u" and examples.dtype != np.uint8):
         raise ValueError(f"`{argument}` must be floating, or uint8 images. Received: dtype={examples.dtype}")
     fits = examples.ndim == len(shape) + 1 and all(s is None or s == n for s, n in zip(shape, examples.shape[1:]))
@@ -86,7 +86,8 @@ def check_examples(learner, argument, examples):
     return examples.astype("float32")
 
 
-def _check_texts(argument, texts, shape):
+def check_texts(argument, texts, shape):
+    """An array of strings `(n, *shape)` as an array of objects; refuses all else, and empty texts."""
     if texts.dtype.kind not in "USO" or not all(isinstance(text, (str, bytes)) for text in texts.ravel().tolist()):
         raise ValueError(f"`{argument}` must be strings, which the network takes. Received: dtype={texts.dtype}")
     if texts.shape[1:] != tuple(1 if side is None else side for side in shape) or texts.ndim == 0:
