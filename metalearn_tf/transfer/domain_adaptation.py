@@ -8,7 +8,13 @@ from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.domain_batches import domain_batches
-from metalearn_tf.transfer.domain_checks import check_discriminator, check_labels, check_options, check_sizes
+from metalearn_tf.transfer.domain_checks import (
+    check_discriminator,
+    check_domains,
+    check_labels,
+    check_options,
+    check_sizes,
+)
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
 
@@ -129,7 +135,8 @@ class DomainAdaptation(keras.Model):
         `"dann"`, the discriminator's `domain_accuracy`, which is 0.5 where it cannot tell the domains.
 
         A model from a file goes on with `initial_epoch` at the number of epochs that it has behind it, and then trains
-        as if it had never been stopped. Without, its steps count too: `weight` has then been reached.
+        as if it had never been stopped (but for dropout, whose state Keras does not save). Without, its steps count
+        too: `weight` has then been reached.
 
         Args:
             source: `(source_x, source_y)`: examples `(n, ...)`, floating in `image_range` or uint8 images, and labels
@@ -147,7 +154,7 @@ class DomainAdaptation(keras.Model):
             ValueError: if the examples or labels do not fit the backbone, the classes or each other.
         """
         check_sizes(batch_size=batch_size, epochs=epochs)
-        source_x, source_y, target_x = self._check_domains(source, target_x)
+        source_x, source_y, target_x = check_domains(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
         check_sizes(steps_per_epoch=steps_per_epoch)
@@ -218,6 +225,12 @@ class DomainAdaptation(keras.Model):
     def call(self, x, training=False):
         return tf.nn.softmax(self.head(self._features(self._prepare(x), training)))
 
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`: probabilities `(n, classes)`."""
+        if not isinstance(x, tf.data.Dataset):
+            x = self._check_examples("x", x)
+        return super().predict(x, *args, **kwargs)
+
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`: the cross-entropy, as `loss`, and the accuracy."""
         if y is not None:
@@ -244,19 +257,13 @@ class DomainAdaptation(keras.Model):
 
     # === Checks and configuration ===
 
-    def _check_domains(self, source, target_x):
-        if not isinstance(source, (tuple, list)) or len(source) != 2:
-            raise ValueError(f"`source` must be `(source_x, source_y)`. Received: {type(source).__name__}")
-        source_x = check_examples("source_x", source[0], self.backbone, self.image_range)
-        source_y = check_labels("source_y", source[1], len(source_x), self.classes)
-        if self.method == "source_only":
-            return source_x, source_y, None
-        if target_x is None:
-            raise ValueError(f"`target_x` is needed by `method={self.method!r}`. Received: None")
-        return source_x, source_y, check_examples("target_x", target_x, self.backbone, self.image_range)
+    def _check_examples(self, argument, x):
+        """The examples as Keras reads them: texts are a tensor."""
+        x = check_examples(argument, x, self.backbone, self.image_range)
+        return tf.constant(x) if x.dtype == object else x
 
     def _check_labelled(self, argument, x, y):
-        x = check_examples(argument, x, self.backbone, self.image_range)
+        x = self._check_examples(argument, x)
         return x, check_labels("y", y, len(x), self.classes, every_class=False)
 
     def get_config(self):

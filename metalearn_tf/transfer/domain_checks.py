@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from metalearn_tf.transfer.backbone_checks import check_examples
 from metalearn_tf.transfer.domain_losses import check_bandwidths
 
 METHODS = ("dann", "mmd", "coral", "source_only")
@@ -37,6 +38,26 @@ def check_discriminator(discriminator, width):
             f"`discriminator` must be a built keras.Model from features (n, {width}) to logits (n, 1). "
             f"Received: {type(discriminator).__name__}{shapes}"
         )
+
+
+def check_domains(model, source, target_x):
+    """What `DomainAdaptation.fit` is given, as arrays that the backbone takes; no target for the source alone.
+
+    Returns:
+        Examples and int32 labels of the source, and examples of the target or `None`.
+
+    Raises:
+        ValueError: if they do not fit the backbone, the classes or each other.
+    """
+    if not isinstance(source, (tuple, list)) or len(source) != 2:
+        raise ValueError(f"`source` must be `(source_x, source_y)`. Received: {type(source).__name__}")
+    source_x = check_examples("source_x", source[0], model.backbone, model.image_range)
+    source_y = check_labels("source_y", source[1], len(source_x), model.classes)
+    if model.method == "source_only":
+        return source_x, source_y, None
+    if target_x is None:
+        raise ValueError(f"`target_x` is needed by `method={model.method!r}`. Received: None")
+    return source_x, source_y, check_examples("target_x", target_x, model.backbone, model.image_range)
 
 
 def check_labels(argument, labels, count, classes, every_class=True):
