@@ -18,7 +18,7 @@ from metalearn_tf.transfer.domain_checks import (
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
 
-# Found by trials on MNIST and USPS, see examples/README.md.
+# Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
 
 
@@ -35,9 +35,9 @@ class DomainAdaptation(keras.Model):
     - `"source_only"`: nothing; the target is never looked at. What the others have to beat.
 
     The factor of that term rises from 0 to `weight` as `adaptation_schedule` says. A batch has as many examples of the
-    target as of the source, and both go through the backbone in one pass, so that batch normalisation takes the
-    statistics of the mixture, whose averages it uses afterwards too. Normalised apart, each by its own statistics, the
-    domains would be alike in training and not in use.
+    target as of the source. Each domain goes through the backbone in a pass of its own, so that batch normalisation
+    takes the statistics of that domain (French et al., section 3): a discriminator then learns no mean or variance that
+    normalisation takes away by itself. In use, the moving averages are those of both domains.
 
     ```python
     model = mtf.transfer.DomainAdaptation(mtf.networks.conv4(normalization="running"), classes=10)
@@ -70,7 +70,8 @@ class DomainAdaptation(keras.Model):
 
     Reference: [Ganin et al., 2016](https://arxiv.org/abs/1505.07818);
         [Long et al., 2015](https://arxiv.org/abs/1502.02791);
-        [Sun and Saenko, 2016](https://arxiv.org/abs/1607.01719)
+        [Sun and Saenko, 2016](https://arxiv.org/abs/1607.01719);
+        [French et al., 2018](https://arxiv.org/abs/1706.05208)
     """
 
     def __init__(
@@ -176,8 +177,7 @@ class DomainAdaptation(keras.Model):
             self.reversal.strength.assign(weight)
             weight = 1.0  # of the discriminator's own learning
         with tf.GradientTape() as tape:
-            features = self._features(tf.concat([self._prepare(x) for x in images], axis=0), training=True)
-            by_domain = tf.split(features, len(images))
+            by_domain = [self._features(self._prepare(x), training=True) for x in images]
             logits = self.head(by_domain[0])
             cross_entropy = _cross_entropy(labels, logits)
             losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
