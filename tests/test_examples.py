@@ -139,3 +139,15 @@ def test_feature_extraction(tfds_data_dir, tmp_path):
     assert 1 < few < all_labels  # chance is 1 %
     assert output.count("| nearest neighbours |") == 2
     assert output.count("| 5-way 5-shot, 15 queries |") == 2
+
+
+def test_domain_adaptation_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
+    usps = pathlib.Path(tfds_data_dir).parent
+    if not (usps / "usps/usps.npz").exists():
+        pytest.skip("the folder above TFDS_DATA_DIR has no usps/usps.npz")
+    options = ["--data_dir", tfds_data_dir, "--usps_dir", usps, "--directions", "usps:mnist"]
+    options += ["--seeds", 2, "--steps", 2, "--filters", 4]
+    first = run("domain_adaptation.py", *options, folder=tmp_path).splitlines()
+    assert run("domain_adaptation.py", *options, folder=tmp_path).splitlines()[-6:] == first[-6:]
+    assert [line.split(" | ")[1] for line in first[-4:]] == ["source only", "CORAL", "MMD", "DANN"]
+    assert len(list((tmp_path / "runs/domain_adaptation").glob("usps_mnist_*_1.json"))) == 4

@@ -1,4 +1,5 @@
-"""Learners and GANs become SavedModels that adapt inside their graph."""
+"""Learners, GANs and classifiers become SavedModels that adapt, draw and answer inside their graph."""
 
 from metalearn_tf.serving.export import export_learner
+from metalearn_tf.serving.export_classifier import export_classifier, export_features
 from metalearn_tf.serving.export_generator import export_gan, export_meta_gan

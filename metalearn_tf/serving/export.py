@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import tempfile
 import uuid
 
 import tensorflow as tf
@@ -38,9 +39,9 @@ def export_learner(learner, path, description=None, report=None, warm_up=None, r
         ValueError: if an argument is not of its kind, or the learner does not do regression.
         ImportError: if `warm_up` is `True` and the package for it is missing.
     """
-    path = pathlib.Path(path)
+    path = check_destination(path, description)
     reports = list(report) if isinstance(report, (list, tuple)) else [] if report is None else [report]
-    _check_arguments(learner, path, description, reports, regression)
+    _check_arguments(learner, reports, regression)
     warm_up = wants_warm_up(warm_up)
 
     signatures = learner_signatures(learner, regression)
@@ -52,7 +53,7 @@ def export_learner(learner, path, description=None, report=None, warm_up=None, r
     )
 
 
-def write_saved_model(path, signatures, variables, card, requests=None, tables=()):
+def write_saved_model(path, signatures, variables, card, requests=None, tables=(), assets=None):
     """Writes a SavedModel with its model card and warm-up requests; nothing is at `path` before everything is.
 
     Args:
@@ -62,30 +63,41 @@ def write_saved_model(path, signatures, variables, card, requests=None, tables=(
         card: the text of `model_card.md`.
         requests: see `mtf.serving.warm_up.write_warm_up`; `None` writes none.
         tables: the lookup tables that they read.
+        assets: a dictionary from the name of a file in the SavedModel's folder `assets` to its text.
 
     Raises:
         FileExistsError: if there is something at `path`.
     """
-    if os.path.lexists(path):
-        raise FileExistsError(f"`path` must not exist; export to a new version. Received: {str(path)!r}")
+    _check_nothing_at(path)
     module = tf.Module()
     # The TensorFlow variables alone: Keras objects would bring their optimizer and their own signatures along.
     module.model_variables = list({id(v): v.value for v in variables}.values())
     module.tables = list(tables)
     # A served model gives no gradients: without them it is written five times as fast, and half as large.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    with _new_directory(path) as directory:
+    with _new_directory(path) as directory, tempfile.TemporaryDirectory() as asset_folder:
+        module.assets = [_asset(asset_folder, name, text) for name, text in (assets or {}).items()]
         tf.saved_model.save(module, str(directory), signatures=signatures, options=options)
         (directory / "model_card.md").write_text(card, encoding="utf-8")
         if requests is not None:
             write_warm_up(requests, directory)
 
 
-def _check_arguments(learner, path, description, reports, regression):
-    if os.path.lexists(path):
-        raise FileExistsError(f"`path` must not exist; export to a new version. Received: {str(path)!r}")
+def check_destination(path, description):
+    """The path of an export as a `pathlib.Path`, once there is nothing at it and the description is text or `None`."""
+    path = pathlib.Path(path)
+    _check_nothing_at(path)
     if description is not None and not isinstance(description, str):
         raise ValueError(f"`description` must be text. Received: {type(description).__name__}")
+    return path
+
+
+def _check_nothing_at(path):
+    if os.path.lexists(path):
+        raise FileExistsError(f"`path` must not exist; export to a new version. Received: {str(path)!r}")
+
+
+def _check_arguments(learner, reports, regression):
     if not all(hasattr(one, "to_markdown") for one in reports):
         raise ValueError(f"`report` must be what `mtf.evaluation.evaluate_episodes` returns. Received: {reports}")
     if not isinstance(regression, bool):
@@ -113,6 +125,13 @@ def _tables(learner):
     layers = learner.network._flatten_layers()
     values = [value for layer in layers for value in vars(layer).values()]
     return [value for value in values if isinstance(value, tf.saved_model.experimental.TrackableResource)]
+
+
+def _asset(folder, name, text):
+    """A file that the SavedModel takes along."""
+    file = pathlib.Path(folder) / name
+    file.write_text(text, encoding="utf-8")
+    return tf.saved_model.Asset(str(file))
 
 
 @contextlib.contextmanager

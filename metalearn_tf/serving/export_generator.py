@@ -1,11 +1,9 @@
 """Writes GANs as SavedModels that draw images, and adapt to a few images inside their graph."""
 
-import pathlib
-
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.serving.export import model_name, write_saved_model
+from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
 from metalearn_tf.serving.generator_card import generator_card
 from metalearn_tf.serving.request_checks import check_answer, check_count, check_image_values, check_labels_below
 from metalearn_tf.serving.warm_up import wants_warm_up
@@ -32,7 +30,7 @@ def export_gan(gan, path, description=None, warm_up=None):
         ValueError: if an argument is not of its kind.
         ImportError: as in `export_learner`.
     """
-    _check_description(description)
+    path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     network = gan.generator if gan.averaged_generator is None else gan.averaged_generator
     # What a request may leave out under TensorFlow Serving is a default that is a tensor.
     seed, default_seed = tf.TensorSpec((), tf.int32, name="seed"), tf.constant(0)
@@ -78,7 +76,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
         ValueError: if an argument is not of its kind.
         ImportError: as in `export_learner`.
     """
-    _check_description(description)
+    path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     gan = meta_gan.gan
     weights = gan.generator.trainable_variables
     images = tf.TensorSpec((None, *gan.image_shape), tf.float32, name="images")
@@ -118,7 +116,6 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
 
 
 def _write(model, functions, default, path, variables, description, warm_up, images=2):
-    path, warm_up = pathlib.Path(path), wants_warm_up(warm_up)
     functions = {"serving_default": functions[default], **functions}
     signatures = {name: function.get_concrete_function() for name, function in functions.items()}
     card = generator_card(model, signatures, model_name(path), description)
@@ -139,8 +136,3 @@ def _example_requests(signatures, images):
         name: {spec.name: array(spec) for spec in function.structured_input_signature[0]}
         for name, function in signatures.items()
     }
-
-
-def _check_description(description):
-    if description is not None and not isinstance(description, str):
-        raise ValueError(f"`description` must be text. Received: {type(description).__name__}")

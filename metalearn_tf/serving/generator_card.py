@@ -26,7 +26,7 @@ def generator_card(model, signatures, model_name, description=None):
         reference(model),
         "" if description is None else f"## Training\n\n{description.strip()}",
         f"## Configuration\n\n{table(('', ''), _configuration(model, gan))}",
-        f"## Signatures\n\n{_signatures(signatures)}",
+        f"## Signatures\n\n{signature_table(signatures)}",
         f"Pixels are float32 in {values}. The same `seed` gives the same images. The server keeps no state. A bad "
         "request gets an error that names the input.",
         f"## Made with\n\n{made_with()}",
@@ -42,7 +42,8 @@ def _configuration(model, gan):
     return rows
 
 
-def _signatures(signatures):
+def signature_table(signatures):
+    """A Markdown table of concrete functions by name, and which of them is `serving_default`."""
     rows = []
     for name, function in signatures.items():
         if name != "serving_default":

@@ -26,6 +26,12 @@ _NORMALIZATIONS = {
     "none": "The network does not normalise, so a prediction depends on no other query.",
 }
 
+IMAGE_FILES = (
+    "Image files are PNG or JPEG of any size. The model turns a photograph as its EXIF orientation says, puts "
+    "transparent parts on white, takes the middle in its own aspect ratio and resizes it, as "
+    "`mtf.data.from_directory` does."
+)
+
 _NOT_CONFIGURATION = ("name", "trainable", "network", "losses")
 
 
@@ -97,7 +103,7 @@ def _configuration(learner, regression):
         ("learner", f"`{type(learner).__name__}`"),
         *((f"`{key}`", f"`{value}`") for key, value in _settings(learner).items()),
         ("network", f"`{network.name}`, {_shape(network.input_shape, 'n')} → {_shape(network.output_shape, 'n')}"),
-        ("layers", ", ".join(_layer_counts(learner))),
+        ("layers", layer_counts(learner)),
         ("trained weights", f"{weights:,}"),
         ("dtype policy", f"`{network.dtype_policy.name}`"),
     ]
@@ -114,10 +120,11 @@ def _settings(learner):
     return settings
 
 
-def _layer_counts(learner):
-    layers = {id(layer): layer for layer in learner._flatten_layers(include_self=False)}.values()
+def layer_counts(model):
+    """The layers of a model by their classes, as text."""
+    layers = {id(layer): layer for layer in model._flatten_layers(include_self=False)}.values()
     names = [type(layer).__name__ for layer in layers if not isinstance(layer, (keras.Model, keras.layers.InputLayer))]
-    return [f"{names.count(name)} {name}" for name in dict.fromkeys(names)]
+    return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
 
 
 def _normalization(learner):
@@ -177,11 +184,7 @@ def _inputs(learner, signatures):
         lines.append(f"Labels are 0, 1, … ways - 1{most}, each at least once in the support set, in any order.")
         bad += ", labels with gaps or out of range"
     if "adapt_and_predict_bytes" in signatures:
-        lines.append(
-            "Image files are PNG or JPEG of any size. The model turns a photograph as its EXIF orientation says, puts "
-            "transparent parts on white, takes the middle in its own aspect ratio and resizes it, as "
-            "`mtf.data.from_directory` does."
-        )
+        lines.append(IMAGE_FILES)
         bad += ", a damaged file"
     lines.append(f"A bad request gets an error that names the input: {bad}.")
     return "\n".join(f"- {line}" for line in lines)
@@ -193,25 +196,13 @@ def _serving(signatures, model_name, state):
     support_shape, query_shape = _shape(specs[support_x].shape, "S"), _shape(specs[query_x].shape, "Q")
     support = f'{{"{support_x}": support_x.tolist(), "{support_y}": support_y.tolist()}}'
     kept = f'{{"{state[0]}": state}}' if len(state) == 1 else "state"
-    text = f"""With TensorFlow Serving, beside the folder `{model_name}/` that holds this version's folder:
-
-```bash
-docker run --rm -p 8500:8500 -p 8501:8501 -e MODEL_NAME={model_name} \\
-  --mount type=bind,source="$PWD/{model_name}",target=/models/{model_name} tensorflow/serving
-```
+    text = f"""{serving_command(model_name)}
 
 Leave its request batching (`--enable_batching`) off: it joins the requests of different clients, and so their tasks.
 Over REST, in the columnar format:
 
 ```python
-import json
-import urllib.request
-
-
-def ask(signature_name, inputs):
-    body = json.dumps({{"signature_name": signature_name, "inputs": inputs}}).encode()
-    with urllib.request.urlopen("http://localhost:8501/v1/models/{model_name}:predict", body) as answer:
-        return json.load(answer)["outputs"]
+{rest_client(model_name)}
 
 
 # NumPy arrays: support_x {support_shape}, support_y {_shape(specs[support_y].shape, "S")}, query_x {query_shape}.
@@ -223,11 +214,35 @@ state = ask("adapt", support)
 answer = ask("predict", {{**{kept}, **queries}})
 ```"""
     if "adapt_and_predict_bytes" in signatures:
-        text += (
-            "\n\nImage files go into `adapt_and_predict_bytes` in base 64, each as "
-            '`{"b64": base64.b64encode(file).decode()}`.'
-        )
+        text += f"\n\n{files_over_rest('adapt_and_predict_bytes')}"
     return text
+
+
+def serving_command(model_name):
+    """How TensorFlow Serving is started, as Markdown."""
+    return f"""With TensorFlow Serving, beside the folder `{model_name}/` that holds this version's folder:
+
+```bash
+docker run --rm -p 8500:8500 -p 8501:8501 -e MODEL_NAME={model_name} \\
+  --mount type=bind,source="$PWD/{model_name}",target=/models/{model_name} tensorflow/serving
+```"""
+
+
+def rest_client(model_name):
+    """The Python function that asks over REST."""
+    return f"""import json
+import urllib.request
+
+
+def ask(signature_name, inputs):
+    body = json.dumps({{"signature_name": signature_name, "inputs": inputs}}).encode()
+    with urllib.request.urlopen("http://localhost:8501/v1/models/{model_name}:predict", body) as answer:
+        return json.load(answer)["outputs"]"""
+
+
+def files_over_rest(signature):
+    """How image files are sent over REST."""
+    return f'Image files go into `{signature}` in base 64, each as `{{"b64": base64.b64encode(file).decode()}}`.'
 
 
 def made_with():

@@ -145,8 +145,9 @@ def check_image_values(images, shape, limits, least, name):
     """Images `(n, height, width, channels)`, passed on once they are finite, within `limits` and at least `least`."""
     images = tf.ensure_shape(images, (None, *shape), name=f"{name}_shape")
     count = tf.shape(images)[0]
+    needed = "one image" if least == 1 else f"{least} images"
     checks = [
-        _require(count >= least, f"`{name}` must hold at least {least} images.", count),
+        _require(count >= least, f"`{name}` must hold at least {needed}.", count),
         _require_finite(images, name),
     ]
     if limits is not None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 
+_FILE_SIZE = 64
 _PACKAGE = "tensorflow_serving"
 _INSTALL = 'pip install "metalearn_tf[serving]"'
 
@@ -47,9 +48,7 @@ def example_requests(signatures, ways):
         if spec.name.endswith("_texts"):
             return np.full((ways, *spec.shape[1:]), "a text of a few words", dtype=object)
         if spec.dtype == tf.string:
-            # Files have the size of what a camera sends rather than the network's, which makes no difference to it.
-            images = random.integers(0, 256, (ways, 64, 64, 3), dtype="uint8")
-            return np.asarray([tf.io.encode_jpeg(image).numpy() for image in images], dtype=object)
+            return _image_files(random, ways)
         return random.random((ways, *spec.shape[1:]), dtype="float32")
 
     requests = {
@@ -61,6 +60,38 @@ def example_requests(signatures, ways):
     state = signatures["adapt"](**{name: tf.constant(value) for name, value in requests["adapt"].items()})
     requests["predict"] = {**{name: tensor.numpy() for name, tensor in state.items()}, query.name: array(query)}
     return requests
+
+
+def image_requests(signatures, image_range, count=2):
+    """One request for each signature of one input, images or their files: `count` images of noise.
+
+    Args:
+        signatures: concrete functions by name.
+        image_range: lowest and highest value of a pixel.
+        count: number of images.
+
+    Returns:
+        As `example_requests`.
+    """
+    random = np.random.default_rng(0)
+
+    def array(spec):
+        if spec.dtype == tf.string:
+            return _image_files(random, count)
+        # A network of any size is asked for images of the files' size.
+        shape = [_FILE_SIZE if side is None else side for side in spec.shape[1:]]
+        return random.uniform(*image_range, (count, *shape)).astype("float32")
+
+    return {
+        name: {spec.name: array(spec) for spec in function.structured_input_signature[0]}
+        for name, function in signatures.items()
+    }
+
+
+def _image_files(random, count):
+    """JPEG files of noise, of the size of a small photograph rather than the network's, which is the same to it."""
+    images = random.integers(0, 256, (count, _FILE_SIZE, _FILE_SIZE, 3), dtype="uint8")
+    return np.asarray([tf.io.encode_jpeg(image).numpy() for image in images], dtype=object)
 
 
 def write_warm_up(requests, directory):

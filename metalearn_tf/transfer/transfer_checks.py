@@ -36,11 +36,18 @@ def check_whole(name, value, least):
         raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}")
 
 
-def check_labels(argument, y, count):
-    """Class numbers as int32 `(n,)`, each of `0 … classes - 1` there at least once, and how many classes.
+def check_labels(argument, y, count, classes=None, every_class=True):
+    """Class numbers as int32 `(n,)`, and how many classes there are.
+
+    Args:
+        argument: the name of `y` in error messages.
+        y: the labels.
+        count: how many examples there are.
+        classes: the labels must be below it; by default what the highest label says.
+        every_class: whether there must be an example of each class.
 
     Raises:
-        ValueError: if they are not such, are of one class only, or as many as the `count` examples.
+        ValueError: if they are not such, are of one class only, or not as many as the examples.
     """
     y = np.asarray(y)
     if y.ndim != 1 or y.dtype.kind not in "iu":
@@ -50,17 +57,18 @@ def check_labels(argument, y, count):
         )
     if len(y) != count:
         raise ValueError(f"`{argument}` must have one label for each example. Received: {len(y)} for {count} examples")
-    classes = int(y.max()) + 1
-    if y.min() < 0:
-        raise ValueError(f"`{argument}` must be class numbers from 0. Received: {y.min()}")
-    if classes < 2:
-        raise ValueError(f"`{argument}` must be of at least 2 classes. Received: one class, {y[0]}")
-    present = np.unique(y)
-    # Not up to the highest label, which may be any number.
-    missing = np.setdiff1d(np.arange(min(classes, len(present) + 11)), present)
-    if len(missing):
+    present, classes = np.unique(y), int(y.max()) + 1 if classes is None else classes
+    if present[0] < 0 or present[-1] >= classes:
         raise ValueError(
-            f"`{argument}` must have an example of each class below its highest, {classes - 1}; "
+            f"`{argument}` must be class numbers in [0, {classes}). Received: labels from {present[0]} to {present[-1]}"
+        )
+    if every_class and len(present) < 2:
+        raise ValueError(f"`{argument}` must be of at least 2 classes. Received: one class, {present[0]}")
+    if every_class and len(present) < classes:
+        # Not up to the highest label, which may be any number.
+        missing = np.setdiff1d(np.arange(min(classes, len(present) + 11)), present)
+        raise ValueError(
+            f"`{argument}` must have an example of each of the classes 0 to {classes - 1}; "
             "`np.unique(y, return_inverse=True)[1]` numbers the classes that there are. "
             f"Received: no example of the classes {missing[:10].tolist()}{' …' if len(missing) > 10 else ''}"
         )
@@ -82,10 +90,5 @@ def check_validation(validation_data, classes, check_x):
         return None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise ValueError(f"`validation_data` must be a pair (x, y). Received: {type(validation_data).__name__}")
-    x, y = check_x("validation_data[0]", validation_data[0]), np.asarray(validation_data[1])
-    if y.shape != (len(x),) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
-        raise ValueError(
-            f"`validation_data[1]` must be a class number below {classes} for each of its {len(x)} examples. "
-            f"Received: shape {y.shape}, dtype={y.dtype}, values up to {y.max() if y.size else None}"
-        )
-    return x, y.astype("int32")
+    x = check_x("validation_data[0]", validation_data[0])
+    return x, check_labels("validation_data[1]", validation_data[1], len(x), classes, every_class=False)[0]

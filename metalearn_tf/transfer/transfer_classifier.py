@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_limits
 from metalearn_tf.transfer.transfer_checks import check_plan
 from metalearn_tf.transfer.unfreezing import Unfreeze, layer_groups
@@ -172,6 +173,18 @@ class TransferClassifier(keras.Model):
         self.optimizer.apply(gradients, variables)
         for variable, old in zip(slowed, before):
             variable.assign(old + factors[id(variable)] * (variable - old))
+
+    # === Use ===
+
+    @property
+    def classifier(self):
+        """The backbone and the head alone, as a functional model from examples to probabilities; not a copy."""
+        inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
+        return keras.Model(inputs, self.head(keras.ops.cast(self.backbone(inputs), "float32")), name=self.name)
+
+    def export(self, path, **options):
+        """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
+        export_classifier(self.classifier, path, **{"image_range": self.image_range, **options})
 
     # === Keras ===
 

@@ -1,0 +1,306 @@
+"""A classifier that learns from the labels of one domain for another that has none."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.text_inputs import takes_texts
+from metalearn_tf.serving.export_classifier import export_classifier
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.domain_batches import domain_batches
+from metalearn_tf.transfer.domain_checks import (
+    check_discriminator,
+    check_domains,
+    check_options,
+)
+from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
+from metalearn_tf.transfer.gradient_reversal import GradientReversal
+from metalearn_tf.transfer.transfer_checks import check_labels, check_whole
+
+# Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
+_DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class DomainAdaptation(keras.Model):
+    """A backbone and a linear classifier, trained on labels of a source domain and on bare examples of a target domain.
+
+    Beside the cross-entropy of the source, training minimises how far the features of the domains are apart:
+
+    - `"dann"`: a discriminator learns to tell the domains by their features, and the backbone, through a
+      `GradientReversal`, to keep it from that (Ganin et al.).
+    - `"mmd"`: the maximum mean discrepancy, see `mmd_loss` (Long et al.).
+    - `"coral"`: the distance between covariances, see `coral_loss` (Sun and Saenko).
+    - `"source_only"`: nothing; the target is never looked at. What the others have to beat.
+
+    The factor of that term rises from 0 to `weight` as `adaptation_schedule` says. A batch has as many examples of the
+    target as of the source. Each domain goes through the backbone in a pass of its own, so that batch normalisation
+    takes the statistics of that domain (French et al., section 3): a discriminator then learns no mean or variance that
+    normalisation takes away by itself. In use, the moving averages are those of both domains.
+
+    ```python
+    model = mtf.transfer.DomainAdaptation(mtf.networks.conv4(normalization="running"), classes=10)
+    model.compile("adam")
+    model.fit((source_x, source_y), target_x, epochs=10)
+    model.evaluate(target_test_x, target_test_y)
+    model.predict(target_test_x)  # probabilities
+    ```
+
+    Args:
+        backbone: a built `keras.Model` from one batch of examples to features `(batch, d)`. It is trained, not copied.
+        classes: number of classes.
+        method: `"dann"`, `"mmd"`, `"coral"` or `"source_only"`.
+        weight: the last factor of the term between the domains: for `"dann"` of the reversed gradient; `None` for a
+            method's own.
+        bandwidths: of `mmd_loss`.
+        discriminator: of `"dann"`, a built `keras.Model` from features to logits `(n, 1)` that are high for the
+            source; `None` for one hidden layer of 100 units.
+        image_range: lowest and highest value of a pixel that the backbone takes; uint8 images are brought there.
+        seed: integer, of the new layers' weights and the order of the examples.
+
+    Call arguments:
+        x: examples `(n, ...)`, floating in `image_range`, or uint8 images.
+        training: as in Keras.
+
+    Output shape: probabilities `(n, classes)` float32.
+
+    Raises:
+        ValueError: if an argument is not accepted.
+
+    Reference: [Ganin et al., 2016](https://arxiv.org/abs/1505.07818);
+        [Long et al., 2015](https://arxiv.org/abs/1502.02791);
+        [Sun and Saenko, 2016](https://arxiv.org/abs/1607.01719);
+        [French et al., 2018](https://arxiv.org/abs/1706.05208)
+    """
+
+    def __init__(
+        self,
+        backbone,
+        classes,
+        method="dann",
+        weight=None,
+        bandwidths=None,
+        discriminator=None,
+        image_range=(0.0, 1.0),
+        seed=0,
+        **kwargs,
+    ):
+        check_backbone(backbone)
+        check_options(classes, method, weight, bandwidths, discriminator, seed)
+        # The backbone alone may compute in a mixed precision.
+        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
+        # === Config ===
+        self.classes, self.method, self.bandwidths, self.seed = classes, method, bandwidths, seed
+        self.weight = _DEFAULT_WEIGHTS[method] if weight is None else weight
+        self.image_range = tuple(image_range)
+        # === Layers ===
+        width = backbone.output_shape[1]
+        self.backbone = backbone
+        self.head = _dense(classes, seed, name="head")
+        self.head.build((None, width))
+        self.reversal = self.discriminator = None
+        if method == "dann":
+            self.reversal = GradientReversal(0.0)
+            self.discriminator = _default_discriminator(width, seed) if discriminator is None else discriminator
+            check_discriminator(self.discriminator, width)
+        # === Progress and logs ===
+        self.step, self.training_steps = (
+            self.add_weight(name=name, shape=(), dtype="int64", initializer="zeros", trainable=False)
+            for name in ("step", "training_steps")
+        )
+        names = {"source_only": (), "dann": ("cross_entropy", "domain_loss", "domain_accuracy")}
+        names = ("loss", *names.get(method, ("cross_entropy", "domain_loss")))
+        self._trackers = {name: keras.metrics.Mean(name) for name in names}
+        self._trackers["accuracy"] = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        self.built = True
+
+    # === Training ===
+
+    def compile(self, optimizer="adam", **kwargs):
+        """As `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
+        optimizer = with_loss_scaling(optimizer, self.backbone)
+        super().compile(optimizer=optimizer, **{"jit_compile": False, **kwargs})
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, source, target_x=None, batch_size=64, epochs=1, steps_per_epoch=None, **kwargs):
+        """Trains on labelled examples of the source and on examples of the target.
+
+        The logs have the `loss`, its parts `cross_entropy` and `domain_loss`, the `accuracy` on the source and, for
+        `"dann"`, the discriminator's `domain_accuracy`, which is 0.5 where it cannot tell the domains.
+
+        A model from a file goes on with `initial_epoch` at the number of epochs that it has behind it, and then trains
+        as if it had never been stopped (but for dropout, whose state Keras does not save). Without, its steps count
+        too: `weight` has then been reached.
+
+        Args:
+            source: `(source_x, source_y)`: examples `(n, ...)`, floating in `image_range` or uint8 images, and labels
+                `(n,)`, integers in `[0, classes)`, each of them at least once.
+            target_x: examples `(m, ...)` of the same kind; not read, and may be `None`, for `"source_only"`.
+            batch_size: examples of each domain in a step, at least 2.
+            epochs: as in Keras.
+            steps_per_epoch: `None` for one pass over the larger domain; the smaller one begins anew meanwhile.
+            **kwargs: as in Keras, such as `validation_data=(x, y)`, `callbacks` and `initial_epoch`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: if the examples or labels do not fit the backbone, the classes or each other.
+        """
+        check_whole("batch_size", batch_size, least=2)  # one alone has neither variance nor pairs
+        check_whole("epochs", epochs, least=1)
+        source_x, source_y, target_x = check_domains(self, source, target_x)
+        if steps_per_epoch is None:
+            steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
+        check_whole("steps_per_epoch", steps_per_epoch, least=1)
+        if isinstance(kwargs.get("validation_data"), (tuple, list)):
+            x, y, *rest = kwargs["validation_data"]
+            kwargs["validation_data"] = (*self._check_labelled("validation_data", x, y), *rest)
+        kwargs.setdefault("validation_batch_size", batch_size)
+        batches = domain_batches(source_x, source_y, target_x, batch_size, self.seed, int(self.step))
+        self.training_steps.assign(epochs * steps_per_epoch)
+        return super().fit(batches, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs)
+
+    def train_step(self, data):
+        images, labels = data
+        weight = 0.0
+        if self.method != "source_only":
+            progress = tf.cast(self.step, tf.float32) / tf.cast(self.training_steps, tf.float32)
+            weight = self.weight * adaptation_schedule(progress)
+        if self.method == "dann":
+            self.reversal.strength.assign(weight)
+            weight = 1.0  # of the discriminator's own learning
+        with tf.GradientTape() as tape:
+            by_domain = [self._features(self._prepare(x), training=True) for x in images]
+            logits = self.head(by_domain[0])
+            cross_entropy = _cross_entropy(labels, logits)
+            losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
+            loss = cross_entropy + sum(self.losses) + weight * losses.get("domain_loss", 0.0)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self.step.assign_add(1)
+        return self._track(labels, logits, {"loss": loss, "cross_entropy": cross_entropy, **losses})
+
+    def _domain_losses(self, source, target):
+        """The term between the domains, and what else the logs have of it."""
+        if self.method == "mmd":
+            return {"domain_loss": mmd_loss(source, target, self.bandwidths)}
+        if self.method == "coral":
+            return {"domain_loss": coral_loss(source, target)}
+        logits = self.discriminator(self.reversal(tf.concat([source, target], axis=0)), training=True)
+        logits = tf.cast(logits, tf.float32)
+        is_source = tf.concat([tf.ones(tf.shape(source)[:1]), tf.zeros(tf.shape(target)[:1])], axis=0)[:, None]
+        return {
+            "domain_loss": tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(is_source, logits)),
+            "domain_accuracy": tf.reduce_mean(tf.cast(tf.equal(logits > 0.0, is_source > 0.0), tf.float32)),
+        }
+
+    def test_step(self, data):
+        x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        logits = self.head(self._features(self._prepare(x), training=False))
+        return self._track(labels, logits, {"loss": _cross_entropy(labels, logits, sample_weight)}, sample_weight)
+
+    def _track(self, labels, logits, losses, sample_weight=None):
+        """Adds to the running means, and returns the logs of a step."""
+        size = tf.shape(labels)[0] if sample_weight is None else tf.reduce_sum(sample_weight)
+        tracked = {name: value for name, value in losses.items() if name in self._trackers}
+        for name, value in tracked.items():
+            self._trackers[name].update_state(value, sample_weight=size)
+        self._trackers["accuracy"].update_state(labels, logits, sample_weight=sample_weight)
+        return {name: self._trackers[name].result() for name in (*tracked, "accuracy")}
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    # === Use ===
+
+    def call(self, x, training=False):
+        return tf.nn.softmax(self.head(self._features(self._prepare(x), training)))
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`: probabilities `(n, classes)`."""
+        if not isinstance(x, tf.data.Dataset):
+            x = self._check_examples("x", x)
+        return super().predict(x, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`: the cross-entropy, as `loss`, and the accuracy."""
+        if y is not None:
+            x, y = self._check_labelled("x", x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def export(self, path, **options):
+        """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
+        export_classifier(self.classifier, path, **{"image_range": self.image_range, **options})
+
+    @property
+    def classifier(self):
+        """The backbone and the classifier alone, as a functional model from examples to probabilities; not a copy."""
+        dtype = "string" if takes_texts(self.backbone) else "float32"
+        inputs = keras.Input(self.backbone.input_shape[1:], dtype=dtype)
+        logits = self.head(keras.ops.cast(self.backbone(inputs), "float32"))
+        return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(logits), name=self.name)
+
+    def _prepare(self, x):
+        return x if x.dtype == tf.string else to_image_range(x, self.image_range)
+
+    def _features(self, x, training):
+        return tf.cast(self.backbone(x, training=training), tf.float32)
+
+    # === Checks and configuration ===
+
+    def _check_examples(self, argument, x):
+        """The examples as Keras reads them: texts are a tensor."""
+        x = check_examples(argument, x, self.backbone, self.image_range)
+        return tf.constant(x) if x.dtype == object else x
+
+    def _check_labelled(self, argument, x, y):
+        x = self._check_examples(argument, x)
+        return x, check_labels("y", y, len(x), self.classes, every_class=False)[0]
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "backbone": serialize(self.backbone),
+            "classes": self.classes,
+            "method": self.method,
+            "weight": self.weight,
+            "bandwidths": self.bandwidths,
+            "discriminator": None if self.discriminator is None else serialize(self.discriminator),
+            "image_range": self.image_range,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("backbone", "discriminator"):
+            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def _cross_entropy(labels, logits, weights=None):
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    if weights is None:
+        return tf.reduce_mean(losses)
+    weights = tf.cast(weights, tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * losses), tf.reduce_sum(weights))
+
+
+def _dense(units, seed, **options):
+    initializer = keras.initializers.GlorotUniform(seed)
+    return keras.layers.Dense(units, kernel_initializer=initializer, dtype="float32", **options)
+
+
+def _default_discriminator(width, seed):
+    """That of Ganin et al. for MNIST: its size is theirs, whatever the features' width."""
+    layers = [keras.Input((width,)), _dense(100, seed + 1, activation="relu"), _dense(1, seed + 2)]
+    return keras.Sequential(layers, name="discriminator")

@@ -1,0 +1,61 @@
+"""Checks on domain adaptation, made before any work is done."""
+
+import keras
+import numpy as np
+
+from metalearn_tf.transfer.backbone_checks import check_examples
+from metalearn_tf.transfer.domain_losses import check_bandwidths
+from metalearn_tf.transfer.transfer_checks import check_labels
+
+METHODS = ("dann", "mmd", "coral", "source_only")
+
+
+def check_options(classes, method, weight, bandwidths, discriminator, seed):
+    """Refuses options that are unknown, out of range or without effect."""
+    if not isinstance(classes, (int, np.integer)) or classes < 2:
+        raise ValueError(f"`classes` must be an integer of at least 2. Received: {classes!r}")
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
+    if weight is not None:
+        if method == "source_only":
+            raise ValueError(f'`weight` has no effect with `method="source_only"`. Received: {weight!r}')
+        if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            raise ValueError(f"`weight` must be a positive number, or None for the method's own. Received: {weight!r}")
+    if bandwidths is not None and method != "mmd":
+        raise ValueError(f'`bandwidths` need `method="mmd"`. Received: method={method!r}')
+    check_bandwidths(bandwidths)
+    if discriminator is not None and method != "dann":
+        raise ValueError(f'`discriminator` needs `method="dann"`. Received: method={method!r}')
+    if not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
+
+
+def check_discriminator(discriminator, width):
+    """Refuses what is no built Keras model from features `(n, width)` to logits `(n, 1)`."""
+    is_model = isinstance(discriminator, keras.Model) and discriminator.built
+    if not is_model or discriminator.input_shape != (None, width) or discriminator.output_shape != (None, 1):
+        shapes = f" from {discriminator.input_shape} to {discriminator.output_shape}" if is_model else ""
+        raise ValueError(
+            f"`discriminator` must be a built keras.Model from features (n, {width}) to logits (n, 1). "
+            f"Received: {type(discriminator).__name__}{shapes}"
+        )
+
+
+def check_domains(model, source, target_x):
+    """What `DomainAdaptation.fit` is given, as arrays that the backbone takes; no target for the source alone.
+
+    Returns:
+        Examples and int32 labels of the source, and examples of the target or `None`.
+
+    Raises:
+        ValueError: if they do not fit the backbone, the classes or each other.
+    """
+    if not isinstance(source, (tuple, list)) or len(source) != 2:
+        raise ValueError(f"`source` must be `(source_x, source_y)`. Received: {type(source).__name__}")
+    source_x = check_examples("source_x", source[0], model.backbone, model.image_range)
+    source_y = check_labels("source_y", source[1], len(source_x), model.classes)[0]
+    if model.method == "source_only":
+        return source_x, source_y, None
+    if target_x is None:
+        raise ValueError(f"`target_x` is needed by `method={model.method!r}`. Received: None")
+    return source_x, source_y, check_examples("target_x", target_x, model.backbone, model.image_range)
