@@ -210,7 +210,7 @@ def main():
                 images, _ = tasks[index]
                 noise = np.random.default_rng(index).normal(size=(10, 64)).astype("float32")
                 path = arguments.run_dir / f"{title.replace(' ', '_')}_{shots}_{index}.png"
-                evaluation.few_shot_figure(images, np.asarray(best(images, noise)), images, path)
+                evaluation.few_shot_figure(images, np.asarray(best(images, noise)), source[0].examples[::20], path)
     (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
     (arguments.run_dir / "scores.json").write_text(json.dumps(results))
     print("\n".join(rows))

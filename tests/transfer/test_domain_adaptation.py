@@ -327,11 +327,15 @@ def refused_data():
     return {
         "no pair": (x, target, "`source` must be `.source_x, source_y.`"),
         "no target": ((x, y), None, "`target_x` is needed"),
-        "labels of another length": ((x, y[:-1]), target, r"`source_y` must have the shape \(30,\)"),
+        "labels of another length": ((x, y[:-1]), target, "one label for each example. Received: 29 for 30"),
         "floating labels": ((x, y.astype("float32")), target, "`source_y` must be integers"),
-        "labels out of range": ((x, y + 1), target, r"`source_y` must be in \[0, 3\).*from 1 to 3"),
-        "one class": ((x, 0 * y), target, r"each of the 3 classes.*Received: 1 classes, none of \[1, 2\]"),
-        "a class without example": ((x, 2 * (y // 2)), target, r"each of the 3 classes.*none of \[1\]"),
+        "labels out of range": ((x, y + 1), target, r"class numbers in \[0, 3\).*from 1 to 3"),
+        "one class": ((x, 0 * y), target, "`source_y` must be of at least 2 classes"),
+        "a class without example": (
+            (x, 2 * (y // 2)),
+            target,
+            r"each of the classes 0 to 2.*no example of the classes \[1\]",
+        ),
         "a target of another shape": ((x, y), target[:, :2], r"`target_x` must have the shape \(n, 4, 4, 1\)"),
         "a target of another range": (
             (floats, y),
@@ -357,7 +361,7 @@ def test_other_sizes_and_labels_are_refused():
     for name, size in (("batch_size", 1), ("epochs", 0), ("steps_per_epoch", 0)):
         with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least"):
             model.fit(source, target[0], **{name: size})
-    with pytest.raises(ValueError, match=r"`y` must be in \[0, 3\)"):
+    with pytest.raises(ValueError, match=r"`y` must be class numbers in \[0, 3\)"):
         model.evaluate(target[0], target[1] + 1)
     with pytest.raises(ValueError, match=r"`x` must be in \[0, 1\]"):
         model.predict(target[0].astype("float32"))
