@@ -93,7 +93,7 @@ class Anneal(keras.callbacks.Callback):
 
 def meta_train(algorithm, source, arguments):
     """The meta-trained GAN; from the run's folder if it was trained before."""
-    meta_gan = mtf.gan.MetaGAN(new_gan(), algorithm, **OPTIONS[algorithm])
+    meta_gan = mtf.gan.MetaGAN(new_gan(), algorithm, test_inner_steps=arguments.steps, **OPTIONS[algorithm])
     path = arguments.run_dir / f"{algorithm}.weights.h5"
     if path.exists():
         meta_gan.load_weights(path)
