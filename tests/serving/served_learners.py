@@ -59,7 +59,7 @@ LEARNERS = {
     "maml_bfloat16": lambda: mixed(maml, "mixed_bfloat16"),
     "maml_float16": lambda: mixed(maml, "mixed_float16"),
     "ensemble": ensemble,
-    "baseline": lambda: mtf.transfer.Baseline(one_block("running"), epochs=5),
+    "baseline": lambda: mtf.transfer.Baseline(one_block("running"), epochs=5, learning_rate=0.3),
     "baseline_plus_plus_support": lambda: mtf.transfer.BaselinePlusPlus(one_block("support"), epochs=5),
     "maml_sinusoid": lambda: mtf.learners.MAML(mtf.networks.mlp(outputs=1), inner_learning_rate=0.01),
 }
