@@ -46,11 +46,13 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
     check_backbone(backbone)
     x = check_examples("x", x.examples if isinstance(x, ClassDataset) else x, backbone, image_range)
     check_whole("batch_size", batch_size, least=1)
+
+    def build():
+        return {"features": _compute(backbone, x, batch_size, image_range)}
+
     if cache_dir is None:
-        return _compute(backbone, x, batch_size, image_range)
-    name = f"features_{_fingerprint(backbone, x, image_range)}"
-    build = lambda: {"features": _compute(backbone, x, batch_size, image_range)}  # noqa: E731
-    return cached_arrays(name, build, cache_dir)["features"]
+        return build()["features"]
+    return cached_arrays(f"features_{_fingerprint(backbone, x, image_range)}", build, cache_dir)["features"]
 
 
 def _compute(backbone, x, batch_size, image_range):

@@ -51,7 +51,7 @@ def fit_logistic_regression(x, labels, classes, l2, tolerance=1e-6, max_steps=10
         while objective(weights + length * direction) > value + 1e-4 * length * slope and length > 1e-8:
             length /= 2
         weights = weights + length * direction
-    logging.warning(
+    logging.getLogger(__name__).warning(
         "The logistic regression has not converged in %d steps: the largest gradient is %.1e. A larger `l2` helps.",
         max_steps,
         np.abs(gradient).max(),
