@@ -24,6 +24,14 @@ def to_image_range(images, limits):
     return tf.cast(images, tf.float32) * ((high - low) / 255.0) + low
 
 
+def check_limits(image_range):
+    """Refuses what is not the lowest and the highest value of a pixel."""
+    if len(image_range) != 2 or not -np.inf < image_range[0] < image_range[1] < np.inf:
+        raise ValueError(
+            f"`image_range` must be the lowest and the highest value of a pixel. Received: image_range={image_range}"
+        )
+
+
 def check_image_range(argument, images, limits):
     """Refuses an array that is neither uint8 nor floating in the range `limits`.
 

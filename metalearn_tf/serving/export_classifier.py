@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import check_limits
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
 from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
@@ -43,7 +44,7 @@ def export_classifier(model, path, class_names=None, description=None, warm_up=N
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     _check_network(model, "model", "logits or probabilities (n, classes), of two classes or more")
-    _check_image_range(image_range)
+    check_limits(image_range)
     if model.output_shape[1] < 2:
         raise ValueError(f"`model` must have two outputs or more. Received: output shape {model.output_shape}")
     class_names = _check_class_names(class_names, model.output_shape[1])
@@ -83,7 +84,7 @@ def export_features(backbone, path, description=None, warm_up=None, image_range=
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     _check_network(backbone, "backbone", "features (n, d)")
-    _check_image_range(image_range)
+    check_limits(image_range)
 
     def answer(images):
         return {"embeddings": check_answer(tf.cast(backbone(images, training=False), tf.float32), "embeddings")}
@@ -148,13 +149,6 @@ def _check_network(network, argument, outputs):
         raise ValueError(
             f"`{argument}` must take images (n, height, width, channels) and give {outputs}. "
             f"Received: input shape {shapes[0]} and output shape {shapes[1]}"
-        )
-
-
-def _check_image_range(image_range):
-    if len(image_range) != 2 or not -float("inf") < image_range[0] < image_range[1] < float("inf"):
-        raise ValueError(
-            f"`image_range` must be the lowest and the highest value of a pixel. Received: image_range={image_range!r}"
         )
 
 

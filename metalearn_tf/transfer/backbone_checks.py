@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.data.image_range import check_image_range
+from metalearn_tf.data.image_range import check_image_range, check_limits
 from metalearn_tf.learners.task_checks import check_network, check_texts
 from metalearn_tf.networks.text_inputs import takes_texts
 
@@ -88,11 +88,3 @@ def check_examples(argument, x, backbone, image_range=(0.0, 1.0)):
     if not np.isfinite(x).all():
         raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
     return x.astype("float32", copy=False)
-
-
-def check_limits(image_range):
-    """Refuses what is not the lowest and the highest value of a pixel."""
-    if len(image_range) != 2 or not -np.inf < image_range[0] < image_range[1] < np.inf:
-        raise ValueError(
-            f"`image_range` must be the lowest and the highest value of a pixel. Received: image_range={image_range}"
-        )

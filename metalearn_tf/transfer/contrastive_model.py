@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.networks.checks import check_positive
+from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.view_augmentation import view_augmentation
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class ContrastiveModel(keras.Model):
+class ContrastiveModel(BackboneModel):
     """Trains a backbone to give two random views of one image features that are alike: SimCLR.
 
     A projection head of two layers is between the features and the loss, and is thrown away afterwards.
@@ -36,10 +36,10 @@ class ContrastiveModel(keras.Model):
         check_positive(projection=projection)
         if not temperature > 0:
             raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
-        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Layers ===
-        self.backbone = backbone
-        self.augmentation = augmentation or view_augmentation(backbone.input_shape[1:], image_range)
+        if augmentation is None:
+            augmentation = view_augmentation(backbone.input_shape[1:], image_range)
+        super().__init__(backbone, augmentation, image_range, **kwargs)
         width = backbone.output_shape[-1]
         self.projection_head = keras.Sequential(
             [
@@ -52,20 +52,17 @@ class ContrastiveModel(keras.Model):
         # === Config ===
         self.temperature = temperature
         self.projection = projection
-        self.image_range = tuple(image_range)
         self._same_image = keras.metrics.Mean("same_image")
-        self.built = True
 
     def call(self, images, training=None):
-        images = to_image_range(images, self.image_range)
-        return self.projection_head(tf.cast(self.backbone(images, training=training), tf.float32))
+        return self.projection_head(self.features(self.to_inputs(images), training))
 
     @property
     def metrics(self):
         return [self._loss_tracker, self._same_image]
 
     def train_step(self, images):
-        images = to_image_range(images, self.image_range)
+        images = self.to_inputs(images)
         with tf.GradientTape() as tape:
             # In one pass, so that the batch statistics are those of both views and tell nothing of either.
             views = tf.concat([self.augmentation(images, training=True) for _ in range(2)], axis=0)
@@ -81,16 +78,4 @@ class ContrastiveModel(keras.Model):
         return self.get_metrics_result()
 
     def get_config(self):
-        return {
-            "name": self.name,
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "augmentation": keras.saving.serialize_keras_object(self.augmentation),
-            "temperature": self.temperature,
-            "projection": self.projection,
-            "image_range": list(self.image_range),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
-        return cls(**{**config, **layers})
+        return {**super().get_config(), "temperature": self.temperature, "projection": self.projection}

@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.networks.checks import check_positive
+from metalearn_tf.transfer.backbone_model import BackboneModel
 
 _SMALLEST = 4
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class DenoisingAutoencoder(keras.Model):
+class DenoisingAutoencoder(BackboneModel):
     """Trains a backbone to keep in its features what it takes to draw the image again, without the noise.
 
     A decoder doubles a small feature map until it has the image's size, and is thrown away afterwards. The loss is the
@@ -36,30 +36,25 @@ class DenoisingAutoencoder(keras.Model):
         check_positive(filters=filters)
         if not noise >= 0:
             raise ValueError(f"`noise` must not be negative. Received: noise={noise}")
-        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Layers ===
-        self.backbone = backbone
+        super().__init__(backbone, augmentation, image_range, **kwargs)
         self.decoder = _decoder(backbone.output_shape[-1], backbone.input_shape[1:], filters)
-        self.augmentation = augmentation
         low, high = image_range
         self.noise_layer = keras.layers.GaussianNoise(noise * (high - low), dtype="float32")
         # === Config ===
         self.noise = noise
         self.filters = filters
-        self.image_range = tuple(image_range)
-        self.built = True
 
     def call(self, images, training=None):
-        images = to_image_range(images, self.image_range)
-        features = self.backbone(self.noise_layer(images, training=training), training=training)
-        return self.decoder(tf.cast(features, tf.float32), training=training)
+        noisy = self.noise_layer(self.to_inputs(images), training=training)
+        return self.decoder(self.features(noisy, training), training=training)
 
     @property
     def metrics(self):
         return [self._loss_tracker]
 
     def train_step(self, images):
-        images = to_image_range(images, self.image_range)
+        images = self.to_inputs(images)
         if self.augmentation is not None:
             images = self.augmentation(images, training=True)
         with tf.GradientTape() as tape:
@@ -70,19 +65,7 @@ class DenoisingAutoencoder(keras.Model):
         return self.get_metrics_result()
 
     def get_config(self):
-        return {
-            "name": self.name,
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "noise": self.noise,
-            "filters": self.filters,
-            "augmentation": self.augmentation and keras.saving.serialize_keras_object(self.augmentation),
-            "image_range": list(self.image_range),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
-        return cls(**{**config, **layers})
+        return {**super().get_config(), "noise": self.noise, "filters": self.filters}
 
 
 def _decoder(features, image_shape, filters):

@@ -3,7 +3,6 @@
 import keras
 
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
@@ -103,8 +102,7 @@ def pretrain(
     backbone.trainable = True  # a frozen one would stay as it is
     batch_size = min(batch_size, len(x))
     rate = warm_up_and_cosine(learning_rate, epochs * -(-len(x) // batch_size))
-    optimizer = with_loss_scaling(keras.optimizers.AdamW(rate, weight_decay=weight_decay), backbone)
-    model.compile(optimizer, jit_compile=False)
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=weight_decay))
     model.fit(
         x,
         y,

@@ -4,12 +4,11 @@ import keras
 import numpy as np
 
 
-def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp, augmentation):
+def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
     """Refuses a plan of fine-tuning that cannot be followed.
 
     Raises:
         ValueError: if a number is out of range.
-        TypeError: if `augmentation` is not a Keras layer.
     """
     check_whole("classes", classes, least=2)
     check_whole("head_epochs", head_epochs, least=0)
@@ -18,7 +17,6 @@ def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp, augmentat
         raise ValueError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay}")
     if not 0.0 <= l2_sp < np.inf:
         raise ValueError(f"`l2_sp` must not be negative. Received: l2_sp={l2_sp}")
-    check_augmentation(augmentation)
 
 
 def check_augmentation(augmentation):

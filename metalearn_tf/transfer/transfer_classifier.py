@@ -3,16 +3,14 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.serving.export_classifier import export_classifier
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_limits
+from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.transfer_checks import check_plan
 from metalearn_tf.transfer.unfreezing import Unfreeze, layer_groups
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class TransferClassifier(keras.Model):
+class TransferClassifier(BackboneModel):
     """A backbone with a new head, whose layers are unfrozen from the top while it is trained.
 
     An ordinary Keras model of examples and class numbers; `mtf.transfer.fine_tune` builds, compiles and trains one.
@@ -60,15 +58,11 @@ class TransferClassifier(keras.Model):
         image_range=(0.0, 1.0),
         **kwargs,
     ):
-        check_backbone(backbone)
-        check_limits(image_range)
-        check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp, augmentation)
-        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Layers ===
-        self.backbone = backbone
+        super().__init__(backbone, augmentation, image_range, **kwargs)
+        check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp)
         self.head = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="head")
         self.head.build(backbone.output_shape)
-        self.augmentation = augmentation
         layer_groups(backbone, stages)  # refuses stages that the backbone does not have
         # === Config ===
         self.classes = classes
@@ -78,10 +72,8 @@ class TransferClassifier(keras.Model):
         self.layer_decay = layer_decay
         self.l2_sp = l2_sp
         self.train_normalization = train_normalization
-        self.image_range = tuple(image_range)
         self._freeze_below(None)
         self._start = [self._copy(variable) for variable in self._trained_variables()] if l2_sp else []
-        self.built = True
 
     def _copy(self, variable):
         copy = self.add_weight(
@@ -96,32 +88,27 @@ class TransferClassifier(keras.Model):
         return layer_groups(self.backbone, self.stages)
 
     def call(self, x, training=None):
-        x = to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
+        x = self.to_inputs(x)
         if training and self.augmentation is not None:
             x = self.augmentation(x, training=True)
         if training and self.l2_sp:
             self.add_loss(self.l2_sp * self.distance_from_start())
-        features = self.backbone(x, training=training and self.train_normalization)
-        return self.head(tf.cast(features, tf.float32))
+        return self.head(self.features(x, training and self.train_normalization))
 
     # === Training ===
 
     def compile(self, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=("accuracy",), **kwargs):
         """As `keras.Model.compile`, with defaults for class numbers.
 
-        Biases and the scales and offsets of normalisation are never decayed. XLA is off: it halves the speed on CPUs.
+        Biases and the scales and offsets of normalisation are never decayed.
         """
-        optimizer = with_loss_scaling(optimizer, self.backbone)
-        super().compile(**{"optimizer": optimizer, "loss": loss, "metrics": metrics, "jit_compile": False, **kwargs})
+        super().compile(optimizer, loss=loss, metrics=metrics, **kwargs)
         # At once, and for all that will ever be trained, so that a file has the whole of the optimizer's state.
         self._freeze_below(None)
         decaying = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
         if not decaying.built:
             decaying.exclude_from_weight_decay([v for v in self.trainable_variables if len(v.shape) < 2])
         self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, callbacks=None, **kwargs):
         """As `keras.Model.fit`; layers are unfrozen by the number of the epoch."""
@@ -190,8 +177,7 @@ class TransferClassifier(keras.Model):
 
     def get_config(self):
         return {
-            "name": self.name,
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            **super().get_config(),
             "classes": self.classes,
             "head_epochs": self.head_epochs,
             "stages": self.stages,
@@ -199,14 +185,7 @@ class TransferClassifier(keras.Model):
             "layer_decay": self.layer_decay,
             "l2_sp": self.l2_sp,
             "train_normalization": self.train_normalization,
-            "augmentation": self.augmentation and keras.saving.serialize_keras_object(self.augmentation),
-            "image_range": list(self.image_range),
         }
-
-    @classmethod
-    def from_config(cls, config):
-        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
-        return cls(**{**config, **layers})
 
 
 def _weights(layer):
