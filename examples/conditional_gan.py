@@ -19,7 +19,7 @@ import metalearn_tf as mtf
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=["mnist", "fashion_mnist"], default="mnist")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--steps_per_epoch", type=int, default=200)
     parser.add_argument("--samples", type=int, default=2000, help="generated images that a score looks at")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
