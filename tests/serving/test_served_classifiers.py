@@ -113,6 +113,14 @@ def test_probabilities_are_those_of_the_model(last, policy, images, tmp_path):
     np.testing.assert_allclose(tf.reduce_sum(answer["probabilities"], axis=1), 1.0, rtol=1e-2)
 
 
+def test_a_fine_tuned_model_exports_itself(images, tmp_path):
+    model = mtf.transfer.TransferClassifier(backbone(), classes=3, image_range=(-1.0, 1.0))
+    model.export(tmp_path / "1", class_names=NAMES, warm_up=False)
+    pixels = (images[0] / 127.5 - 1.0).astype("float32")
+    answer = tf.saved_model.load(str(tmp_path / "1")).signatures["predict"](tf.constant(pixels))
+    np.testing.assert_allclose(answer["probabilities"], model.predict(images[0], verbose=0), atol=1e-5)
+
+
 def test_class_names_are_in_the_assets_and_in_the_card(tmp_path):
     export_classifier(classifier(), tmp_path / "1", class_names=NAMES, description="Trained on noise.", warm_up=False)
     assert (tmp_path / "1" / "assets" / "class_names.txt").read_text(encoding="utf-8").splitlines() == NAMES
