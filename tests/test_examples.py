@@ -73,6 +73,7 @@ def test_omniglot(script, tfds_data_dir, tmp_path):
     assert (tmp_path / "served/1/saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_omniglot_compare_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
     methods = ["untrained embedding, prototypes", "MANN", "Baseline++"]
     options = ["--data_dir", tfds_data_dir, "--episodes", 8, "--steps", 3, "--settings", "5x1"]
@@ -130,6 +131,7 @@ def test_few_shot_gan(tfds_data_dir, tmp_path):
     assert (tmp_path / "served/1/saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_feature_extraction(tfds_data_dir, tmp_path):
     options = ["--labels", 5, "--seeds", 2, "--steps", 3, "--test_episodes", 8]
     output = run("feature_extraction.py", "--data_dir", tfds_data_dir, *options, folder=tmp_path)
