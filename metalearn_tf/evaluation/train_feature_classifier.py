@@ -8,6 +8,7 @@ from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range, to_image_range
 from metalearn_tf.evaluation.feature_networks import build_classifier
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE
+from metalearn_tf.networks.schedule import warm_up_and_cosine
 
 _BATCH_SIZE = 128
 _LEARNING_RATE = 3e-3
@@ -44,12 +45,8 @@ def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, 
     _check(dataset, epochs, augmentation)
     classifier = build_classifier(dataset.example_shape, dataset.num_classes, features, seed=seed)
     batches, steps = _batches(dataset, augmentation, seed)
-    warm_up = max(1, epochs * steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, epochs * steps - warm_up), warmup_target=_LEARNING_RATE, warmup_steps=warm_up
-    )
     classifier.compile(
-        optimizer=keras.optimizers.Adam(schedule),
+        optimizer=keras.optimizers.Adam(warm_up_and_cosine(_LEARNING_RATE, epochs * steps)),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         # XLA halves the speed on CPUs.

@@ -3,8 +3,8 @@
 import keras
 
 from metalearn_tf.networks.copy_network import copy_network
+from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
-from metalearn_tf.transfer.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.transfer_checks import check_labels, check_validation, check_whole
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 

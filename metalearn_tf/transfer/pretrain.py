@@ -3,12 +3,11 @@
 import keras
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
-from metalearn_tf.transfer.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.transfer_checks import (
-    check_augmentation,
     check_labels,
     check_validation,
     check_whole,
@@ -77,7 +76,6 @@ def pretrain(
     References: those of the three models.
     """
     check_backbone(backbone)
-    check_augmentation(augmentation)
     check_whole("epochs", epochs, least=1)
     check_whole("batch_size", batch_size, least=2)
     if not learning_rate > 0:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.transfer_checks import check_plan
-from metalearn_tf.transfer.unfreezing import Unfreeze, layer_groups
+from metalearn_tf.transfer.unfreezing import Unfreeze, layer_groups, layer_weights
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -145,7 +145,7 @@ class TransferClassifier(BackboneModel):
         return 0.5 * tf.add_n([tf.reduce_sum(tf.square(variable - start)) for variable, start in pairs])
 
     def _trained_variables(self):
-        return [variable for group in self.groups for layer in group for variable in _weights(layer)]
+        return [variable for group in self.groups for layer in group for variable in layer_weights(layer)]
 
     def _step(self, gradients, variables):
         """Moves the variables by the optimizer's step, times the factor of the group that each is in."""
@@ -153,7 +153,7 @@ class TransferClassifier(BackboneModel):
             id(variable): self.layer_decay ** (number + 1)
             for number, group in enumerate(self.groups)
             for layer in group
-            for variable in _weights(layer)
+            for variable in layer_weights(layer)
         }
         slowed = [v for v in variables if factors.get(id(v), 1.0) != 1.0]
         before = [tf.identity(v) for v in slowed]
@@ -186,8 +186,3 @@ class TransferClassifier(BackboneModel):
             "l2_sp": self.l2_sp,
             "train_normalization": self.train_normalization,
         }
-
-
-def _weights(layer):
-    """The weights that can be trained, frozen or not."""
-    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]

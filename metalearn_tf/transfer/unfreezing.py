@@ -41,8 +41,13 @@ def _layers_with_weights(layer):
     if isinstance(layer, keras.Model):
         for part in layer.layers:
             yield from _layers_with_weights(part)
-    elif any(part._trainable_variables for part in layer._flatten_layers()):
+    elif layer_weights(layer):
         yield layer
+
+
+def layer_weights(layer):
+    """The weights of a layer that can be trained, frozen or not."""
+    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
 
 
 class Unfreeze(keras.callbacks.Callback):

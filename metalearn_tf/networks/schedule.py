@@ -1,4 +1,4 @@
-"""The learning rate of every training of this folder."""
+"""The learning rate of trainings that know their number of steps."""
 
 import keras
 
