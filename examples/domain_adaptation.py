@@ -23,8 +23,6 @@ import metalearn_tf as mtf
 
 METHODS = {"source only": "source_only", "CORAL": "coral", "MMD": "mmd", "DANN": "dann"}
 NAMES = {"mnist": "MNIST", "usps": "USPS"}
-# 97.5 % quantiles of Student's t: 1.96 would be half of the width that three seeds need.
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 
 
 def load(name, split, arguments):
@@ -69,11 +67,7 @@ def result(method, names, seed, data, arguments):
 
 def interval(values):
     """Mean and half width of the 95 % interval over seeds, in per cent."""
-    values = 100 * np.asarray(values)
-    if len(values) < 2:
-        return f"{values.mean():.2f}"
-    width = STUDENT.get(len(values), 1.96) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.2f} ± {width:.2f}"
+    return f"{100 * np.mean(values):.2f} ± {100 * mtf.evaluation.student_half_width(values):.2f}"
 
 
 def row(method, names, results, source_only):

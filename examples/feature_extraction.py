@@ -23,9 +23,6 @@ import numpy as np
 
 import metalearn_tf as mtf
 
-# Student's t for 95 %, by the number of seeds.
-QUANTILE = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
-
 
 def timed_extraction(backbone, dataset, limits):
     """The features as a dataset, with the time of computing them and the median of reading them again."""
@@ -73,7 +70,7 @@ def main():
     parser.add_argument("--low", type=float, default=-1.0, help="lowest value of a pixel in the backbone's training")
     parser.add_argument("--high", type=float, default=1.0, help="highest value of a pixel in the backbone's training")
     parser.add_argument("--labels", type=int, nargs="*", default=[5, 10, 25], help="labelled images a class")
-    parser.add_argument("--seeds", type=int, choices=list(QUANTILE), default=3)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300, help="of meta-training, of four tasks each")
     parser.add_argument("--test_episodes", type=int, default=600)
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
@@ -96,7 +93,7 @@ def main():
     print("| labels a class | method | accuracy % |\n|---|---|---|")
     for shots in [*arguments.labels, None]:
         for name, values in probe_accuracies(features, shots, arguments.seeds).items():
-            interval = QUANTILE[arguments.seeds] * np.std(values, ddof=1) / np.sqrt(arguments.seeds)
+            interval = mtf.evaluation.student_half_width(values)
             print(f"| {shots or 'all'} | {name} | {100 * np.mean(values):.1f} ± {100 * interval:.1f} |", flush=True)
 
     train, _, test = (features.select(part.class_names) for part in parts)

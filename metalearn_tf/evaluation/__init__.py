@@ -28,6 +28,11 @@ from metalearn_tf.evaluation.image_features import image_features
 from metalearn_tf.evaluation.nearest_images import nearest_images
 from metalearn_tf.evaluation.report import Report
 from metalearn_tf.evaluation.sample_grid import SampleGrid, sample_grid
-from metalearn_tf.evaluation.scores import confidence_half_width, confusion_matrix, macro_recall_and_f1
+from metalearn_tf.evaluation.scores import (
+    confidence_half_width,
+    confusion_matrix,
+    macro_recall_and_f1,
+    student_half_width,
+)
 from metalearn_tf.evaluation.task_figure import task_figure
 from metalearn_tf.evaluation.train_feature_classifier import train_feature_classifier

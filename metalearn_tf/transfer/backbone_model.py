@@ -34,9 +34,10 @@ class BackboneModel(keras.Model):
         self.image_range = tuple(image_range)
         self.built = True
 
-    def to_inputs(self, x):
-        """Examples as the backbone takes them: uint8 images in `image_range`, all others as they are."""
-        return to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
+    def to_inputs(self, x, training=False):
+        """Examples as the backbone takes them: uint8 images in the range, others as they are; augmented to train."""
+        x = to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
+        return self.augmentation(x, training=True) if training and self.augmentation is not None else x
 
     def features(self, inputs, training=None):
         """The backbone's features `(batch, d)` float32."""

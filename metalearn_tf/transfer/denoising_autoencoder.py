@@ -54,9 +54,7 @@ class DenoisingAutoencoder(BackboneModel):
         return [self._loss_tracker]
 
     def train_step(self, images):
-        images = self.to_inputs(images)
-        if self.augmentation is not None:
-            images = self.augmentation(images, training=True)
+        images = self.to_inputs(images, training=True)
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(tf.cast(self(images, training=True), tf.float32) - images))
             scaled_loss = self.optimizer.scale_loss(loss)

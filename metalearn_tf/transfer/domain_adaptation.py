@@ -3,11 +3,9 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
-from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.export_classifier import export_classifier
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.backbone_checks import check_examples
+from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.domain_batches import domain_batches
 from metalearn_tf.transfer.domain_checks import (
     check_discriminator,
@@ -23,7 +21,7 @@ _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class DomainAdaptation(keras.Model):
+class DomainAdaptation(BackboneModel):
     """A backbone and a linear classifier, trained on labels of a source domain and on bare examples of a target domain.
 
     Beside the cross-entropy of the source, training minimises how far the features of the domains are apart:
@@ -56,6 +54,7 @@ class DomainAdaptation(keras.Model):
         bandwidths: of `mmd_loss`.
         discriminator: of `"dann"`, a built `keras.Model` from features to logits `(n, 1)` that are high for the
             source; `None` for one hidden layer of 100 units.
+        augmentation: a Keras layer for the training images of both domains, which it sees in `image_range`.
         image_range: lowest and highest value of a pixel that the backbone takes; uint8 images are brought there.
         seed: integer, of the new layers' weights and the order of the examples.
 
@@ -82,21 +81,18 @@ class DomainAdaptation(keras.Model):
         weight=None,
         bandwidths=None,
         discriminator=None,
+        augmentation=None,
         image_range=(0.0, 1.0),
         seed=0,
         **kwargs,
     ):
-        check_backbone(backbone)
+        super().__init__(backbone, augmentation, image_range, **kwargs)
         check_options(classes, method, weight, bandwidths, discriminator, seed)
-        # The backbone alone may compute in a mixed precision.
-        super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         # === Config ===
         self.classes, self.method, self.bandwidths, self.seed = classes, method, bandwidths, seed
         self.weight = _DEFAULT_WEIGHTS[method] if weight is None else weight
-        self.image_range = tuple(image_range)
         # === Layers ===
         width = backbone.output_shape[1]
-        self.backbone = backbone
         self.head = _dense(classes, seed, name="head")
         self.head.build((None, width))
         self.reversal = self.discriminator = None
@@ -113,19 +109,14 @@ class DomainAdaptation(keras.Model):
         names = ("loss", *names.get(method, ("cross_entropy", "domain_loss")))
         self._trackers = {name: keras.metrics.Mean(name) for name in names}
         self._trackers["accuracy"] = keras.metrics.SparseCategoricalAccuracy("accuracy")
-        self.built = True
 
     # === Training ===
 
     def compile(self, optimizer="adam", **kwargs):
         """As `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
-        optimizer = with_loss_scaling(optimizer, self.backbone)
-        super().compile(optimizer=optimizer, **{"jit_compile": False, **kwargs})
+        super().compile(optimizer, **kwargs)
         # At once, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, source, target_x=None, batch_size=64, epochs=1, steps_per_epoch=None, **kwargs):
         """Trains on labelled examples of the source and on examples of the target.
@@ -176,7 +167,7 @@ class DomainAdaptation(keras.Model):
             self.reversal.strength.assign(weight)
             weight = 1.0  # of the discriminator's own learning
         with tf.GradientTape() as tape:
-            by_domain = [self._features(self._prepare(x), training=True) for x in images]
+            by_domain = [self.features(self.to_inputs(x, training=True), training=True) for x in images]
             logits = self.head(by_domain[0])
             cross_entropy = _cross_entropy(labels, logits)
             losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
@@ -203,7 +194,7 @@ class DomainAdaptation(keras.Model):
 
     def test_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self.head(self._features(self._prepare(x), training=False))
+        logits = self.head(self.features(self.to_inputs(x), training=False))
         return self._track(labels, logits, {"loss": _cross_entropy(labels, logits, sample_weight)}, sample_weight)
 
     def _track(self, labels, logits, losses, sample_weight=None):
@@ -222,7 +213,7 @@ class DomainAdaptation(keras.Model):
     # === Use ===
 
     def call(self, x, training=False):
-        return tf.nn.softmax(self.head(self._features(self._prepare(x), training)))
+        return tf.nn.softmax(self.head(self.features(self.to_inputs(x, training), training)))
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`: probabilities `(n, classes)`."""
@@ -243,16 +234,9 @@ class DomainAdaptation(keras.Model):
     @property
     def classifier(self):
         """The backbone and the classifier alone, as a functional model from examples to probabilities; not a copy."""
-        dtype = "string" if takes_texts(self.backbone) else "float32"
-        inputs = keras.Input(self.backbone.input_shape[1:], dtype=dtype)
+        inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
         logits = self.head(keras.ops.cast(self.backbone(inputs), "float32"))
         return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(logits), name=self.name)
-
-    def _prepare(self, x):
-        return x if x.dtype == tf.string else to_image_range(x, self.image_range)
-
-    def _features(self, x, training):
-        return tf.cast(self.backbone(x, training=training), tf.float32)
 
     # === Checks and configuration ===
 
@@ -266,25 +250,21 @@ class DomainAdaptation(keras.Model):
         return x, check_labels("y", y, len(x), self.classes, every_class=False)[0]
 
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
         return {
-            "name": self.name,
-            "backbone": serialize(self.backbone),
+            **super().get_config(),
             "classes": self.classes,
             "method": self.method,
             "weight": self.weight,
             "bandwidths": self.bandwidths,
-            "discriminator": None if self.discriminator is None else serialize(self.discriminator),
-            "image_range": self.image_range,
+            "discriminator": self.discriminator and keras.saving.serialize_keras_object(self.discriminator),
             "seed": self.seed,
         }
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for name in ("backbone", "discriminator"):
-            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        return super().from_config(
+            {**config, "discriminator": keras.saving.deserialize_keras_object(config["discriminator"])}
+        )
 
 
 def _cross_entropy(labels, logits, weights=None):

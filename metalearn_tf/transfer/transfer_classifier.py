@@ -88,9 +88,7 @@ class TransferClassifier(BackboneModel):
         return layer_groups(self.backbone, self.stages)
 
     def call(self, x, training=None):
-        x = self.to_inputs(x)
-        if training and self.augmentation is not None:
-            x = self.augmentation(x, training=True)
+        x = self.to_inputs(x, training)
         if training and self.l2_sp:
             self.add_loss(self.l2_sp * self.distance_from_start())
         return self.head(self.features(x, training and self.train_normalization))

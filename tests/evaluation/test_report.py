@@ -12,6 +12,7 @@ from metalearn_tf.evaluation import (
     confusion_matrix,
     evaluate_episodes,
     macro_recall_and_f1,
+    student_half_width,
 )
 
 
@@ -35,6 +36,15 @@ def test_half_widths_are_taken_along_the_first_axis():
     values = np.array([[0.5, 1.0], [0.7, 1.0], [0.9, 1.0]])
     np.testing.assert_allclose(confidence_half_width(values), [1.96 * 0.2 / math.sqrt(3), 0.0])
     assert np.isnan(confidence_half_width(values[:1])).tolist() == [True, True]
+
+
+def test_half_widths_over_seeds_are_those_of_student():
+    # Of t-tables: 97.5 % at 2, 10, 29 and 100 degrees of freedom.
+    for count, quantile in ((3, 4.303), (11, 2.228), (30, 2.045), (101, 1.984)):
+        values = np.random.default_rng(count).normal(size=count)
+        expected = quantile * np.std(values, ddof=1) / math.sqrt(count)
+        np.testing.assert_allclose(student_half_width(values), expected, rtol=4e-4)
+    assert np.isnan(student_half_width([0.5]))
 
 
 def test_interval_is_196_standard_errors():

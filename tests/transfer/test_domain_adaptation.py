@@ -134,6 +134,18 @@ def test_each_domain_is_normalised_by_itself():
     np.testing.assert_allclose(normalization.moving_variance, [0.25, 0.25], atol=1e-6)
 
 
+def test_an_augmentation_acts_on_both_domains_in_training_alone(tmp_path):
+    # In the dark, both domains look the same, and no class can be told.
+    model = adaptation("mmd", augmentation=keras.layers.Rescaling(0.0))
+    history = model.fit(domain("source"), domain("target")[0], batch_size=32, epochs=1, verbose=0).history
+    np.testing.assert_allclose(history["domain_loss"], 0.0, atol=1e-6)
+    assert history["accuracy"][0] < 0.5
+    images = domain("source")[0]
+    assert np.ptp(model.predict(images, verbose=0), axis=0).max() > 0.01
+    model.save(tmp_path / "model.keras")
+    assert keras.models.load_model(tmp_path / "model.keras").augmentation.scale == 0.0
+
+
 def test_regularizers_of_the_backbone_count():
     regularizer = keras.regularizers.L2(0.5)
     network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, kernel_regularizer=regularizer)])
