@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(metalearn_tf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # In the order in which data flows; a folder imports only from those above it.
-FOLDERS = ["data", "networks", "serving", "learners", "gan", "transfer", "workflows", "evaluation", "training"]
+FOLDERS = ["data", "networks", "serving", "learners", "gan", "transfer", "evaluation", "training", "workflows"]
 # These take learners as arguments, so that they import none.
 INDEPENDENT = {"evaluation", "training"}
 WITHOUT = {"learners", "gan", "transfer", "workflows"}

@@ -153,6 +153,11 @@ class GAN(AdversarialModel):
             None if self.encoder is None else lambda images: self.encoder(images, training=training),
         )
 
+    @property
+    def sampler(self):
+        """The network that `sample` draws with: the averaged generator where there is one."""
+        return self.generator if self.averaged_generator is None else self.averaged_generator
+
     # === Training ===
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, monitor=None, mode="min", **kwargs):
@@ -266,9 +271,8 @@ class GAN(AdversarialModel):
         """
         labels = check_sampling(self, n, labels)
         if self._compiled_generate is None:
-            network = self.generator if self.averaged_generator is None else self.averaged_generator
             self._compiled_generate = tf.function(
-                lambda noise, labels: network(_inputs(noise, labels), training=False), reduce_retracing=True
+                lambda noise, labels: self.sampler(_inputs(noise, labels), training=False), reduce_retracing=True
             )
         noise = draw_noise(n, self.latent_dim, [seed, 0])
         parts = range(0, n, 256)

@@ -31,7 +31,7 @@ def export_gan(gan, path, description=None, warm_up=None):
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
-    network = gan.generator if gan.averaged_generator is None else gan.averaged_generator
+    network = gan.sampler
     # What a request may leave out under TensorFlow Serving is a default that is a tensor.
     seed, default_seed = tf.TensorSpec((), tf.int32, name="seed"), tf.constant(0)
     if gan.conditional:

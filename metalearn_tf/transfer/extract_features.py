@@ -1,6 +1,5 @@
 """The features of a frozen backbone, computed once."""
 
-import hashlib
 import json
 
 import keras
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.cache import cached_arrays
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.networks.text_inputs import vocabulary_files
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
@@ -79,30 +79,8 @@ def _compute(backbone, x, batch_size, image_range):
 
 def _fingerprint(backbone, x, image_range):
     """SHA-256 in hexadecimal digits of all that the features depend on."""
-    digest = hashlib.sha256()
     # With names, since a compiled or saved copy of a model has a configuration in more or fewer parts.
     config = keras.saving.serialize_keras_object(backbone)["config"]
     header = [_VERSION, keras.__version__, type(backbone).__name__, config, [float(limit) for limit in image_range]]
-    _update(digest, json.dumps(header, sort_keys=True).encode())
-    for variable in backbone.variables:
-        _update_array(digest, np.asarray(variable))
-    for content in vocabulary_files(backbone):
-        _update(digest, content)
-    _update_array(digest, x)
-    return digest.hexdigest()
-
-
-def _update_array(digest, array):
-    _update(digest, f"{array.dtype} {array.shape}".encode())
-    if array.dtype != object:
-        # As bytes, which arrays of bfloat16 do not give away otherwise.
-        digest.update(np.ascontiguousarray(array).reshape(-1).view("uint8"))
-        return
-    for text in array.ravel():
-        _update(digest, text if isinstance(text, bytes) else text.encode())
-
-
-def _update(digest, content):
-    # With its length, so that no two lists of contents run together alike.
-    digest.update(len(content).to_bytes(8, "little"))
-    digest.update(content)
+    weights = map(np.asarray, backbone.variables)
+    return fingerprint(json.dumps(header, sort_keys=True).encode(), *weights, *vocabulary_files(backbone), x)

@@ -1,0 +1,68 @@
+"""A generator of other images of the class that an image shows, and its discriminator."""
+
+import keras
+
+from metalearn_tf.networks.checks import check_generator_and_discriminator
+from metalearn_tf.networks.example_normalization import ExampleNormalization
+
+
+def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32):
+    """Networks that take an image and return another one of its class, also of classes that they have not seen.
+
+    The generator is a U-Net: convolutions halve the image twice, the noise joins the smallest maps, and transposed
+    convolutions double it again, each beside the map of the way down. The discriminator sees a source image with a real
+    or a generated one of its class. Maps are normalised example by example, so that the networks keep no state.
+
+    Args:
+        image_shape: `(height, width, channels)`, multiples of 4 and at least 16 pixels a side.
+        latent_dim: width of the noise.
+        filters: channels at half of the image's sides; twice as many at a quarter.
+
+    Input shape: of the generator, `[noise, images]` of shapes `(batch, latent_dim)` and
+        `(batch, height, width, channels)` in [-1, 1]; of the discriminator, `[images, source images]`.
+    Output shape: of the generator, images in [-1, 1]; of the discriminator, logits `(batch, 1)`; both float32.
+
+    Returns:
+        `(generator, discriminator)`, built `keras.Model`s for `mtf.gan.GAN`, whose labels are the source images.
+
+    Raises:
+        ValueError: if an argument is not among those accepted.
+
+    Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340)
+    """
+    check_generator_and_discriminator(image_shape, latent_dim, None, filters)
+    return _generator(image_shape, latent_dim, filters), _discriminator(image_shape, filters)
+
+
+def _generator(image_shape, latent_dim, filters):
+    height, width, channels = image_shape
+    noise = keras.Input((latent_dim,), name="noise")
+    source = keras.Input(image_shape, name="source_images")
+    half = _block(keras.layers.Conv2D(filters, 4, 2, "same", use_bias=False, name="convolution_1"), "1")(source)
+    quarter = _block(keras.layers.Conv2D(2 * filters, 4, 2, "same", use_bias=False, name="convolution_2"), "2")(half)
+    field = keras.layers.Dense(height // 4 * (width // 4) * filters, name="dense")(noise)
+    field = keras.layers.Reshape((height // 4, width // 4, filters), name="noise_maps")(field)
+    x = keras.layers.Concatenate(name="maps_and_noise")([quarter, field])
+    x = _block(keras.layers.Conv2D(2 * filters, 3, padding="same", use_bias=False, name="convolution_3"), "3")(x)
+    x = _block(keras.layers.Conv2DTranspose(filters, 4, 2, "same", use_bias=False, name="transposed_1"), "4")(x)
+    x = keras.layers.Concatenate(name="maps_and_half")([x, half])
+    x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", name="transposed_2")(x)
+    x = keras.layers.Activation("tanh", dtype="float32", name="generated")(x)
+    return keras.Model([noise, source], x, name="generator")
+
+
+def _block(layer, label):
+    normalize = ExampleNormalization(name=f"normalization_{label}")
+    return lambda x: keras.layers.LeakyReLU(0.2, name=f"relu_{label}")(normalize(layer(x)))
+
+
+def _discriminator(image_shape, filters):
+    images = keras.Input(image_shape, name="images")
+    source = keras.Input(image_shape, name="source_images")
+    x = keras.layers.Concatenate(name="pairs")([images, source])
+    # The first maps are not normalised, so that the discriminator sees the images' own statistics.
+    x = keras.layers.Conv2D(filters, 4, 2, "same", name="convolution_1")(x)
+    x = keras.layers.LeakyReLU(0.2, name="relu_1")(x)
+    x = _block(keras.layers.Conv2D(2 * filters, 4, 2, "same", use_bias=False, name="convolution_2"), "2")(x)
+    x = keras.layers.Flatten(dtype="float32", name="features")(x)
+    return keras.Model([images, source], keras.layers.Dense(1, dtype="float32", name="head")(x), name="discriminator")

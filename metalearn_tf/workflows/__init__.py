@@ -1,0 +1,6 @@
+"""The documents' combined methods: meta-learning and GANs joined, each against its ablations."""
+
+from metalearn_tf.workflows.classical_augmentation import classical_augmentation
+from metalearn_tf.workflows.enlarged_support import EnlargedSupport
+from metalearn_tf.workflows.gan_augmented import gan_augmented
+from metalearn_tf.workflows.workflow_report import Arm, WorkflowReport

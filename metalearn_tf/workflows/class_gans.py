@@ -1,0 +1,124 @@
+"""GANs that know of classes: what they are trained on, and the datasets that they draw."""
+
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.image_tasks import image_tasks
+
+_BATCH = 256
+
+
+def gan_kind(gan, image_shape):
+    """What a GAN can draw: `"classes"`, `"others"` or `"labels"`.
+
+    - `"classes"`: new classes; networks of `mtf.networks.pair_gan`.
+    - `"others"`: other images of the class that an image shows; networks of `mtf.networks.augmentation_gan`.
+    - `"labels"`: more images of the classes of its training; networks with `classes`.
+
+    Raises:
+        ValueError: if it draws nothing of these, or other images than `image_shape`.
+    """
+    height, width, channels = image_shape
+    if gan.conditional and gan.image_shape == tuple(image_shape):
+        return "others" if len(gan.generator.inputs[1].shape) == 4 else "labels"
+    is_pair = "noise_1" in [layer.name for layer in gan.generator.layers]
+    if not gan.conditional and is_pair and gan.image_shape == (height, width, 2 * channels):
+        return "classes"
+    raise ValueError(
+        "`build_gan` must build a GAN of classes: with the networks of `mtf.networks.pair_gan`, of "
+        "`mtf.networks.augmentation_gan`, or with `classes`, for images of the shape "
+        f"{tuple(image_shape)}. Received: a GAN{' with labels' if gan.conditional else ''} of images {gan.image_shape}"
+    )
+
+
+def train_gan(gan, dataset, steps, batch_size, seed):
+    """Trains a GAN of classes on a `ClassDataset`, in place."""
+    kind = gan_kind(gan, dataset.example_shape)
+    if kind == "labels":
+        examples = tf.data.Dataset.from_tensor_slices((to_gan_range(dataset.examples), dataset.labels))
+        batches = examples.shuffle(len(dataset), seed).repeat().batch(batch_size).prefetch(2)
+    else:
+        pairs = image_tasks(dataset, 2, tasks_per_batch=batch_size, seed=seed)
+        if kind == "classes":
+            batches = pairs.map(lambda images: tf.concat([images[:, 0], images[:, 1]], axis=-1))
+        else:
+            batches = pairs.map(lambda images: (images[:, 0], images[:, 1]))
+        batches = batches.with_options(pairs.options())
+    gan.fit(batches, steps_per_epoch=steps, verbose=0)
+
+
+def new_classes(gan, classes, examples, seed, keep=1.0):
+    """Draws classes that do not exist.
+
+    Args:
+        gan: a `GAN` of kind `"classes"`.
+        classes: how many.
+        examples: images of each.
+        seed: integer.
+        keep: share of the drawn classes that is kept: those that the discriminator takes for real the most.
+
+    Returns:
+        A `ClassDataset` of uint8 images `(classes * examples, height, width, channels)`.
+    """
+    # The noise is the class and two styles; an image is drawn from the class and one style.
+    class_dim = 2 * gan.generator.get_layer("noise_1").output.shape[-1] - gan.latent_dim
+    random = np.random.default_rng(seed)
+    drawn = int(np.ceil(classes / keep))
+    halves = -(-examples // 2)
+    noise = random.normal(size=(drawn, halves, gan.latent_dim)).astype("float32")
+    noise[:, :, :class_dim] = noise[:, :1, :class_dim]
+    pairs = _predict(gan.sampler, noise.reshape(-1, gan.latent_dim))
+    logits = _predict(gan.discriminator, pairs).reshape(drawn, halves).mean(axis=1)
+    best = np.sort(np.argsort(-logits, kind="stable")[:classes])
+    images = np.stack(np.split(pairs, 2, axis=-1), axis=1).reshape(drawn, 2 * halves, *pairs.shape[1:3], -1)
+    images = to_bytes(images[best, :examples])
+    labels = np.repeat(np.arange(classes), examples)
+    return ClassDataset(images.reshape(-1, *images.shape[2:]), labels, [f"new {n}" for n in range(classes)])
+
+
+def more_examples(gan, dataset, ratio, seed, keep=1.0):
+    """Draws more images of a dataset's classes, `ratio` for each of its own, class by class.
+
+    Args:
+        gan: a `GAN` of kind `"others"` or `"labels"`; the latter trained on this dataset.
+        dataset: a `ClassDataset`.
+        ratio: positive number.
+        seed: integer.
+        keep: share of the drawn images that is kept, of each class those that the discriminator takes for real the
+            most.
+
+    Returns:
+        A `ClassDataset` of uint8 images, with the classes of `dataset`.
+    """
+    random, images, labels = np.random.default_rng(seed), [], []
+    for label, (first, count) in enumerate(zip(dataset.offsets, dataset.class_sizes)):
+        wanted = max(1, round(ratio * count))
+        drawn = int(np.ceil(wanted / keep))
+        if gan_kind(gan, dataset.example_shape) == "others":
+            condition = to_gan_range(dataset.examples[first + np.arange(drawn) % count])
+        else:
+            condition = np.full(drawn, label, "int32")
+        noise = random.normal(size=(drawn, gan.latent_dim)).astype("float32")
+        made = _predict(gan.sampler, noise, condition)
+        best = np.sort(np.argsort(-_predict(gan.discriminator, made, condition)[:, 0], kind="stable")[:wanted])
+        images.append(to_bytes(made[best]))
+        labels += [label] * wanted
+    return ClassDataset(np.concatenate(images), np.array(labels), dataset.class_names, dataset.parents, dataset.domain)
+
+
+def to_bytes(images):
+    """Images in [-1, 1] as uint8."""
+    return np.clip(np.round(127.5 * (images + 1.0)), 0, 255).astype("uint8")
+
+
+def to_gan_range(images):
+    """uint8 images, or images in [0, 1], as float32 in [-1, 1]."""
+    images = np.asarray(images)
+    return images.astype("float32") * (2.0 / 255.0 if images.dtype == np.uint8 else 2.0) - 1.0
+
+
+def _predict(network, *inputs):
+    """A network's outputs for arrays, batch by batch."""
+    inputs = inputs if len(inputs) > 1 else inputs[0]
+    return network.predict(inputs, batch_size=_BATCH, verbose=0)

@@ -1,0 +1,228 @@
+"""Meta-learning on tasks that a GAN adds to."""
+
+import functools
+
+import keras
+import numpy as np
+
+from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.gan.gan import GAN
+from metalearn_tf.learners.ensemble import Ensemble
+from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
+from metalearn_tf.networks.conv4 import conv4
+from metalearn_tf.networks.pair_gan import pair_gan
+from metalearn_tf.networks.schedule import warm_up_and_cosine
+from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
+from metalearn_tf.workflows.class_gans import gan_kind, more_examples, new_classes, train_gan
+from metalearn_tf.workflows.classical_augmentation import classical_augmentation
+from metalearn_tf.workflows.enlarged_support import EnlargedSupport
+from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
+from metalearn_tf.workflows.workflow_checks import check_budget, check_disjoint, check_images, check_share
+from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
+
+# What `quick` leaves of the budget.
+_QUICK = {"steps": 20, "gan_steps": 10, "episodes": 20, "seeds": 2, "classes": 20}
+
+
+def gan_augmented(
+    train,
+    test,
+    run_directory,
+    build_learner=None,
+    build_gan=None,
+    ways=5,
+    shots=1,
+    queries=15,
+    train_ways=None,
+    train_queries=5,
+    tasks_per_batch=4,
+    steps=2000,
+    ratios=(0.5, 1.0, 2.0),
+    classes=1000,
+    keep=0.5,
+    copies=4,
+    gan_steps=5000,
+    gan_batch_size=64,
+    augmentation=None,
+    episodes=600,
+    seeds=3,
+    quick=False,
+    verbose=1,
+):
+    """Trains a GAN on the meta-training classes, and a learner on real and generated tasks; against not doing so.
+
+    The arms, each trained once for each seed with as many steps of as many tasks, and tested on the same episodes:
+
+    - `"no augmentation"` and `"classical augmentation"`, without a GAN.
+    - `"GAN, ratio r"`: what the GAN draws is added, and all is augmented classically. What it draws its networks say:
+
+      | networks | draws | ratio |
+      |---|---|---|
+      | `mtf.networks.pair_gan` | new classes | generated tasks for each real task |
+      | `mtf.networks.augmentation_gan` | more examples of each class | generated examples for each real one |
+      | with `classes`, such as `mtf.networks.dcgan` | the same | the same |
+
+    - `"GAN, support enlarged"`, where the GAN takes an image and returns another of its class: the learner trained
+      with classical augmentation, whose support sets of *unseen* classes the GAN enlarges, see `EnlargedSupport`.
+    - `"…, ensemble"`: the mean answer of the learners of all seeds, each trained with a GAN of its own; of the best
+      arm without a GAN and the best with one.
+
+    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments.
+    The folder has the weights of every model, what was drawn, `report.json`, `report.md`, `report.png`, and under
+    `export` the SavedModel of the best arm.
+
+    ```python
+    train = mtf.data.load("omniglot", "train").select(...)
+    report = mtf.workflows.gan_augmented(train, mtf.data.load("omniglot", "test"), "runs/augmented")
+    report.arms["GAN, ratio 1"].accuracy, report.gain("GAN, ratio 1")
+    ```
+
+    Args:
+        train: a `ClassDataset` of images, uint8 or in [0, 1], the meta-training classes.
+        test: the meta-test classes.
+        run_directory: the folder of the run.
+        build_learner: function without arguments to a compiled `MetaLearner` with first weights of its own; by default
+            a `PrototypicalNetwork` of a Conv4.
+        build_gan: the same to a compiled `GAN`; by default one of `mtf.networks.pair_gan`.
+        ways: classes of a test episode.
+        shots: support examples of a class, in training too.
+        queries: query examples of a class in the test.
+        train_ways: classes of a task in training; by default `ways`.
+        train_queries: query examples of a class in training.
+        tasks_per_batch: tasks of an outer step.
+        steps: outer steps.
+        ratios: positive numbers, generated to real.
+        classes: new classes that the GAN draws.
+        keep: share in (0, 1] of what it draws that is used: what its discriminator takes for real the most.
+        copies: images for each support example in `"GAN, support enlarged"`.
+        gan_steps: steps of the GAN.
+        gan_batch_size: images, or pairs, in a step of the GAN.
+        augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
+        episodes: test episodes of each seed.
+        seeds: how often all is done.
+        quick: a small fraction of the budget, to see that all works; its figures mean nothing.
+        verbose: 0 for silence, 1 for a progress bar over the stages.
+
+    Returns:
+        A `WorkflowReport`.
+
+    Raises:
+        ValueError: if an argument is not of its kind, the datasets differ in shape or share classes, or the folder
+            has a run of another configuration.
+
+    Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340), for more examples;
+        [Donahue et al., 2018](https://arxiv.org/abs/1705.07904), for the GAN that draws new classes
+    """
+    # === Checks and configuration ===
+    check_images(train=train, test=test)
+    check_disjoint(train, test)
+    check_share("keep", keep)
+    _check_ratios(ratios)
+    budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
+    if quick:
+        budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
+    budget |= {"tasks_per_batch": tasks_per_batch, "gan_batch_size": gan_batch_size, "copies": copies}
+    check_budget(**budget)
+    build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
+    build_gan = build_gan or (lambda: _default_gan(train.example_shape))
+    augmentation = classical_augmentation() if augmentation is None else augmentation
+    learner, gan = build_learner(), build_gan()
+    kind = gan_kind(gan, train.example_shape)
+    test_task = {"ways": ways, "shots": shots, "queries": queries}
+    train_task = {"ways": train_ways or ways, "shots": shots, "queries": train_queries}
+    make_episodes(test, **test_task), make_episodes(train, **train_task)  # refuse tasks that the classes do not have
+    configuration = {
+        **{"workflow": "gan_augmented", "train": describe_dataset(train), "test": describe_dataset(test)},
+        **{"learner": describe_model(learner), "gan": describe_model(gan), "test_task": test_task},
+        **{"train_task": train_task, **budget, "ratios": list(ratios), "keep": keep},
+        "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
+    }
+    mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
+    stages = budget["seeds"] * (2 + 2 * len(mixtures) + (kind == "others") + 2)
+    run = RunDirectory(run_directory, configuration, stages, verbose)
+
+    # === Training and tests, seed by seed ===
+    scores, learners = ArmScores(run), {}
+
+    def test_learner(name, learner, seed, generates, seconds=0.0):
+        learners.setdefault(name, []).append(learner)
+        options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed}
+        scores.add(name, seed, lambda: episode_scores(learner, test, **options), generates, seconds)
+
+    def tasks(ratio, layer, drawn, seed):
+        datasets, proportions = _mixture(train, drawn, kind, ratio)
+        options = {"support_augmentation": layer, "query_augmentation": layer, "proportions": proportions}
+        return make_episodes(datasets, **train_task, tasks_per_batch=tasks_per_batch, seed=seed, **options)
+
+    def run_seed(seed):
+        keras.utils.set_random_seed(seed)
+        gan, _ = run.trained(
+            f"gan_{seed}", build_gan(), lambda gan: train_gan(gan, train, budget["gan_steps"], gan_batch_size, seed)
+        )
+        drawn = run.stage(f"drawn_{seed}", lambda: _draw(gan, kind, train, max(ratios), budget["classes"], keep, seed))
+        for name, ratio in mixtures.items():
+            layer = None if name == "no augmentation" else augmentation
+            make_tasks = functools.partial(tasks, ratio, layer, drawn, seed)
+            learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget["steps"])
+            test_learner(name, learner, seed, generates=bool(ratio), seconds=seconds)
+        if kind == "others":
+            enlarged = EnlargedSupport(learners["classical augmentation"][seed], gan.sampler, copies)
+            test_learner("GAN, support enlarged", enlarged, seed, generates=True)
+
+    for seed in range(budget["seeds"]):
+        run_seed(seed)
+    for generates in (False, True):
+        best = scores.best(generates)
+        ensemble = Ensemble(learners[best])
+        for seed in range(budget["seeds"]):
+            test_learner(f"{best}, ensemble", ensemble, seed, generates)
+
+    # === Report and export ===
+    arms = scores.arms()
+    report = WorkflowReport("gan_augmented", configuration, arms)
+    best = max(arms, key=lambda name: arms[name].accuracy)
+    return finish(run, report, best, learners[best][0])
+
+
+def _default_learner(image_shape, steps):
+    learner = PrototypicalNetwork(conv4(image_shape))
+    learner.compile(keras.optimizers.Adam(warm_up_and_cosine(2e-3, steps)), metrics=["accuracy"])
+    return learner
+
+
+def _default_gan(image_shape):
+    networks = pair_gan(image_shape, generator_normalization="layer", discriminator_normalization="layer")
+    gan = GAN(*networks, penalty="r1")
+    gan.compile()
+    return gan
+
+
+def _draw(gan, kind, train, ratio, classes, keep, seed):
+    """What a GAN adds to the meta-training classes, as arrays; enough for the largest ratio."""
+    if kind == "classes":
+        drawn = new_classes(gan, classes, int(train.class_sizes.min()), seed, keep)
+    else:
+        drawn = more_examples(gan, train, ratio, seed, keep)
+    return {"examples": drawn.examples, "labels": drawn.labels}
+
+
+def _mixture(train, drawn, kind, ratio):
+    """The datasets that tasks are drawn from, and how many of the tasks are from each."""
+    if not ratio:
+        return train, None
+    examples, labels = drawn["examples"], drawn["labels"]
+    if train.dtype != examples.dtype:
+        examples = examples.astype(train.dtype) / 255.0
+    if kind == "classes":
+        # Whole tasks of new classes: in one task with real ones, traces of the generator would tell them apart.
+        return [train, ClassDataset(examples, labels, domain="generated")], [1.0, ratio]
+    counts = np.maximum(1, np.round(ratio * train.class_sizes)).astype(int)
+    rows = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
+    more = ClassDataset(examples[rows], labels[rows], train.class_names, train.parents, train.domain)
+    return train.merge(more), None
+
+
+def _check_ratios(ratios):
+    if not len(ratios) or not all(0 < ratio < float("inf") for ratio in ratios):
+        raise ValueError(f"`ratios` must be positive numbers, at least one. Received: ratios={ratios!r}")
