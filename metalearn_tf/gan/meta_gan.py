@@ -100,12 +100,9 @@ class MetaGAN(AdversarialModel):
             ]
         # === Config ===
         self._settings = ("algorithm", "inner_steps", "inner_batch_size", "learned_rates", "test_inner_steps", "seed")
-        self.algorithm = algorithm
-        self.inner_steps = inner_steps
-        self.inner_batch_size = inner_batch_size
-        self.learned_rates = learned_rates
-        self.test_inner_steps = test_inner_steps
-        self.seed = seed
+        self.algorithm, self.inner_steps = algorithm, inner_steps
+        self.inner_batch_size, self.learned_rates = inner_batch_size, learned_rates
+        self.test_inner_steps, self.seed = test_inner_steps, seed
         self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
         self.built = True
 
@@ -133,6 +130,10 @@ class MetaGAN(AdversarialModel):
     def generate(self, task_state, noise):
         """Images `(n, height, width, channels)` float32 from a task state and noise `(n, latent_dim)`."""
         return stateless_players(self.gan, task_state).generate(noise, None)
+
+    def judge(self, task_state, images):
+        """The adapted discriminator's logits `(n, 1)`, high for what it takes for real."""
+        return stateless_players(self.gan, task_state).judge(images, None)[0]
 
     def inner_rules(self):
         """The update rules of generator and discriminator."""
@@ -303,12 +304,11 @@ class MetaGAN(AdversarialModel):
         return export_meta_gan(self, path, **options)
 
     def get_config(self):
-        optimizer = self.inner_optimizer
         return {
             "name": self.name,
             "gan": keras.saving.serialize_keras_object(self.gan),
             "inner_learning_rate": self.inner_learning_rate,
-            "inner_optimizer": None if optimizer is None else keras.saving.serialize_keras_object(optimizer),
+            "inner_optimizer": self.inner_optimizer and keras.saving.serialize_keras_object(self.inner_optimizer),
             **{name: getattr(self, name) for name in self._settings},
         }
 

@@ -18,7 +18,13 @@ from metalearn_tf.workflows.class_gans import gan_kind, more_examples, new_class
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
 from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
-from metalearn_tf.workflows.workflow_checks import check_budget, check_disjoint, check_images, check_share
+from metalearn_tf.workflows.workflow_checks import (
+    check_budget,
+    check_disjoint,
+    check_images,
+    check_share,
+    merged_sources,
+)
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
 # What `quick` leaves of the budget.
@@ -26,8 +32,8 @@ _QUICK = {"steps": 20, "gan_steps": 10, "episodes": 20, "seeds": 2, "classes": 2
 
 
 def gan_augmented(
-    train,
-    test,
+    sources,
+    target,
     run_directory,
     build_learner=None,
     build_gan=None,
@@ -73,14 +79,15 @@ def gan_augmented(
     `export` the SavedModel of the best arm.
 
     ```python
-    train = mtf.data.load("omniglot", "train").select(...)
-    report = mtf.workflows.gan_augmented(train, mtf.data.load("omniglot", "test"), "runs/augmented")
+    train, test = (mtf.data.load("omniglot", split) for split in ("train", "test"))
+    report = mtf.workflows.gan_augmented(train, test, "runs/augmented")
     report.arms["GAN, ratio 1"].accuracy, report.gain("GAN, ratio 1")
     ```
 
     Args:
-        train: a `ClassDataset` of images, uint8 or in [0, 1], the meta-training classes.
-        test: the meta-test classes.
+        sources: a `ClassDataset` of images, uint8 or in [0, 1], the meta-training classes; or a list of them, each
+            with a domain of its own.
+        target: a `ClassDataset`, the meta-test classes.
         run_directory: the folder of the run.
         build_learner: function without arguments to a compiled `MetaLearner` with first weights of its own; by default
             a `PrototypicalNetwork` of a Conv4.
@@ -115,8 +122,9 @@ def gan_augmented(
         [Donahue et al., 2018](https://arxiv.org/abs/1705.07904), for the GAN that draws new classes
     """
     # === Checks and configuration ===
-    check_images(train=train, test=test)
-    check_disjoint(train, test)
+    train = merged_sources(sources)
+    check_images(sources=train, target=target)
+    check_disjoint(train, target)
     check_share("keep", keep)
     _check_ratios(ratios)
     budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
@@ -131,9 +139,9 @@ def gan_augmented(
     kind = gan_kind(gan, train.example_shape)
     test_task = {"ways": ways, "shots": shots, "queries": queries}
     train_task = {"ways": train_ways or ways, "shots": shots, "queries": train_queries}
-    make_episodes(test, **test_task), make_episodes(train, **train_task)  # refuse tasks that the classes do not have
+    make_episodes(target, **test_task), make_episodes(train, **train_task)  # refuse tasks that the classes do not have
     configuration = {
-        **{"workflow": "gan_augmented", "train": describe_dataset(train), "test": describe_dataset(test)},
+        **{"workflow": "gan_augmented", "sources": describe_dataset(train), "target": describe_dataset(target)},
         **{"learner": describe_model(learner), "gan": describe_model(gan), "test_task": test_task},
         **{"train_task": train_task, **budget, "ratios": list(ratios), "keep": keep},
         "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
@@ -148,7 +156,7 @@ def gan_augmented(
     def test_learner(name, learner, seed, generates, seconds=0.0):
         learners.setdefault(name, []).append(learner)
         options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed}
-        scores.add(name, seed, lambda: episode_scores(learner, test, **options), generates, seconds)
+        scores.add(name, seed, lambda: episode_scores(learner, target, **options), generates, seconds)
 
     def tasks(ratio, layer, drawn, seed):
         datasets, proportions = _mixture(train, drawn, kind, ratio)

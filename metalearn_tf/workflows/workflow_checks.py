@@ -1,5 +1,7 @@
 """Checks on the arguments of a workflow, made before any work is done."""
 
+import functools
+
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range
 from metalearn_tf.transfer.transfer_checks import check_whole
@@ -15,6 +17,8 @@ def check_images(**datasets):
         TypeError: if one is not a `ClassDataset`.
         ValueError: if one does not hold such images, or another shape than the first; says how to resize.
     """
+    if not datasets:
+        raise ValueError("`sources` must hold at least one dataset. Received: none")
     (first, one), *others = datasets.items()
     for name, dataset in datasets.items():
         if not isinstance(dataset, ClassDataset):
@@ -34,17 +38,51 @@ def check_images(**datasets):
             )
 
 
-def check_disjoint(train, test, names=("train", "test")):
-    """Refuses datasets of one domain that share classes: the test would be of classes that were trained on.
+def check_disjoint(sources, target):
+    """Refuses a target that has classes of the sources: the test would be of classes that were trained on.
 
     Raises:
-        ValueError: if they do; names the classes.
+        ValueError: if it does; names the classes.
     """
-    shared = [name for name in test.class_names if name in set(train.class_names)]
-    if shared and train.domain == test.domain:
+    known = set(sources.class_names)
+    shared = [name for name in target.class_names if name in known]
+    if shared:
         raise ValueError(
-            f"`{names[0]}` and `{names[1]}` must have no class in common; `dataset.split(...)` divides by class. "
+            "`sources` and `target` must have no class in common; `dataset.split(...)` divides by class. "
             f"Received: {len(shared)} classes in both, such as {shared[:3]}"
+        )
+
+
+def merged_sources(sources):
+    """A dataset as it is; of a list, all classes in one dataset, each with its domain before its name.
+
+    Raises:
+        TypeError: if one is not a `ClassDataset`.
+        ValueError: if they have not one shape, or no domains of their own.
+    """
+    if isinstance(sources, ClassDataset):
+        return sources
+    named = {f"sources[{number}]": dataset for number, dataset in enumerate(sources)}
+    check_images(**named)
+    check_domains(sources)
+    parts = [
+        ClassDataset(d.examples, d.labels, [f"{d.domain}: {name}" for name in d.class_names]) for d in named.values()
+    ]
+    return functools.reduce(ClassDataset.merge, parts)
+
+
+def check_domains(sources, least=1):
+    """Refuses fewer domains than `least`, and domains without a name of their own."""
+    names = [dataset.domain for dataset in sources]
+    if len(names) < least:
+        raise ValueError(
+            f"`sources` must hold at least {least} domains: what changes from one to the next is what is learned. "
+            f"Received: {len(names)}"
+        )
+    if None in names or len(set(names)) != len(names):
+        raise ValueError(
+            "`sources` must each have a domain of its own; give it one by `ClassDataset(domain=...)`. "
+            f"Received: domains {names}"
         )
 
 

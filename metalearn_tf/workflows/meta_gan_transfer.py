@@ -1,0 +1,293 @@
+"""A GAN that learned to adapt draws training images for a target domain."""
+
+import functools
+import math
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.gan.gan import GAN
+from metalearn_tf.gan.meta_gan import MetaGAN
+from metalearn_tf.gan.objectives import draw_noise
+from metalearn_tf.networks.conv4 import conv4
+from metalearn_tf.networks.dcgan import dcgan
+from metalearn_tf.workflows.arms import ArmScores
+from metalearn_tf.workflows.class_gans import to_gan_range
+from metalearn_tf.workflows.classical_augmentation import classical_augmentation
+from metalearn_tf.workflows.classifier_training import ClassifierTraining
+from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
+from metalearn_tf.workflows.workflow_checks import check_budget, check_domains, check_images, check_share
+from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
+
+_GAN_BATCH = 64
+# What `quick` leaves of the budget.
+_QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 10, "test_images": 100}
+
+
+def meta_gan_transfer(
+    sources,
+    target,
+    run_directory,
+    shots=5,
+    build_meta_gan=None,
+    build_classifier=None,
+    gan_shots=8,
+    gan_steps=3000,
+    gan_tasks=4,
+    adapt_steps=50,
+    generated=64,
+    keep=0.5,
+    steps=200,
+    batch_size=64,
+    augmentation=None,
+    draws=10,
+    test_images=2000,
+    seeds=3,
+    quick=False,
+    verbose=1,
+):
+    """Meta-trains a GAN on source domains, adapts it to a few target images of each class, and trains a classifier.
+
+    For each seed a `MetaGAN` is meta-trained on tasks of the source domains, each a few images of one class. For each
+    draw of `shots` labelled target images a class, it adapts to each class, and what it then draws trains the
+    classifier beside the real images. The arms, on the same draws, each with as many steps of the classifier:
+
+    - `"real images"` and `"classical augmentation"`, without a GAN.
+    - `"GAN from scratch"`: the same GAN, trained on the few images of each class from random weights.
+    - `"GAN fine-tuned"`: the same GAN, trained ordinarily on the images of all sources for as many steps of as many
+      images, then on the few images of each class.
+    - `"MetaGAN"`: the adapted GAN.
+
+    All GANs adapt with the same optimizer and number of steps, to the real images of a class and to augmented ones, up
+    to `gan_shots`. In the arms with a GAN the training images are augmented classically too. Each draw is tested on the
+    same images of the target, which no training sees; an arm's accuracies are those of the draws.
+
+    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
+    GANs are in `run_directory / "gans"`, for any number of `shots`; all else, with `report.json`, `report.md`,
+    `report.png` and the SavedModel of the MetaGAN under `export`, in a folder for the shots.
+
+    ```python
+    report = mtf.workflows.meta_gan_transfer([omniglot, glyphs, fashion], mnist, "runs/to_mnist", shots=5)
+    report.arms["MetaGAN"].accuracy, report.gain("MetaGAN")
+    ```
+
+    Args:
+        sources: a list of at least 2 `ClassDataset`s of images, uint8 or in [0, 1], each with a domain of its own.
+        target: a `ClassDataset` of another domain. Half of each class's images are for the draws, half for the test.
+        run_directory: the folder of the run.
+        shots: labelled target images of each class.
+        build_meta_gan: function without arguments to a compiled `MetaGAN` with first weights of its own; by default
+            Reptile around a `dcgan` with the R1 penalty.
+        build_classifier: function without arguments to a compiled `keras.Model` from images in [0, 1] to the
+            probabilities of the target's classes; by default a Conv4 of 16 filters with random weights.
+        gan_shots: images to which a GAN adapts, in meta-training too.
+        gan_steps: outer steps of the MetaGAN.
+        gan_tasks: tasks of an outer step.
+        adapt_steps: inner steps to adapt to a class of the target.
+        generated: images drawn of each class.
+        keep: share in (0, 1] of what is drawn that is used: what the adapted discriminator takes for real the most.
+        steps: of the classifier.
+        batch_size: images in a step of the classifier.
+        augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
+        draws: of labelled target images, for each seed.
+        test_images: of the target, at most.
+        seeds: how often all is done.
+        quick: a small fraction of the budget, to see that all works; its figures mean nothing.
+        verbose: 0 for silence, 1 for a progress bar over the stages.
+
+    Returns:
+        A `WorkflowReport`.
+
+    Raises:
+        ValueError: if an argument is not of its kind, there is one source only, the domains differ in shape, the target
+            has fewer images than shots, or the folder has a run of another configuration.
+
+    Reference: [Clouâtre and Demers, 2019](https://arxiv.org/abs/1901.02199)
+    """
+    # === Checks and configuration ===
+    sources = list(sources)
+    check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
+    check_domains(sources, least=2)
+    _check_target(sources, target, shots)
+    check_share("keep", keep)
+    budget = {
+        "gan_steps": gan_steps,
+        "adapt_steps": adapt_steps,
+        "draws": draws,
+        "seeds": seeds,
+        "generated": generated,
+        "steps": steps,
+        "test_images": test_images,
+    }
+    if quick:
+        budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
+    check_budget(**budget, shots=shots, gan_shots=gan_shots, gan_tasks=gan_tasks, batch_size=batch_size)
+    shape, classes = target.example_shape, target.num_classes
+    build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
+    build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
+    augmentation = classical_augmentation() if augmentation is None else augmentation
+    of_gans = {
+        "workflow": "meta_gan_transfer",
+        "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
+        "meta_gan": describe_model(build_meta_gan()),
+        **{name: budget[name] for name in ("gan_steps", "seeds")},
+        **{"gan_shots": gan_shots, "gan_tasks": gan_tasks},
+    }
+    configuration = {
+        **{"workflow": "meta_gan_transfer", "target": describe_dataset(target), "shots": shots, **budget},
+        **{"classifier": describe_model(build_classifier()), "keep": keep, "batch_size": batch_size},
+        "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
+    }
+    folder = pathlib.Path(run_directory)
+    gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
+    run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget["seeds"], verbose)
+
+    # === Training of the GANs ===
+    trained = [
+        _trained_gans(gans, build_meta_gan, sources, budget["gan_steps"], gan_shots, gan_tasks, seed)
+        for seed in range(budget["seeds"])
+    ]
+
+    # === Training of the classifiers ===
+    scores = ArmScores(run)
+    pool, test = _halves(target, budget["test_images"])
+    for seed, meta_gans in enumerate(trained):
+        keras.utils.set_random_seed(seed)
+        training = ClassifierTraining(build_classifier(), budget["steps"], batch_size, augmentation)
+        shown = run.stage(
+            f"shown_{seed}",
+            functools.partial(_shown, pool, shots, max(gan_shots, shots), budget["draws"], augmentation, seed),
+        )
+        for name in ("real images", "classical augmentation", *meta_gans):
+            draw = None
+            if name in meta_gans:
+                draw = _drawing(meta_gans[name], budget["adapt_steps"], budget["generated"], keep)
+            measure = functools.partial(_measure, shown, shots, draw, training, test, name != "real images", seed)
+            scores.add(name, seed, measure, generates=draw is not None)
+
+    # === Report and export ===
+    report = WorkflowReport("meta_gan_transfer", configuration, scores.arms())
+    return finish(run, report, "MetaGAN", trained[0]["MetaGAN"])
+
+
+def _default_meta_gan(image_shape):
+    networks = dcgan(image_shape, filters=32, generator_normalization="layer", discriminator_normalization="layer")
+    meta_gan = MetaGAN(GAN(*networks, penalty="r1", average_decay=None), inner_steps=20)
+    meta_gan.compile()
+    return meta_gan
+
+
+def _default_classifier(image_shape, classes):
+    backbone = conv4(image_shape, filters=16, normalization="running")
+    probabilities = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="head")(backbone.output)
+    classifier = keras.Model(backbone.inputs, probabilities, name="classifier")
+    classifier.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", jit_compile=False)
+    return classifier
+
+
+# === GANs ===
+
+
+def _trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, seed):
+    """The MetaGANs of the three arms, by name; those not meta-trained adapt in the same way."""
+
+    def build():
+        keras.utils.set_random_seed(seed)
+        return build_meta_gan()
+
+    def meta_train(meta_gan):
+        tasks = image_tasks(sources, shots, tasks_per_batch=tasks_per_batch, seed=seed)
+        meta_gan.fit(tasks, steps_per_epoch=steps, verbose=0)
+
+    def train(gan):
+        # As many images as the inner loops of the meta-training see.
+        ordinary_steps = max(1, steps * tasks_per_batch * meta_gan.inner_steps * shots // _GAN_BATCH)
+        images = np.concatenate([to_gan_range(dataset.examples) for dataset in sources])
+        batches = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images), seed).repeat().batch(_GAN_BATCH)
+        gan.compile()
+        gan.fit(batches.prefetch(2), steps_per_epoch=ordinary_steps, verbose=0)
+
+    meta_gan, fine_tuned = build(), build()
+    run.trained(f"meta_gan_{seed}", meta_gan, meta_train)
+    run.trained(f"gan_{seed}", fine_tuned.gan, train)
+    return {"GAN from scratch": build(), "GAN fine-tuned": fine_tuned, "MetaGAN": meta_gan}
+
+
+def _drawing(meta_gan, steps, count, keep):
+    """A function from the few images of each class `(classes, n, …)` in [-1, 1] to `count` new ones of each."""
+
+    @tf.function(reduce_retracing=True)
+    def draw(images, seed):
+        def draw_class(task):
+            images, seeds = task
+            state = meta_gan.adapt_task(images, seeds[0], steps)
+            drawn = meta_gan.generate(state, draw_noise(math.ceil(count / keep), meta_gan.gan.latent_dim, seeds[1]))
+            best = tf.math.top_k(meta_gan.judge(state, drawn)[:, 0], count).indices
+            return tf.gather(drawn, best)
+
+        seeds = tf.reshape(tf.random.split(tf.stack([seed, 0]), 2 * tf.shape(images)[0]), (-1, 2, 2))
+        return tf.map_fn(draw_class, (images, seeds), fn_output_signature=tf.float32)
+
+    return draw
+
+
+# === Data ===
+
+
+def _halves(target, test_images):
+    """The images of the draws, a list over classes; and test images and labels, as many of each class as there are."""
+    pool, images, labels = [], [], []
+    each = max(1, test_images // target.num_classes)
+    for label in range(target.num_classes):
+        examples = (to_gan_range(target.class_examples(label)) + 1.0) / 2.0
+        order = np.random.default_rng(label).permutation(len(examples))
+        half = len(order) // 2
+        pool.append(examples[order[:half]])
+        images.append(examples[order[half:][:each]])
+        labels.append(np.full(len(images[-1]), label))
+    return pool, (np.concatenate(images), np.concatenate(labels))
+
+
+def _shown(pool, shots, most, draws, augmentation, seed):
+    """For each draw and class the `shots` images that are shown, and after them augmented ones up to `most`."""
+    random = np.random.default_rng(seed)
+    rows = [[random.permutation(len(images))[:shots] for images in pool] for _ in range(draws)]
+    real = np.stack([[images[chosen] for images, chosen in zip(pool, draw)] for draw in rows])
+    again = real[:, :, np.arange(most - shots) % shots]
+    flat = again.reshape(-1, *real.shape[3:])
+    augmented = np.asarray(augmentation(flat, training=True)) if len(flat) else flat
+    return {"images": np.concatenate([real, augmented.reshape(again.shape)], axis=2)}
+
+
+def _measure(shown, shots, draw, training, test, augments, seed):
+    """The scores of an arm, draw by draw."""
+    scores = []
+    for number, images in enumerate(shown["images"]):
+        generated = None
+        if draw is not None:
+            drawn = (np.asarray(draw(2.0 * images - 1.0, 1000 * seed + number)) + 1.0) / 2.0
+            generated = _flat(drawn)
+        scores.append(training.scores(_flat(images[:, :shots]), generated, test, augments, 1000 * seed + number))
+    accuracies, recalls, f1s = np.array(scores).T
+    return {"accuracies": accuracies, "recall": recalls.mean(), "f1": f1s.mean()}
+
+
+def _flat(images):
+    """Images `(classes, n, …)` as one array, and the class number of each."""
+    return images.reshape(-1, *images.shape[2:]), np.repeat(np.arange(len(images)), images.shape[1])
+
+
+def _check_target(sources, target, shots):
+    if target.domain in [dataset.domain for dataset in sources]:
+        raise ValueError(
+            f"`target` must be of another domain than the sources. Received: domain={target.domain!r} in both"
+        )
+    smallest = int(target.class_sizes.min())
+    if target.num_classes < 2 or smallest < 2 * shots:
+        raise ValueError(
+            f"`target` must have at least 2 classes of {2 * shots} images, half of which are for the test; fewer "
+            f"`shots` need fewer. Received: {target.num_classes} classes, the smallest of {smallest} images"
+        )
