@@ -18,8 +18,15 @@ from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.class_gans import to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
+from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
-from metalearn_tf.workflows.workflow_checks import check_budget, check_domains, check_images, check_share
+from metalearn_tf.workflows.workflow_checks import (
+    check_budget,
+    check_domains,
+    check_images,
+    check_share,
+    check_target,
+)
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
 _GAN_BATCH = 64
@@ -111,7 +118,7 @@ def meta_gan_transfer(
     sources = list(sources)
     check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
     check_domains(sources, least=2)
-    _check_target(sources, target, shots)
+    check_target(sources, target, shots, tested=1)
     check_share("keep", keep)
     budget = {
         "gan_steps": gan_steps,
@@ -153,7 +160,7 @@ def meta_gan_transfer(
 
     # === Training of the classifiers ===
     scores = ArmScores(run)
-    pool, test = _halves(target, budget["test_images"])
+    pool, test = _pool_and_test(target, budget["test_images"])
     for seed, meta_gans in enumerate(trained):
         keras.utils.set_random_seed(seed)
         training = ClassifierTraining(build_classifier(), budget["steps"], batch_size, augmentation)
@@ -237,18 +244,16 @@ def _drawing(meta_gan, steps, count, keep):
 # === Data ===
 
 
-def _halves(target, test_images):
+def _pool_and_test(target, test_images):
     """The images of the draws, a list over classes; and test images and labels, as many of each class as there are."""
-    pool, images, labels = [], [], []
     each = max(1, test_images // target.num_classes)
-    for label in range(target.num_classes):
-        examples = (to_gan_range(target.class_examples(label)) + 1.0) / 2.0
-        order = np.random.default_rng(label).permutation(len(examples))
-        half = len(order) // 2
-        pool.append(examples[order[:half]])
-        images.append(examples[order[half:][:each]])
-        labels.append(np.full(len(images[-1]), label))
-    return pool, (np.concatenate(images), np.concatenate(labels))
+    halves = [(shown, tested[:each]) for shown, tested in target_halves(target)]
+    pool, test = zip(*((_unit_range(target.examples[part]) for part in half) for half in halves))
+    return pool, (np.concatenate(test), np.concatenate([target.labels[tested] for _, tested in halves]))
+
+
+def _unit_range(images):
+    return (to_gan_range(images) + 1.0) / 2.0
 
 
 def _shown(pool, shots, most, draws, augmentation, seed):
@@ -278,16 +283,3 @@ def _measure(shown, shots, draw, training, test, augments, seed):
 def _flat(images):
     """Images `(classes, n, …)` as one array, and the class number of each."""
     return images.reshape(-1, *images.shape[2:]), np.repeat(np.arange(len(images)), images.shape[1])
-
-
-def _check_target(sources, target, shots):
-    if target.domain in [dataset.domain for dataset in sources]:
-        raise ValueError(
-            f"`target` must be of another domain than the sources. Received: domain={target.domain!r} in both"
-        )
-    smallest = int(target.class_sizes.min())
-    if target.num_classes < 2 or smallest < 2 * shots:
-        raise ValueError(
-            f"`target` must have at least 2 classes of {2 * shots} images, half of which are for the test; fewer "
-            f"`shots` need fewer. Received: {target.num_classes} classes, the smallest of {smallest} images"
-        )

@@ -86,6 +86,27 @@ def check_domains(sources, least=1):
         )
 
 
+def check_target(sources, target, shown, tested):
+    """Refuses a target of a source's domain, or one with too few images.
+
+    Args:
+        sources: list of `ClassDataset`s.
+        target: a `ClassDataset`.
+        shown: images of each class that are shown, from one half of them.
+        tested: images of each class that a test needs, from the other half.
+    """
+    if target.domain in [dataset.domain for dataset in sources]:
+        raise ValueError(
+            f"`target` must be of another domain than the sources. Received: domain={target.domain!r} in both"
+        )
+    smallest, needed = int(target.class_sizes.min()), max(2 * shown, 2 * tested - 1)
+    if target.num_classes < 2 or smallest < needed:
+        raise ValueError(
+            f"`target` must have at least 2 classes of at least {needed} images: one half of them is for the test, and "
+            f"{shown} of the other half are shown. Received: {target.num_classes} classes, the smallest of {smallest}"
+        )
+
+
 def check_budget(**numbers):
     """Refuses what are not positive integers."""
     for name, value in numbers.items():
