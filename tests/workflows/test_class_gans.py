@@ -1,0 +1,122 @@
+"""What GANs of classes are trained on and draw."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan
+
+import metalearn_tf as mtf
+from metalearn_tf.workflows.class_gans import (
+    gan_kind,
+    more_examples,
+    new_classes,
+    to_bytes,
+    to_gan_range,
+    train_gan,
+)
+
+GANS = {"classes": pair_gan, "others": augmentation_gan, "labels": conditional_gan}
+
+
+@pytest.mark.parametrize("kind", GANS)
+def test_the_networks_say_what_a_gan_draws(kind):
+    assert gan_kind(GANS[kind](), SHAPE) == kind
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        lambda: mtf.networks.dcgan(SHAPE, filters=4),
+        lambda: mtf.networks.dcgan((16, 16, 2), filters=4),
+        lambda: mtf.networks.augmentation_gan((16, 20, 1), filters=4),
+        lambda: mtf.networks.pair_gan((16, 16, 3), filters=4),
+    ],
+)
+def test_a_gan_that_knows_no_classes_of_these_images_is_refused(networks):
+    with pytest.raises(ValueError, match="`build_gan` must build a GAN of classes.*pair_gan.*Received: "):
+        gan_kind(mtf.gan.GAN(*networks()), SHAPE)
+
+
+@pytest.mark.parametrize("kind", GANS)
+def test_each_kind_trains_on_the_dataset(kind):
+    gan = GANS[kind]()
+    before = gan.generator.get_weights()
+    train_gan(gan, domain("a"), steps=2, batch_size=8, seed=0)
+    assert int(gan.generator_optimizer.iterations) == 2
+    assert any(np.any(old != new) for old, new in zip(before, gan.generator.get_weights()))
+
+
+def test_pairs_of_training_are_of_one_class(monkeypatch):
+    seen = []
+    monkeypatch.setattr(mtf.gan.GAN, "fit", lambda self, x, **options: seen.append(next(iter(x))))
+    flat = mtf.data.ClassDataset(
+        np.repeat(np.arange(6, dtype="uint8"), 12)[:, None, None, None] * np.ones(SHAPE, "uint8"),
+        np.repeat(np.arange(6), 12),
+    )
+    train_gan(pair_gan(), flat, steps=1, batch_size=16, seed=0)
+    train_gan(augmentation_gan(), flat, steps=1, batch_size=16, seed=0)
+    pairs, (images, sources) = seen
+    assert pairs.shape == (16, 16, 16, 2) and len(np.unique(pairs)) > 3
+    np.testing.assert_array_equal(pairs[..., 0], pairs[..., 1])
+    np.testing.assert_array_equal(images, sources)
+
+
+def test_images_of_a_new_class_have_its_noise_and_styles_of_their_own():
+    gan = pair_gan()
+    drawn = new_classes(gan, classes=5, examples=3, seed=1)
+    assert drawn.examples.shape == (15, *SHAPE) and drawn.dtype == "uint8" and drawn.num_classes == 5
+    # From the formula: the class in the first four numbers, then a style of three for each image of a pair.
+    noise = np.random.default_rng(1).normal(size=(5, 2, 10)).astype("float32")
+    noise[:, 1, :4] = noise[:, 0, :4]
+    pairs = np.asarray(gan.sampler(noise.reshape(10, 10))).reshape(5, 2, 16, 16, 2)
+    expected = np.moveaxis(pairs, -1, 2).reshape(5, 4, 16, 16)[:, :3].reshape(15, 16, 16, 1)
+    assert np.abs(drawn.examples.astype(int) - to_bytes(expected).astype(int)).max() <= 1
+
+
+def brightness_judge(gan):
+    """Makes the discriminator a measure of brightness."""
+    inputs = [keras.Input(x.shape[1:]) for x in gan.discriminator.inputs]
+    mean = keras.layers.GlobalAveragePooling2D()(inputs[0])
+    gan.discriminator = keras.Model(
+        inputs if len(inputs) > 1 else inputs[0], keras.ops.mean(mean, axis=1, keepdims=True)
+    )
+    return gan
+
+
+def test_what_the_discriminator_takes_for_real_the_most_is_kept():
+    all_of_them = new_classes(brightness_judge(pair_gan()), 8, 4, seed=0)
+    keras.utils.set_random_seed(3)
+    gan = brightness_judge(pair_gan())
+    everything = new_classes(gan, 8, 4, seed=0)
+    best = new_classes(gan, 4, 4, seed=0, keep=0.5)
+    means = everything.examples.reshape(8, -1).mean(axis=1)
+    expected = everything.examples.reshape(8, 4, *SHAPE)[np.sort(np.argsort(-means)[:4])]
+    np.testing.assert_array_equal(best.examples.reshape(4, 4, *SHAPE), expected)
+    assert all_of_them.num_classes == 8
+
+
+@pytest.mark.parametrize("kind", ["others", "labels"])
+def test_more_examples_are_of_the_same_classes_and_as_many_as_asked(kind):
+    dataset = domain("a")
+    drawn = more_examples(GANS[kind](), dataset, ratio=1.5, seed=0, keep=0.5)
+    assert drawn.class_names == dataset.class_names and drawn.class_sizes.tolist() == [18] * 6
+    assert drawn.dtype == "uint8" and drawn.domain == "a"
+    np.testing.assert_array_equal(
+        drawn.examples, more_examples(GANS[kind](), dataset, 1.5, 0, 0.5).examples * 0 + drawn.examples
+    )
+
+
+def test_more_examples_come_from_the_examples_of_their_class():
+    gan, dataset = augmentation_gan(), domain("a")
+    inputs = [keras.Input((3,)), keras.Input(SHAPE)]
+    inverted = keras.layers.Rescaling(-1.0)(inputs[1])
+    gan.averaged_generator = keras.Model(inputs, inverted)
+    drawn = more_examples(gan, dataset, ratio=1.0, seed=0)
+    assert np.abs(drawn.examples.astype(int) - (255 - dataset.examples.astype(int))).max() <= 1
+
+
+def test_ranges():
+    np.testing.assert_array_equal(to_bytes(np.array([-1.0, 0.0, 1.0, 3.0])), [0, 128, 255, 255])
+    np.testing.assert_allclose(to_gan_range(np.array([0, 255], "uint8")), [-1.0, 1.0])
+    np.testing.assert_allclose(to_gan_range(tf.constant([0.0, 0.5, 1.0])), [-1.0, 0.0, 1.0])

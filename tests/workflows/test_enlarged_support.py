@@ -1,0 +1,74 @@
+"""A learner whose support set a GAN enlarges."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_domains import SHAPE, augmentation_gan, domain, prototypes
+
+import metalearn_tf as mtf
+
+
+def darker():
+    """A generator that ignores its noise: half the distance to black."""
+    inputs = [keras.Input((3,)), keras.Input(SHAPE)]
+    return keras.Model(inputs, keras.layers.Rescaling(0.5, -0.5)(inputs[1]), name="darker")
+
+
+def task(ways=3, shots=2):
+    return next(iter(mtf.data.episodes(domain("a"), ways, shots, 4)))[0]
+
+
+def test_it_adapts_to_the_support_and_to_what_is_drawn_from_it():
+    learner = prototypes()
+    support_x, support_y, query_x = (tensor[0] for tensor in task())
+    enlarged = mtf.workflows.EnlargedSupport(learner, darker(), copies=2)
+    dark = 0.5 * support_x
+    by_hand = learner.adapt(np.concatenate([support_x, dark, dark]), np.concatenate([support_y, support_y, support_y]))
+    ours = enlarged.adapt(support_x.numpy(), support_y.numpy())
+    np.testing.assert_allclose(ours.predict(query_x, verbose=0), by_hand.predict(query_x, verbose=0), atol=1e-5)
+
+
+def test_copies_of_one_image_differ_by_their_noise():
+    enlarged = mtf.workflows.EnlargedSupport(prototypes(), augmentation_gan().sampler, copies=3)
+    seen = []
+    enlarged.learner.adapt_task = lambda x, y: seen.append((x, y)) or []
+    enlarged.adapt_task(*(tensor[0] for tensor in task()[:2]))
+    ((x, y),) = seen
+    assert x.shape == (24, *SHAPE) and y.numpy().tolist() == [0, 0, 1, 1, 2, 2, *([0] * 6), *([1] * 6), *([2] * 6)]
+    assert np.abs(x[6] - x[7]).max() > 1e-3
+
+
+def test_a_file_and_an_export_answer_alike(tmp_path):
+    enlarged = mtf.workflows.EnlargedSupport(prototypes(), augmentation_gan().sampler, copies=2, seed=5)
+    inputs = task()
+    expected = enlarged(inputs)
+    enlarged.save(tmp_path / "enlarged.keras")
+    np.testing.assert_allclose(keras.models.load_model(tmp_path / "enlarged.keras")(inputs), expected, atol=1e-5)
+    enlarged.export(tmp_path / "served" / "1", warm_up=False)
+    support_x, support_y, query_x = (tensor[0] for tensor in inputs)
+    served = tf.saved_model.load(tmp_path / "served" / "1").signatures["adapt_and_predict"](
+        support_images=support_x, support_labels=support_y, query_images=query_x
+    )
+    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(expected[0]), atol=1e-5)
+
+
+def test_it_is_tested_like_any_learner():
+    enlarged = mtf.workflows.EnlargedSupport(prototypes(), darker())
+    report = mtf.evaluation.evaluate_episodes(enlarged, domain("a"), 3, 2, queries=4, episodes=8)
+    assert report.learner == "EnlargedSupport" and report.accuracy > 0.5
+    assert enlarged.normalization == "transductive" and enlarged.max_ways is None
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"learner": keras.Sequential()}, "`learner` must be a MetaLearner"),
+        ({"copies": 0}, "`copies` must be a positive integer"),
+        ({"generator": mtf.networks.augmentation_gan((20, 20, 1))[0]}, r"`generator` must go from noise and images"),
+        ({"generator": mtf.networks.dcgan(SHAPE)[0]}, r"`generator` must go from noise and images"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        mtf.workflows.EnlargedSupport(**{"learner": prototypes(), "generator": darker(), **arguments})

@@ -1,0 +1,112 @@
+"""A run's folder: finished stages are kept, others done again, other runs refused."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from small_domains import domain, pair_gan, prototypes
+
+import metalearn_tf as mtf
+from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
+
+CONFIGURATION = {"steps": 20, "ratios": (0.5, 1.0), "learner": {"class": "MAML", "inner_steps": 1}}
+
+
+def run_in(path, **changes):
+    return RunDirectory(path, {**CONFIGURATION, **changes}, stages=3, verbose=0)
+
+
+def never():
+    raise AssertionError("a finished stage was done again")
+
+
+def test_a_finished_stage_is_not_done_again(tmp_path):
+    first = run_in(tmp_path).stage("numbers", lambda: {"accuracies": np.arange(4.0), "label": np.array("text")})
+    again = run_in(tmp_path).stage("numbers", never)
+    assert again["label"] == first["label"] == "text"
+    np.testing.assert_array_equal(again["accuracies"], [0.0, 1.0, 2.0, 3.0])
+
+
+def test_what_was_finished_before_an_interruption_stays(tmp_path):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    run = run_in(tmp_path)
+    run.stage("first", lambda: {"x": 1})
+    with pytest.raises(KeyboardInterrupt):
+        run.stage("second", interrupted)
+    again = run_in(tmp_path)
+    assert again.stage("first", never)["x"] == 1 and again.stage("second", lambda: {"x": 2})["x"] == 2
+
+
+def test_a_stage_cut_short_is_reported_and_done_again(tmp_path, caplog):
+    run_in(tmp_path).stage("numbers", lambda: {"x": np.arange(100)})
+    file = tmp_path / "numbers.npz"
+    file.write_bytes(file.read_bytes()[:-40])
+    assert run_in(tmp_path).stage("numbers", lambda: {"x": 7})["x"] == 7
+    assert "numbers.npz" in caplog.text and run_in(tmp_path).stage("numbers", never)["x"] == 7
+
+
+def test_a_model_comes_back_with_its_weights_and_the_seconds_of_its_training(tmp_path):
+    def build():
+        keras.utils.set_random_seed(len(built))
+        built.append(keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]))
+        return built[-1]
+
+    built = []
+    _, seconds = run_in(tmp_path).trained(
+        "model", build(), lambda model: model.set_weights([np.ones((2, 3)), np.ones(3)])
+    )
+    again, later = run_in(tmp_path).trained("model", build(), lambda model: never())
+    assert again is built[1] and seconds == later > 0
+    np.testing.assert_array_equal(again(np.ones((1, 2))), [[3.0, 3.0, 3.0]])
+
+
+def test_another_configuration_is_refused_and_named(tmp_path):
+    run_in(tmp_path)
+    with pytest.raises(ValueError, match=r"another configuration.*Received: steps=30 where the run has 20$"):
+        run_in(tmp_path, steps=30)
+    with pytest.raises(ValueError, match=r"learner.inner_steps=5 where the run has 1; ratios=\[1.0\]"):
+        run_in(tmp_path, ratios=[1.0], learner={"class": "MAML", "inner_steps": 5})
+    assert json.loads((tmp_path / "configuration.json").read_text())["steps"] == 20
+    run_in(tmp_path)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="`run_directory` must be a folder"):
+        run_in(tmp_path / "file")
+
+
+def test_progress_counts_stages(tmp_path, capsys):
+    run = RunDirectory(tmp_path, {}, stages=2, verbose=1)
+    run.stage("one", lambda: {"accuracies": np.array([0.25, 0.75])})
+    run.stage("two", lambda: {"x": 1})
+    out = capsys.readouterr().out
+    assert "1/2" in out and "2/2" in out and "accuracy: 0.5000" in out
+
+
+# === Descriptions ===
+
+
+def test_a_description_says_what_a_model_is_but_not_its_name():
+    one, other = prototypes(), prototypes()
+    assert one.name != other.name and describe_model(one) == describe_model(other)
+    assert describe_model(one)["class"] == "PrototypicalNetwork"
+    assert describe_model(one)["distance"] == "squared_euclidean"
+    assert describe_model(one)["optimizer"]["learning_rate"] == pytest.approx(1e-2)
+    other.compile(keras.optimizers.Adam(1e-3))
+    assert describe_model(one) != describe_model(other)
+    assert {"generator_optimizer", "discriminator_optimizer", "loss"} <= set(describe_model(pair_gan()))
+    json.dumps(describe_model(pair_gan()))
+
+
+def test_a_description_of_data_is_of_every_pixel():
+    one = domain("a")
+    assert describe_dataset(one) == describe_dataset(domain("a"))
+    images = one.examples.copy()
+    images[5, 3, 2] ^= 1
+    other = mtf.data.ClassDataset(images, one.labels, one.class_names, domain="a")
+    assert describe_dataset(one)["content"] != describe_dataset(other)["content"]
+    assert describe_dataset(one)["examples"] == 72 and describe_dataset(one)["classes"] == 6

@@ -1,0 +1,255 @@
+"""The three workflows end to end, on small domains: arms, resuming, artefacts, and what they refuse."""
+
+import functools
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan, prototypes
+
+import metalearn_tf as mtf
+
+workflows = mtf.workflows
+
+
+def meta_gan():
+    networks = mtf.networks.dcgan(
+        SHAPE, 4, filters=4, generator_normalization="layer", discriminator_normalization="layer"
+    )
+    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, average_decay=None), inner_steps=2)
+    meta_gan.compile()
+    return meta_gan
+
+
+def maml():
+    learner = mtf.learners.MAML(mtf.networks.conv4(SHAPE, filters=4, outputs=6))
+    learner.compile("adam", metrics=["accuracy"])
+    return learner
+
+
+def translation_gan():
+    gan = mtf.gan.GAN(*mtf.networks.translation_gan(SHAPE, 2, filters=4))
+    gan.compile()
+    return gan
+
+
+def classifier():
+    backbone = mtf.networks.conv4(SHAPE, filters=4, normalization="running")
+    model = keras.Model(backbone.inputs, keras.layers.Dense(6, activation="softmax")(backbone.output))
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    return model
+
+
+SOURCES = [domain("a"), domain("bb", first=6)]
+TARGET = domain("ccc", first=20, examples=24)
+CALLS = {
+    "gan_augmented": functools.partial(
+        workflows.gan_augmented,
+        SOURCES[0],
+        TARGET,
+        build_learner=prototypes,
+        build_gan=pair_gan,
+        ways=3,
+        queries=4,
+        ratios=(1.0,),
+        gan_batch_size=8,
+        classes=6,
+    ),
+    "meta_gan_transfer": functools.partial(
+        workflows.meta_gan_transfer,
+        SOURCES,
+        TARGET,
+        shots=2,
+        build_meta_gan=meta_gan,
+        build_classifier=classifier,
+        gan_shots=4,
+        gan_tasks=2,
+        batch_size=8,
+    ),
+    "daml": functools.partial(
+        workflows.daml,
+        SOURCES,
+        TARGET,
+        shots=2,
+        target_images=4,
+        queries=5,
+        build_learners={"prototypes": prototypes, "MAML": maml},
+        build_gan=translation_gan,
+        build_backbone=functools.partial(mtf.networks.conv4, SHAPE, filters=4, normalization="running"),
+        train_queries=2,
+    ),
+}
+ARMS = {
+    "gan_augmented": {
+        "no augmentation": False,
+        "classical augmentation": False,
+        "GAN, ratio 1": True,
+    },
+    "meta_gan_transfer": {
+        "real images": False,
+        "classical augmentation": False,
+        "GAN from scratch": True,
+        "GAN fine-tuned": True,
+        "MetaGAN": True,
+    },
+    "daml": {
+        "fine-tuning": False,
+        "CORAL": False,
+        "prototypes": False,
+        "MAML": False,
+        "ensemble": False,
+        "prototypes, DAML": True,
+        "MAML, DAML": True,
+        "ensemble, DAML": True,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The report and folder of each workflow, run once."""
+
+    @functools.cache
+    def run(name):
+        path = tmp_path_factory.mktemp(name)
+        return CALLS[name](run_directory=path, quick=True, verbose=0), path
+
+    return run
+
+
+def folder_of_report(name, path):
+    return path / "shots_2" if name == "meta_gan_transfer" else path
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_arm_is_in_the_report(name, finished):
+    report, _ = finished(name)
+    arms = {arm: found.generates for arm, found in report.arms.items() if name == "daml" or "ensemble" not in arm}
+    assert arms == ARMS[name] and report.workflow == name
+    tests = {"gan_augmented": 20, "meta_gan_transfer": 2, "daml": 16}[name]
+    for arm in report.arms.values():
+        assert np.shape(arm.accuracies) == (2, tests)
+        assert 0.0 <= arm.accuracy <= 1.0 and 0.0 <= arm.recall <= 1.0 and 0.0 <= arm.f1 <= 1.0
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_report_figure_and_export_are_in_the_folder(name, finished):
+    report, path = finished(name)
+    folder = folder_of_report(name, path)
+    assert workflows.WorkflowReport.from_json((folder / "report.json").read_text()).arms == report.arms
+    assert (folder / "report.md").read_text() == report.to_markdown()
+    assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
+    signature = "adapt_and_generate" if name == "meta_gan_transfer" else "adapt_and_predict"
+    assert signature in tf.saved_model.load(folder / "export" / "1").signatures
+    assert "| arm |" in (folder / "export" / "1" / "assets.extra" / "model_card.md").read_text() or (
+        "| arm |" in (folder / "export" / "1" / "model_card.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_second_run_trains_nothing_and_finds_the_same(name, finished, monkeypatch):
+    report, path = finished(name)
+    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("trained again"))
+    again = CALLS[name](run_directory=path, quick=True, verbose=0)
+    assert again.arms == report.arms
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_run_that_was_stopped_goes_on_and_ends_the_same(name, finished, tmp_path, monkeypatch):
+    report, _ = finished(name)
+    fit, calls = keras.Model.fit, []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        CALLS[name](run_directory=tmp_path, quick=True, verbose=0)
+    finished_files = set(tmp_path.rglob("*.npz"))
+    assert finished_files
+    resumed = CALLS[name](run_directory=tmp_path, quick=True, verbose=0)
+    assert finished_files < set(tmp_path.rglob("*.npz"))
+    for arm, found in report.arms.items():
+        np.testing.assert_allclose(resumed.arms[arm].accuracies, found.accuracies, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_folder_of_another_run_is_refused(name, finished):
+    _, path = finished(name)
+    with pytest.raises(ValueError, match=r"another configuration.*Received: keep=0.25 where the run has 0.5"):
+        CALLS[name](run_directory=path, quick=True, verbose=0, keep=0.25)
+
+
+# === GAN-augmented meta-learning ===
+
+
+@pytest.mark.parametrize("build_gan", [augmentation_gan, conditional_gan])
+def test_a_gan_of_more_examples_enlarges_the_classes(build_gan, tmp_path):
+    report = CALLS["gan_augmented"](
+        run_directory=tmp_path, build_gan=build_gan, quick=True, verbose=0, seeds=1, episodes=4, steps=2, gan_steps=2
+    )
+    assert ("GAN, support enlarged" in report.arms) is (build_gan is augmentation_gan)
+    drawn = np.load(tmp_path / "drawn_0.npz", allow_pickle=False)
+    assert drawn["examples"].shape == (72, *SHAPE) and np.bincount(drawn["labels"]).tolist() == [12] * 6
+
+
+def test_several_sources_are_one_set_of_classes(tmp_path):
+    CALLS["gan_augmented"](SOURCES, TARGET, tmp_path, quick=True, verbose=0, seeds=1, episodes=2, steps=1, gan_steps=1)
+    assert json.loads((tmp_path / "configuration.json").read_text())["sources"]["classes"] == 12
+
+
+# === What they refuse ===
+
+
+def wide(name="wide"):
+    return domain(name, shape=(16, 20, 1), first=40)
+
+
+@pytest.mark.parametrize(
+    "name, changes, message",
+    [
+        ("meta_gan_transfer", {"sources": SOURCES[:1]}, "`sources` must hold at least 2 domains.*Received: 1"),
+        ("meta_gan_transfer", {"sources": [SOURCES[0], wide()]}, r"shape of `sources\[0\]`.*image_size=\(16, 16\)"),
+        ("meta_gan_transfer", {"target": wide()}, "`target` must hold images of the shape.*resizes them"),
+        ("meta_gan_transfer", {"target": domain("a", first=9)}, "`target` must be of another domain"),
+        ("meta_gan_transfer", {"shots": 13}, "at least 26 images.*13 of the other half.*smallest of 24"),
+        ("meta_gan_transfer", {"keep": 0.0}, r"`keep` must be in \(0, 1\]"),
+        ("meta_gan_transfer", {"draws": 0}, "`draws` must be an integer of at least 1"),
+        ("daml", {"target_images": 2}, "`target_images` must be more than `shots`.*target_images=2, shots=2"),
+        ("daml", {"target_images": 13}, "at least 26 images.*smallest of 24"),
+        ("daml", {"sources": [SOURCES[0], domain("a", first=50)]}, "domain of its own"),
+        ("daml", {"sources": []}, "`sources` must hold at least one"),
+        ("daml", {"disjoint": True, "sources": [domain("ccc", first=20, examples=12)]}, "another domain"),
+        ("gan_augmented", {"target": SOURCES[0]}, "no class in common.*6 classes in both"),
+        ("gan_augmented", {"target": wide()}, "`target` must hold images of the shape"),
+        ("gan_augmented", {"sources": "glyphs"}, "must be a ClassDataset"),
+        ("gan_augmented", {"ratios": (0.0,)}, "`ratios` must be positive numbers"),
+        ("gan_augmented", {"ways": 7}, "classes"),
+        ("gan_augmented", {"steps": 1.5}, "`steps` must be an integer"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(name, changes, message, tmp_path):
+    call = CALLS[name]
+    arguments = {**call.keywords, **dict(zip(("sources", "target"), call.args)), **changes}
+    with pytest.raises((ValueError, TypeError), match=message):
+        call.func(run_directory=tmp_path / "run", verbose=0, **arguments)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_classes_of_the_target_among_the_sources_are_refused_where_asked(tmp_path):
+    target = domain("ccc", first=20, examples=24)
+    shared = mtf.data.ClassDataset(target.examples, target.labels, target.class_names, domain="other")
+    with pytest.raises(ValueError, match="no class in common.*Received: 6 classes in both, such as"):
+        CALLS["daml"].func([shared], target, tmp_path, **{**CALLS["daml"].keywords, "disjoint": True})
+
+
+def test_images_out_of_range_are_refused(tmp_path):
+    images = SOURCES[0].examples.astype("float32")
+    dataset = mtf.data.ClassDataset(images, SOURCES[0].labels, domain="float")
+    with pytest.raises(ValueError, match=r"`sources` must be in \[0, 1\].*astype\('uint8'\)"):
+        workflows.gan_augmented(dataset, TARGET, tmp_path)
