@@ -74,26 +74,18 @@ def test_images_of_a_new_class_have_its_noise_and_styles_of_their_own():
     assert np.abs(drawn.examples.astype(int) - to_bytes(expected).astype(int)).max() <= 1
 
 
-def brightness_judge(gan):
-    """Makes the discriminator a measure of brightness."""
-    inputs = [keras.Input(x.shape[1:]) for x in gan.discriminator.inputs]
-    mean = keras.layers.GlobalAveragePooling2D()(inputs[0])
-    gan.discriminator = keras.Model(
-        inputs if len(inputs) > 1 else inputs[0], keras.ops.mean(mean, axis=1, keepdims=True)
-    )
-    return gan
-
-
 def test_what_the_discriminator_takes_for_real_the_most_is_kept():
-    all_of_them = new_classes(brightness_judge(pair_gan()), 8, 4, seed=0)
-    keras.utils.set_random_seed(3)
-    gan = brightness_judge(pair_gan())
-    everything = new_classes(gan, 8, 4, seed=0)
-    best = new_classes(gan, 4, 4, seed=0, keep=0.5)
-    means = everything.examples.reshape(8, -1).mean(axis=1)
-    expected = everything.examples.reshape(8, 4, *SHAPE)[np.sort(np.argsort(-means)[:4])]
-    np.testing.assert_array_equal(best.examples.reshape(4, 4, *SHAPE), expected)
-    assert all_of_them.num_classes == 8
+    gan = pair_gan()
+    # Untrained, all classes are of one grey.
+    random = np.random.default_rng(0)
+    gan.sampler.set_weights([random.normal(size=weights.shape) ** 2 for weights in gan.sampler.get_weights()])
+    pairs = keras.Input((16, 16, 2))
+    brightness = keras.ops.mean(keras.layers.GlobalAveragePooling2D()(pairs), axis=1, keepdims=True)
+    gan.discriminator = keras.Model(pairs, brightness)
+    everything = new_classes(gan, 8, 4, seed=0).examples.reshape(8, 4, *SHAPE)
+    best = new_classes(gan, 4, 4, seed=0, keep=0.5).examples.reshape(4, 4, *SHAPE)
+    brightest = np.argsort(-everything.reshape(8, -1).mean(axis=1))[:4]
+    np.testing.assert_array_equal(best, everything[np.sort(brightest)])
 
 
 @pytest.mark.parametrize("kind", ["others", "labels"])
@@ -102,9 +94,6 @@ def test_more_examples_are_of_the_same_classes_and_as_many_as_asked(kind):
     drawn = more_examples(GANS[kind](), dataset, ratio=1.5, seed=0, keep=0.5)
     assert drawn.class_names == dataset.class_names and drawn.class_sizes.tolist() == [18] * 6
     assert drawn.dtype == "uint8" and drawn.domain == "a"
-    np.testing.assert_array_equal(
-        drawn.examples, more_examples(GANS[kind](), dataset, 1.5, 0, 0.5).examples * 0 + drawn.examples
-    )
 
 
 def test_more_examples_come_from_the_examples_of_their_class():
