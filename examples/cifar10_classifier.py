@@ -68,7 +68,9 @@ def main():
     seconds = time.perf_counter() - start
     mtf.evaluation.training_curves(trained.history, arguments.run_dir / "curves.png")
 
-    classifier = mtf.transfer.TransferClassifier(mtf.networks.resnet9(filters=arguments.filters), train.num_classes)
+    classifier = mtf.transfer.TransferClassifier(
+        mtf.networks.resnet9(filters=arguments.filters), train.num_classes, name="cifar10_classifier"
+    )
     classifier.backbone.set_weights(trained.backbone.get_weights())
     classifier.head.set_weights(trained.head.get_weights())
     answers = np.argmax(classifier.predict(test.examples, batch_size=256, verbose=0), axis=1)

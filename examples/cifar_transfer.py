@@ -47,7 +47,10 @@ def target_data(arguments, seed):
     dataset, random = parts[0].merge(parts[1]).merge(parts[2]), np.random.default_rng(seed)
     rows = [first + random.permutation(count) for first, count in zip(dataset.offsets, dataset.class_sizes)]
     test, train = (np.concatenate(part) for part in zip(*((r[: len(r) // 5], r[len(r) // 5 :]) for r in rows)))
-    return [mtf.data.ClassDataset(dataset.examples[rows], dataset.labels[rows]) for rows in (train, test)]
+    return [
+        mtf.data.ClassDataset(dataset.examples[rows], dataset.labels[rows], dataset.class_names)
+        for rows in (train, test)
+    ]
 
 
 def labelled(pool, labels, seed):
@@ -100,6 +103,25 @@ def pretrained(method, arguments):
     return backbone
 
 
+def fine_tuned(method, x, y, seed, arguments, callbacks=()):
+    """A classifier of the target, from the pre-trained backbone; with `None` from random weights."""
+    options = {"learning_rate": 3e-3, "head_epochs": 0, "stages": 1, "layer_decay": 1.0, "train_normalization": True}
+    if method:
+        options = {"learning_rate": 2e-3, "head_epochs": 2, "stages": 3, "layer_decay": 0.7}
+    return mtf.transfer.fine_tune(
+        pretrained(method, arguments),
+        x,
+        y,
+        epochs=arguments.epochs,
+        batch_size=64,
+        weight_decay=0.01,
+        augmentation=augmentation(),
+        seed=seed,
+        callbacks=callbacks,
+        **options,
+    )
+
+
 def run(arm, labels, seed, arguments):
     """Test accuracies of one arm, after each epoch; one alone for a probe."""
     record = arguments.run_dir / f"{arm.replace(', ', '_').replace(' ', '_')}_{labels or 'all'}_{seed}.json"
@@ -113,31 +135,30 @@ def run(arm, labels, seed, arguments):
         probe = mtf.transfer.linear_probe(features[0], y)
         accuracies = [float(np.mean(np.argmax(probe.predict(features[1], verbose=0), axis=1) == test.labels))]
     else:
-        options = {
-            "learning_rate": 3e-3,
-            "head_epochs": 0,
-            "stages": 1,
-            "layer_decay": 1.0,
-            "train_normalization": True,
-        }
-        if use == "fine-tuned":
-            options = {"learning_rate": 2e-3, "head_epochs": 2, "stages": 3, "layer_decay": 0.7}
-        backbone, accuracy = pretrained(method if use else None, arguments), TestAccuracy(test)
-        mtf.transfer.fine_tune(
-            backbone,
-            x,
-            y,
-            epochs=arguments.epochs,
-            batch_size=64,
-            weight_decay=0.01,
-            augmentation=augmentation(),
-            seed=seed,
-            callbacks=[accuracy],
-            **options,
-        )
+        accuracy = TestAccuracy(test)
+        fine_tuned(method if use else None, x, y, seed, arguments, [accuracy])
         accuracies = accuracy.accuracies
     record.write_text(json.dumps(accuracies))
     return accuracies
+
+
+def export(path, arguments, result):
+    """Writes the classifier of all labelled images, pre-trained with the source's labels, as a SavedModel."""
+    pool, _ = target_data(arguments, seed=0)
+    trained = fine_tuned("supervised", pool.examples, pool.labels, 0, arguments)
+    # In float32, whatever it was trained in.
+    classifier = mtf.transfer.TransferClassifier(
+        mtf.networks.resnet9(filters=arguments.filters), pool.num_classes, name=f"{arguments.target}_classifier"
+    )
+    classifier.backbone.set_weights(trained.backbone.get_weights())
+    classifier.head.set_weights(trained.head.get_weights())
+    description = (
+        f"`resnet9` with the filters {tuple(arguments.filters)}, pre-trained on {arguments.source} with its labels for "
+        f"{arguments.pretrain_epochs} epochs, fine-tuned on {len(pool):,} images of {arguments.target} at 32 pixels "
+        f"for {arguments.epochs} epochs; made by `examples/cifar_transfer.py`. Such classifiers are right about "
+        f"{result} % of the test images (mean over seeds, and 95 % interval)."
+    )
+    classifier.export(path, class_names=pool.class_names, description=description)
 
 
 def mean_and_interval(values):
@@ -182,6 +203,7 @@ def main():
     parser.add_argument("--filters", type=int, nargs=4, default=[16, 32, 64, 128], help="of `mtf.networks.resnet9`")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/SOURCE_TARGET")
+    parser.add_argument("--export", default=None, help="where to write the fine-tuned classifier's SavedModel")
     arguments = parser.parse_args()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.source}_{arguments.target}")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
@@ -206,6 +228,9 @@ def main():
             print(f"{count or 'all'} labels, {method}, fine-tuned: the accuracy from scratch {when}")
     draw(results, labels, arguments.run_dir / "transfer.png")
     (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    if arguments.export:
+        result = rows[2 + ARMS.index("supervised, fine-tuned")].split("|")[-2].strip()
+        export(arguments.export, arguments, result)
 
 
 if __name__ == "__main__":
