@@ -1,5 +1,6 @@
 """Short trainings of one classifier, many times over."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,7 +25,7 @@ class ClassifierTraining:
         augmentation.build((None, *classifier.input_shape[1:]))
         # With the random states of the layers, so that a training does not depend on those before it.
         self._variables = [*classifier.variables, *classifier.optimizer.variables, *augmentation.variables]
-        self._start = [np.array(variable) for variable in self._variables]
+        self._start = [keras.ops.convert_to_numpy(variable).copy() for variable in self._variables]
 
         def training(augments):
             @tf.function(reduce_retracing=True)

@@ -76,8 +76,8 @@ def check_domains(sources, least=1):
     names = [dataset.domain for dataset in sources]
     if len(names) < least:
         raise ValueError(
-            f"`sources` must hold at least {least} domains: what changes from one to the next is what is learned. "
-            f"Received: {len(names)}"
+            f"`sources` must hold {least} or more datasets, each of another domain: what changes from one to the next "
+            f"is what is learned. Received: {len(names)}"
         )
     if None in names or len(set(names)) != len(names):
         raise ValueError(

@@ -11,7 +11,9 @@ SHAPE = (16, 16, 1)
 def domain(name, classes=6, examples=12, first=0, shape=SHAPE):
     """A `ClassDataset` of uint8 images: a pattern for each class, noise, and the domain's own brightness."""
     random = np.random.default_rng([first, len(name)])
-    patterns = np.kron(np.random.default_rng(first).integers(0, 2, (classes, 4, 4)), np.ones((shape[0] // 4,) * 2))
+    patterns = np.kron(
+        np.random.default_rng(first).integers(0, 2, (classes, 4, 4)), np.ones((shape[0] // 4, shape[1] // 4))
+    )
     labels = np.repeat(np.arange(classes), examples)
     images = 60 + 120 * patterns[labels] + random.normal(0, 20, (len(labels), *shape[:2])) + 5 * len(name)
     names = [f"{name} {first + number}" for number in range(classes)]

@@ -18,7 +18,7 @@ def classifier():
     return model
 
 
-def training(steps=30):
+def training(steps=100):
     return ClassifierTraining(classifier(), steps, 16, mtf.workflows.classical_augmentation())
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan, prototypes
+from small_domains import SHAPE, augmentation_gan, domain, pair_gan, prototypes
 
 import metalearn_tf as mtf
 
@@ -23,12 +23,6 @@ def meta_gan():
     return meta_gan
 
 
-def maml():
-    learner = mtf.learners.MAML(mtf.networks.conv4(SHAPE, filters=4, outputs=6))
-    learner.compile("adam", metrics=["accuracy"])
-    return learner
-
-
 def translation_gan():
     gan = mtf.gan.GAN(*mtf.networks.translation_gan(SHAPE, 2, filters=4))
     gan.compile()
@@ -42,6 +36,7 @@ def classifier():
     return model
 
 
+SHORT = {"steps": 3, "gan_steps": 2, "episodes": 8, "seeds": 1}
 SOURCES = [domain("a"), domain("bb", first=6)]
 TARGET = domain("ccc", first=20, examples=24)
 CALLS = {
@@ -56,6 +51,7 @@ CALLS = {
         ratios=(1.0,),
         gan_batch_size=8,
         classes=6,
+        **SHORT,
     ),
     "meta_gan_transfer": functools.partial(
         workflows.meta_gan_transfer,
@@ -67,6 +63,8 @@ CALLS = {
         gan_shots=4,
         gan_tasks=2,
         batch_size=8,
+        draws=2,
+        **{name: SHORT[name] for name in ("steps", "gan_steps", "seeds")},
     ),
     "daml": functools.partial(
         workflows.daml,
@@ -75,10 +73,11 @@ CALLS = {
         shots=2,
         target_images=4,
         queries=5,
-        build_learners={"prototypes": prototypes, "MAML": maml},
+        build_learners={"prototypes": prototypes},
         build_gan=translation_gan,
         build_backbone=functools.partial(mtf.networks.conv4, SHAPE, filters=4, normalization="running"),
         train_queries=2,
+        **SHORT,
     ),
 }
 ARMS = {
@@ -98,10 +97,8 @@ ARMS = {
         "fine-tuning": False,
         "CORAL": False,
         "prototypes": False,
-        "MAML": False,
         "ensemble": False,
         "prototypes, DAML": True,
-        "MAML, DAML": True,
         "ensemble, DAML": True,
     },
 }
@@ -128,9 +125,9 @@ def test_every_arm_is_in_the_report(name, finished):
     report, _ = finished(name)
     arms = {arm: found.generates for arm, found in report.arms.items() if name == "daml" or "ensemble" not in arm}
     assert arms == ARMS[name] and report.workflow == name
-    tests = {"gan_augmented": 20, "meta_gan_transfer": 2, "daml": 16}[name]
+    tests = 2 if name == "meta_gan_transfer" else 8
     for arm in report.arms.values():
-        assert np.shape(arm.accuracies) == (2, tests)
+        assert np.shape(arm.accuracies) == (1, tests)
         assert 0.0 <= arm.accuracy <= 1.0 and 0.0 <= arm.recall <= 1.0 and 0.0 <= arm.f1 <= 1.0
 
 
@@ -143,9 +140,7 @@ def test_report_figure_and_export_are_in_the_folder(name, finished):
     assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
     signature = "adapt_and_generate" if name == "meta_gan_transfer" else "adapt_and_predict"
     assert signature in tf.saved_model.load(folder / "export" / "1").signatures
-    assert "| arm |" in (folder / "export" / "1" / "assets.extra" / "model_card.md").read_text() or (
-        "| arm |" in (folder / "export" / "1" / "model_card.md").read_text()
-    )
+    assert "| arm |" in (folder / "export" / "1" / "model_card.md").read_text()
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -163,7 +158,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(name, finished, tmp_pa
 
     def interrupted(*arguments, **options):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == (2 if name == "meta_gan_transfer" else 4):
             raise KeyboardInterrupt
         return fit(*arguments, **options)
 
@@ -188,18 +183,20 @@ def test_a_folder_of_another_run_is_refused(name, finished):
 # === GAN-augmented meta-learning ===
 
 
-@pytest.mark.parametrize("build_gan", [augmentation_gan, conditional_gan])
-def test_a_gan_of_more_examples_enlarges_the_classes(build_gan, tmp_path):
-    report = CALLS["gan_augmented"](
-        run_directory=tmp_path, build_gan=build_gan, quick=True, verbose=0, seeds=1, episodes=4, steps=2, gan_steps=2
-    )
-    assert ("GAN, support enlarged" in report.arms) is (build_gan is augmentation_gan)
+def test_a_gan_of_more_examples_enlarges_the_classes_and_support_sets(tmp_path):
+    report = CALLS["gan_augmented"](run_directory=tmp_path, build_gan=augmentation_gan, quick=True, verbose=0)
+    assert report.arms["GAN, support enlarged"].generates
     drawn = np.load(tmp_path / "drawn_0.npz", allow_pickle=False)
     assert drawn["examples"].shape == (72, *SHAPE) and np.bincount(drawn["labels"]).tolist() == [12] * 6
 
 
-def test_several_sources_are_one_set_of_classes(tmp_path):
-    CALLS["gan_augmented"](SOURCES, TARGET, tmp_path, quick=True, verbose=0, seeds=1, episodes=2, steps=1, gan_steps=1)
+def test_several_sources_are_one_set_of_classes(tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.Model, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        workflows.gan_augmented(SOURCES, TARGET, tmp_path, **CALLS["gan_augmented"].keywords)
     assert json.loads((tmp_path / "configuration.json").read_text())["sources"]["classes"] == 12
 
 
@@ -213,7 +210,7 @@ def wide(name="wide"):
 @pytest.mark.parametrize(
     "name, changes, message",
     [
-        ("meta_gan_transfer", {"sources": SOURCES[:1]}, "`sources` must hold at least 2 domains.*Received: 1"),
+        ("meta_gan_transfer", {"sources": SOURCES[:1]}, "`sources` must hold 2 or more datasets.*Received: 1"),
         ("meta_gan_transfer", {"sources": [SOURCES[0], wide()]}, r"shape of `sources\[0\]`.*image_size=\(16, 16\)"),
         ("meta_gan_transfer", {"target": wide()}, "`target` must hold images of the shape.*resizes them"),
         ("meta_gan_transfer", {"target": domain("a", first=9)}, "`target` must be of another domain"),
@@ -223,7 +220,7 @@ def wide(name="wide"):
         ("daml", {"target_images": 2}, "`target_images` must be more than `shots`.*target_images=2, shots=2"),
         ("daml", {"target_images": 13}, "at least 26 images.*smallest of 24"),
         ("daml", {"sources": [SOURCES[0], domain("a", first=50)]}, "domain of its own"),
-        ("daml", {"sources": []}, "`sources` must hold at least one"),
+        ("daml", {"sources": []}, "`sources` must hold 1 or more datasets"),
         ("daml", {"disjoint": True, "sources": [domain("ccc", first=20, examples=12)]}, "another domain"),
         ("gan_augmented", {"target": SOURCES[0]}, "no class in common.*6 classes in both"),
         ("gan_augmented", {"target": wide()}, "`target` must hold images of the shape"),
