@@ -21,6 +21,15 @@ def tfds_data_dir():
 
 
 @pytest.fixture(scope="session")
+def usps_data_dir(tfds_data_dir):
+    """The folder with `usps/usps.npz` in it: the one above TFDS_DATA_DIR."""
+    folder = os.path.dirname(tfds_data_dir.rstrip(os.sep))
+    if not os.path.exists(os.path.join(folder, "usps", "usps.npz")):
+        pytest.skip("the folder above TFDS_DATA_DIR has no usps/usps.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def sklearn_data_home():
     """scikit-learn's folder with the real data, from SCIKIT_LEARN_DATA or beside the folder of TFDS."""
     tfds = os.environ.get("TFDS_DATA_DIR")

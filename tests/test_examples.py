@@ -167,11 +167,8 @@ def test_cifar_transfer_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_domain_adaptation_goes_on_where_it_stopped(tfds_data_dir, tmp_path):
-    usps = pathlib.Path(tfds_data_dir).parent
-    if not (usps / "usps/usps.npz").exists():
-        pytest.skip("the folder above TFDS_DATA_DIR has no usps/usps.npz")
-    options = ["--data_dir", tfds_data_dir, "--usps_dir", usps, "--directions", "usps:mnist"]
+def test_domain_adaptation_goes_on_where_it_stopped(tfds_data_dir, usps_data_dir, tmp_path):
+    options = ["--data_dir", tfds_data_dir, "--usps_dir", usps_data_dir, "--directions", "usps:mnist"]
     options += ["--seeds", 2, "--steps", 2, "--filters", 4]
     first = run("domain_adaptation.py", *options, folder=tmp_path).splitlines()
     assert run("domain_adaptation.py", *options, folder=tmp_path).splitlines()[-6:] == first[-6:]
