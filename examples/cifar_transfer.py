@@ -88,6 +88,8 @@ def pretrained(method, arguments):
     source = mtf.data.load(arguments.source, "train", data_dir=arguments.data_dir)
     rows = slice(None, None, max(1, len(source) // (arguments.source_images or len(source))))
     start, history = time.perf_counter(), keras.callbacks.History()
+    # A decoder as light as the backbone.
+    options = {"filters": 16} if method == "autoencoder" else {}
     mtf.transfer.pretrain(
         backbone,
         (source.examples[rows], source.labels[rows]),
@@ -96,6 +98,7 @@ def pretrained(method, arguments):
         augmentation=None if method == "contrastive" else augmentation(),
         callbacks=[history],
         verbose=2,
+        **options,
     )
     last = {name: round(values[-1], 4) for name, values in history.history.items()}
     print(f"pre-trained, {method}: {last}, {time.perf_counter() - start:.0f} s", flush=True)

@@ -38,7 +38,7 @@ class DenoisingAutoencoder(BackboneModel):
             raise ValueError(f"`noise` must not be negative. Received: noise={noise}")
         # === Layers ===
         super().__init__(backbone, augmentation, image_range, **kwargs)
-        self.decoder = _decoder(backbone.output_shape[-1], backbone.input_shape[1:], filters)
+        self.decoder = _decoder(backbone, filters)
         low, high = image_range
         self.noise_layer = keras.layers.GaussianNoise(noise * (high - low), dtype="float32")
         # === Config ===
@@ -66,9 +66,10 @@ class DenoisingAutoencoder(BackboneModel):
         return {**super().get_config(), "noise": self.noise, "filters": self.filters}
 
 
-def _decoder(features, image_shape, filters):
-    """From features `(batch, features)` to images: a small map, doubled and convolved as often as it fits."""
-    height, width, channels = image_shape
+def _decoder(backbone, filters):
+    """From features to images, in the backbone's precision: a small map, doubled and convolved as often as it fits."""
+    height, width, channels = backbone.input_shape[1:]
+    policy = backbone.dtype_policy
     doublings = 0
     while min(height, width) // 2 ** (doublings + 1) >= _SMALLEST:
         doublings += 1
@@ -76,12 +77,13 @@ def _decoder(features, image_shape, filters):
     # Rounded up, and cropped at the end.
     rows, columns = -(-height // factor), -(-width // factor)
     widths = [filters * min(2**step, 4) for step in range(doublings, -1, -1)]
-    x = inputs = keras.Input((features,), name="features")
-    x = keras.layers.Dense(rows * columns * widths[0], activation="relu", name="dense")(x)
-    x = keras.layers.Reshape((rows, columns, widths[0]), name="map")(x)
+    x = inputs = keras.Input((backbone.output_shape[-1],), name="features")
+    x = keras.layers.Dense(rows * columns * widths[0], activation="relu", dtype=policy, name="dense")(x)
+    x = keras.layers.Reshape((rows, columns, widths[0]), dtype=policy, name="map")(x)
     for step, channels_out in enumerate(widths[1:], 1):
-        x = keras.layers.UpSampling2D(name=f"doubled_{step}")(x)
-        x = keras.layers.Conv2D(channels_out, 3, padding="same", activation="relu", name=f"convolution_{step}")(x)
+        x = keras.layers.UpSampling2D(dtype=policy, name=f"doubled_{step}")(x)
+        convolution = keras.layers.Conv2D(channels_out, 3, padding="same", dtype=policy, name=f"convolution_{step}")
+        x = keras.layers.ReLU(dtype=policy, name=f"relu_{step}")(convolution(x))
     x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32", name="images")(x)
     crop = ((0, rows * factor - height), (0, columns * factor - width))
     return keras.Model(inputs, keras.layers.Cropping2D(crop, dtype="float32", name="cropped")(x), name="decoder")

@@ -95,7 +95,7 @@ def test_a_translation_starts_from_the_image_and_sees_eleven_pixels():
     change.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in change.get_weights()])
     other = source.numpy()
     other[0, 8, 10] += 0.5
-    differs = np.abs(generator([z, other]) - generator([z, source]))[0, ..., 0] > 1e-6
+    differs = np.abs(generator([z, tf.constant(other)]) - generator([z, source]))[0, ..., 0] > 1e-6
     rows, columns = np.nonzero(differs)
     assert rows.min() >= 3 and rows.max() <= 13 and columns.min() >= 5 and columns.max() <= 15 and differs.sum() > 20
     manners = generator([noise(1, 5, seed=1), source])
