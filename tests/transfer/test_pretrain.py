@@ -193,3 +193,23 @@ def test_vectors_have_no_views():
     vectors = np.zeros((8, 3), "float32")
     with pytest.raises(ValueError, match=r"`backbone` must take images of one size for 'contrastive'"):
         mtf.transfer.pretrain(mtf.networks.mlp((3,), (4,)), vectors, "contrastive")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_backbone_in_mixed_precision_is_pre_trained_in_it(method, policy):
+    keras.mixed_precision.set_global_policy(policy)
+    backbone = small_backbone()
+    keras.mixed_precision.set_global_policy("float32")
+    seen, before = [], weights_of(backbone)
+
+    class Look(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            seen.append((self.model, logs["loss"]))
+
+    mtf.transfer.pretrain(backbone, quadrants(), method, epochs=2, batch_size=8, callbacks=[Look()])
+    ((model, loss),) = seen
+    assert np.isfinite(loss) and any(np.any(before[name] != value) for name, value in weights_of(backbone).items())
+    if method == "autoencoder":
+        assert model.decoder.get_layer("dense").compute_dtype == policy.removeprefix("mixed_")
+        assert model(quadrants()[0]).dtype == "float32"
