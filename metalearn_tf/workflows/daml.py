@@ -157,11 +157,18 @@ def daml(
     train_task = {"ways": ways, "shots": shots, "queries": train_queries}
     make_episodes(sources, **train_task)  # refuses tasks that the classes do not have
     configuration = {
-        **{"workflow": "daml", "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources}},
-        **{"target": describe_dataset(target), "gan": describe_model(build_gan())},
+        "workflow": "daml",
+        "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
+        "target": describe_dataset(target),
         "learners": {name: describe_model(build()) for name, build in build_learners.items()},
-        **{"backbone": describe_model(build_backbone()), "test_task": test_task, "train_task": train_task},
-        **{**budget, "fine_tune_learning_rate": fine_tune_learning_rate, "ratio": ratio, "keep": keep},
+        "gan": describe_model(build_gan()),
+        "backbone": describe_model(build_backbone()),
+        "test_task": test_task,
+        "train_task": train_task,
+        **budget,
+        "fine_tune_learning_rate": fine_tune_learning_rate,
+        "ratio": ratio,
+        "keep": keep,
     }
     run = RunDirectory(run_directory, configuration, budget["seeds"] * (9 + 6 * len(build_learners)), verbose)
 
@@ -213,14 +220,13 @@ def daml(
         tuning_task = {**train_task, "queries": min(train_queries, target_images - shots)}
         for ending, (domains, proportions) in parts.items():
             for name, build in build_learners.items():
-                tasks = functools.partial(
-                    make_episodes, domains, **train_task, tasks_per_batch=tasks_per_batch, seed=seed
-                )
-                tasks = functools.partial(tasks, proportions=proportions)
+                options = {"tasks_per_batch": tasks_per_batch, "seed": seed}
+                tasks = functools.partial(make_episodes, domains, **train_task, **options, proportions=proportions)
                 learner, seconds = trained_learner(run, name + ending, build, seed, tasks, budget["steps"])
+                few_tasks = make_episodes(few, **tuning_task, **options)
                 tune = functools.partial(
                     _fine_tune,
-                    tasks=make_episodes(few, **tuning_task, tasks_per_batch=tasks_per_batch, seed=seed),
+                    tasks=few_tasks,
                     steps=budget["fine_tune_steps"],
                     learning_rate=fine_tune_learning_rate,
                 )

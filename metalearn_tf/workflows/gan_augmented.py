@@ -139,11 +139,19 @@ def gan_augmented(
     kind = gan_kind(gan, train.example_shape)
     test_task = {"ways": ways, "shots": shots, "queries": queries}
     train_task = {"ways": train_ways or ways, "shots": shots, "queries": train_queries}
-    make_episodes(target, **test_task), make_episodes(train, **train_task)  # refuse tasks that the classes do not have
+    for dataset, task in ((target, test_task), (train, train_task)):
+        make_episodes(dataset, **task)  # refuses tasks that its classes do not have
     configuration = {
-        **{"workflow": "gan_augmented", "sources": describe_dataset(train), "target": describe_dataset(target)},
-        **{"learner": describe_model(learner), "gan": describe_model(gan), "test_task": test_task},
-        **{"train_task": train_task, **budget, "ratios": list(ratios), "keep": keep},
+        "workflow": "gan_augmented",
+        "sources": describe_dataset(train),
+        "target": describe_dataset(target),
+        "learner": describe_model(learner),
+        "gan": describe_model(gan),
+        "test_task": test_task,
+        "train_task": train_task,
+        **budget,
+        "ratios": list(ratios),
+        "keep": keep,
         "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}

@@ -140,12 +140,19 @@ def meta_gan_transfer(
         "workflow": "meta_gan_transfer",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
         "meta_gan": describe_model(build_meta_gan()),
-        **{name: budget[name] for name in ("gan_steps", "seeds")},
-        **{"gan_shots": gan_shots, "gan_tasks": gan_tasks},
+        "gan_steps": budget["gan_steps"],
+        "gan_shots": gan_shots,
+        "gan_tasks": gan_tasks,
+        "seeds": budget["seeds"],
     }
     configuration = {
-        **{"workflow": "meta_gan_transfer", "target": describe_dataset(target), "shots": shots, **budget},
-        **{"classifier": describe_model(build_classifier()), "keep": keep, "batch_size": batch_size},
+        "workflow": "meta_gan_transfer",
+        "target": describe_dataset(target),
+        "shots": shots,
+        "classifier": describe_model(build_classifier()),
+        **budget,
+        "keep": keep,
+        "batch_size": batch_size,
         "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
     }
     folder = pathlib.Path(run_directory)
