@@ -42,6 +42,7 @@ def test_sinusoid_regression(tmp_path):
     assert (tmp_path / "runs/sinusoid_regression/sinusoid.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_preference_learning(tmp_path):
     output = run("preference_learning.py", "--steps", 200, "--test_users", 50, folder=tmp_path)
     errors = dict(line.strip().split(": squared error ") for line in output.splitlines() if "squared error" in line)
@@ -52,6 +53,7 @@ def test_preference_learning(tmp_path):
     assert (tmp_path / "runs/preference_learning/preferences.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_text_few_shot(sklearn_data_home, tmp_path):
     options = ["--steps", 10, "--test_episodes", 8, "--vocabulary_size", 2000, "--export", "served/1"]
     output = run("text_few_shot.py", "--data_home", sklearn_data_home, *options, folder=tmp_path)
@@ -60,7 +62,9 @@ def test_text_few_shot(sklearn_data_home, tmp_path):
     assert (tmp_path / "served/1/saved_model.pb").exists()
 
 
-@pytest.mark.parametrize("script", ["omniglot_prototypical.py", "omniglot_maml.py"])
+@pytest.mark.parametrize(
+    "script", ["omniglot_prototypical.py", pytest.param("omniglot_maml.py", marks=pytest.mark.slow)]
+)
 def test_omniglot(script, tfds_data_dir, tmp_path):
     lengths = {
         "omniglot_prototypical.py": ["--steps", 10],

@@ -18,6 +18,8 @@ _FOR_EVERY_LEARNER = (
     "test_queries_of_no_weight_teach_nothing",
     "test_mixed_precision_trains_and_predicts_closely",
 )
+# A minute each with all improvements, which `test_maml.py` tests one by one.
+_LONG = ("test_fit_learns", "test_parallel_and_vectorized_tasks_give_the_same_step")
 
 
 def pytest_collection_modifyitems(items):
@@ -26,5 +28,6 @@ def pytest_collection_modifyitems(items):
         if item.module.__name__ != "test_contract" or parameters.get("build", _IN_FULL[0]) in _IN_FULL:
             continue
         one_of_many = {"support", "running", "True"} & set(item.callspec.id.split("-"))
-        if item.originalname not in _FOR_EVERY_LEARNER or one_of_many:
+        is_long = parameters["build"] == "MAML++" and item.originalname in _LONG
+        if item.originalname not in _FOR_EVERY_LEARNER or one_of_many or is_long:
             item.add_marker(pytest.mark.slow)

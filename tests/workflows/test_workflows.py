@@ -151,7 +151,9 @@ def test_a_second_run_trains_nothing_and_finds_the_same(name, finished, monkeypa
     assert again.arms == report.arms
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name", ["gan_augmented", *(pytest.param(name, marks=pytest.mark.slow) for name in ("meta_gan_transfer", "daml"))]
+)
 def test_a_run_that_was_stopped_goes_on_and_ends_the_same(name, finished, tmp_path, monkeypatch):
     report, _ = finished(name)
     fit, calls = keras.Model.fit, []
