@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
 
 _BATCH = 256
@@ -36,8 +37,7 @@ def train_gan(gan, dataset, steps, batch_size, seed):
     """Trains a GAN of classes on a `ClassDataset`, in place."""
     kind = gan_kind(gan, dataset.example_shape)
     if kind == "labels":
-        examples = tf.data.Dataset.from_tensor_slices((to_gan_range(dataset.examples), dataset.labels))
-        batches = examples.shuffle(len(dataset), seed).repeat().batch(batch_size).prefetch(2)
+        batches = image_batches(dataset, batch_size, seed)
     else:
         pairs = image_tasks(dataset, 2, tasks_per_batch=batch_size, seed=seed)
         if kind == "classes":
@@ -46,6 +46,13 @@ def train_gan(gan, dataset, steps, batch_size, seed):
             batches = pairs.map(lambda images: (images[:, 0], images[:, 1]))
         batches = batches.with_options(pairs.options())
     gan.fit(batches, steps_per_epoch=steps, verbose=0)
+
+
+def image_batches(dataset, batch_size, seed):
+    """Endless batches of a dataset's images, float32 in [-1, 1], and their class numbers, in an order of the seed."""
+    labels = tf.constant(dataset.labels)
+    rows = tf.data.Dataset.range(len(dataset)).shuffle(len(dataset), seed).repeat().batch(batch_size)
+    return rows.map(lambda rows: (to_gan_range(dataset.gather(rows)), tf.gather(labels, rows))).prefetch(2)
 
 
 def new_classes(gan, classes, examples, seed, keep=1.0):
@@ -96,7 +103,7 @@ def more_examples(gan, dataset, ratio, seed, keep=1.0):
         wanted = max(1, round(ratio * count))
         drawn = int(np.ceil(wanted / keep))
         if gan_kind(gan, dataset.example_shape) == "others":
-            condition = to_gan_range(dataset.examples[first + np.arange(drawn) % count])
+            condition = np.asarray(to_gan_range(dataset.examples[first + np.arange(drawn) % count]))
         else:
             condition = np.full(drawn, label, "int32")
         noise = random.normal(size=(drawn, gan.latent_dim)).astype("float32")
@@ -113,9 +120,8 @@ def to_bytes(images):
 
 
 def to_gan_range(images):
-    """uint8 images, or images in [0, 1], as float32 in [-1, 1]."""
-    images = np.asarray(images)
-    return images.astype("float32") * (2.0 / 255.0 if images.dtype == np.uint8 else 2.0) - 1.0
+    """uint8 images, or images in [0, 1], as a float32 tensor in [-1, 1]."""
+    return 2.0 * to_image_range(images, (0.0, 1.0)) - 1.0
 
 
 def _predict(network, *inputs):

@@ -20,7 +20,7 @@ from metalearn_tf.transfer.domain_adaptation import DomainAdaptation
 from metalearn_tf.transfer.fine_tune import fine_tune
 from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, file_name, trained_learner
-from metalearn_tf.workflows.class_gans import more_examples, to_gan_range
+from metalearn_tf.workflows.class_gans import image_batches, more_examples
 from metalearn_tf.workflows.parts_of_datasets import at_most, few_and_test, share_of
 from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
 from metalearn_tf.workflows.workflow_checks import (
@@ -273,11 +273,9 @@ def _train_coral(backbone, part, few, epochs, seed):
 
 def _train_gan(gan, sources, few, steps, seed):
     """Trains on the few images as real ones, each beside any image of the sources."""
-    real, source = (
-        tf.data.Dataset.from_tensor_slices(to_gan_range(dataset.examples)).shuffle(len(dataset), seed).repeat()
-        for dataset in (few, sources)
-    )
-    gan.fit(tf.data.Dataset.zip(real, source).batch(_BATCH).prefetch(2), steps_per_epoch=steps, verbose=0)
+    real, source = (image_batches(dataset, _BATCH, seed) for dataset in (few, sources))
+    pairs = tf.data.Dataset.zip(real, source).map(lambda real, source: (real[0], source[0]))
+    gan.fit(pairs, steps_per_epoch=steps, verbose=0)
 
 
 def _draw(gan, sources, keep, seed):

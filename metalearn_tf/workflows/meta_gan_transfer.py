@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
@@ -15,7 +16,7 @@ from metalearn_tf.gan.objectives import draw_noise
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
 from metalearn_tf.workflows.arms import ArmScores
-from metalearn_tf.workflows.class_gans import to_gan_range
+from metalearn_tf.workflows.class_gans import image_batches, to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
 from metalearn_tf.workflows.parts_of_datasets import target_halves
@@ -26,6 +27,7 @@ from metalearn_tf.workflows.workflow_checks import (
     check_images,
     check_share,
     check_target,
+    merged_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
@@ -219,10 +221,9 @@ def _trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, s
     def train(gan):
         # As many images as the inner loops of the meta-training see.
         ordinary_steps = max(1, steps * tasks_per_batch * meta_gan.inner_steps * shots // _GAN_BATCH)
-        images = np.concatenate([to_gan_range(dataset.examples) for dataset in sources])
-        batches = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images), seed).repeat().batch(_GAN_BATCH)
+        batches = image_batches(merged_sources(sources), _GAN_BATCH, seed).map(lambda images, labels: images)
         gan.compile()
-        gan.fit(batches.prefetch(2), steps_per_epoch=ordinary_steps, verbose=0)
+        gan.fit(batches, steps_per_epoch=ordinary_steps, verbose=0)
 
     meta_gan, fine_tuned = build(), build()
     run.trained(f"meta_gan_{seed}", meta_gan, meta_train)
@@ -255,12 +256,8 @@ def _pool_and_test(target, test_images):
     """The images of the draws, a list over classes; and test images and labels, as many of each class as there are."""
     each = max(1, test_images // target.num_classes)
     halves = [(shown, tested[:each]) for shown, tested in target_halves(target)]
-    pool, test = zip(*((_unit_range(target.examples[part]) for part in half) for half in halves))
+    pool, test = zip(*((to_image_range(target.examples[part], (0.0, 1.0)).numpy() for part in half) for half in halves))
     return pool, (np.concatenate(test), np.concatenate([target.labels[tested] for _, tested in halves]))
-
-
-def _unit_range(images):
-    return (to_gan_range(images) + 1.0) / 2.0
 
 
 def _shown(pool, shots, most, draws, augmentation, seed):
@@ -277,12 +274,12 @@ def _shown(pool, shots, most, draws, augmentation, seed):
 def _measure(shown, shots, draw, training, test, augments, seed):
     """The scores of an arm, draw by draw."""
     scores = []
-    for number, images in enumerate(shown["images"]):
+    for number, images in enumerate(shown["images"], 1000 * seed):
         generated = None
         if draw is not None:
-            drawn = (np.asarray(draw(2.0 * images - 1.0, 1000 * seed + number)) + 1.0) / 2.0
-            generated = _flat(drawn)
-        scores.append(training.scores(_flat(images[:, :shots]), generated, test, augments, 1000 * seed + number))
+            drawn = draw(to_gan_range(images), tf.constant(number))  # a Python number would be traced anew
+            generated = _flat((np.asarray(drawn) + 1.0) / 2.0)
+        scores.append(training.scores(_flat(images[:, :shots]), generated, test, augments, number))
     accuracies, recalls, f1s = np.array(scores).T
     return {"accuracies": accuracies, "recall": recalls.mean(), "f1": f1s.mean()}
 
