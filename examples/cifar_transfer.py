@@ -200,7 +200,7 @@ def main():
     parser.add_argument("--target", choices=["caltech101", "cifar100"], default="caltech101")
     parser.add_argument("--labels", nargs="+", default=["5", "10", "25", "all"], help="labelled images of a class")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=30, help="on the target")
+    parser.add_argument("--epochs", type=int, default=20, help="on the target")
     parser.add_argument("--pretrain_epochs", type=int, default=15)
     parser.add_argument("--source_images", type=int, default=None, help="pre-trains on so many only")
     parser.add_argument("--filters", type=int, nargs=4, default=[16, 32, 64, 128], help="of `mtf.networks.resnet9`")

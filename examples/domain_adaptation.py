@@ -96,7 +96,7 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
     parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS), help="methods")
-    parser.add_argument("--steps", type=int, default=1000, help="of each training")
+    parser.add_argument("--steps", type=int, default=500, help="of each training")
     parser.add_argument("--batch_size", type=int, default=64, help="images of each domain in a step")
     parser.add_argument("--learning_rate", type=float, default=3e-3, help="at first; it falls to 0 as a cosine")
     parser.add_argument("--filters", type=int, default=16, help="of the Conv4 backbone")
