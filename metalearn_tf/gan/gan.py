@@ -86,17 +86,13 @@ class GAN(AdversarialModel):
         check_networks(generator, discriminator, encoder)
         losses = ["discriminator_loss", "generator_loss", *(["penalty"] if penalty else [])]
         super().__init__(losses, generator.variable_dtype, **kwargs)
-        self.generator = generator
-        self.discriminator = discriminator
-        self.encoder = encoder
+        self.generator, self.discriminator, self.encoder = generator, discriminator, encoder
         self.averaged_generator = None if average_decay is None else frozen_copy(generator)
         # === Config ===
         self.objective = Objective(
             loss, penalty, penalty_weight, augmentation, feature_matching_weight, reconstruction_weight
         )
-        self.discriminator_steps = discriminator_steps
-        self.average_decay = average_decay
-        self.seed = seed
+        self.discriminator_steps, self.average_decay, self.seed = discriminator_steps, average_decay, seed
         check_options(self)
         self.judge = self.discriminator
         if feature_matching_weight:
