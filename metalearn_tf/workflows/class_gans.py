@@ -98,20 +98,20 @@ def more_examples(gan, dataset, ratio, seed, keep=1.0):
     Returns:
         A `ClassDataset` of uint8 images, with the classes of `dataset`.
     """
-    random, images, labels = np.random.default_rng(seed), [], []
-    for label, (first, count) in enumerate(zip(dataset.offsets, dataset.class_sizes)):
-        wanted = max(1, round(ratio * count))
-        drawn = int(np.ceil(wanted / keep))
-        if gan_kind(gan, dataset.example_shape) == "others":
-            condition = np.asarray(to_gan_range(dataset.examples[first + np.arange(drawn) % count]))
-        else:
-            condition = np.full(drawn, label, "int32")
-        noise = random.normal(size=(drawn, gan.latent_dim)).astype("float32")
-        made = _predict(gan.sampler, noise, condition)
-        best = np.sort(np.argsort(-_predict(gan.discriminator, made, condition)[:, 0], kind="stable")[:wanted])
-        images.append(to_bytes(made[best]))
-        labels += [label] * wanted
-    return ClassDataset(np.concatenate(images), np.array(labels), dataset.class_names, dataset.parents, dataset.domain)
+    wanted = np.maximum(1, np.round(ratio * dataset.class_sizes)).astype(int)
+    labels = np.repeat(np.arange(dataset.num_classes, dtype="int32"), np.ceil(wanted / keep).astype(int))
+    # Where each image is among those of its class.
+    numbers = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    condition = labels
+    if gan_kind(gan, dataset.example_shape) == "others":
+        rows = dataset.offsets[labels] + numbers % dataset.class_sizes[labels]
+        condition = np.asarray(to_gan_range(dataset.examples[rows]))
+    noise = np.random.default_rng(seed).normal(size=(len(labels), gan.latent_dim)).astype("float32")
+    made = _predict(gan.sampler, noise, condition)
+    # Class by class, what is taken for real the most first.
+    order = np.lexsort((-_predict(gan.discriminator, made, condition)[:, 0], labels))
+    best = np.sort(order[numbers < wanted[labels]])
+    return ClassDataset(to_bytes(made[best]), labels[best], dataset.class_names, dataset.parents, dataset.domain)
 
 
 def to_bytes(images):
