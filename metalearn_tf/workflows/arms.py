@@ -32,11 +32,6 @@ class ArmScores:
         self._scores.setdefault(name, []).append({**scores, "seconds": seconds})
         self._generates[name] = generates
 
-    def best(self, generates):
-        """Name of the arm with the highest mean accuracy among those with, or without, a GAN."""
-        names = [name for name, value in self._generates.items() if value == generates]
-        return max(names, key=lambda name: np.mean([score["accuracies"] for score in self._scores[name]]))
-
     def arms(self):
         """A dict from the names to `Arm`s, in the order in which they came."""
         return {name: self._arm(name, scores) for name, scores in self._scores.items()}

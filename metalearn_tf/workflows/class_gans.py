@@ -119,6 +119,11 @@ def to_bytes(images):
     return np.clip(np.round(127.5 * (images + 1.0)), 0, 255).astype("uint8")
 
 
+def as_in(dataset, images):
+    """uint8 images as those of a dataset are: uint8, or float32 in [0, 1]."""
+    return images if dataset.dtype == images.dtype else to_image_range(images, (0.0, 1.0)).numpy()
+
+
 def to_gan_range(images):
     """uint8 images, or images in [0, 1], as a float32 tensor in [-1, 1]."""
     return 2.0 * to_image_range(images, (0.0, 1.0)) - 1.0

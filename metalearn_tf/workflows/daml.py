@@ -20,7 +20,7 @@ from metalearn_tf.transfer.domain_adaptation import DomainAdaptation
 from metalearn_tf.transfer.fine_tune import fine_tune
 from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, file_name, trained_learner
-from metalearn_tf.workflows.class_gans import image_batches, more_examples
+from metalearn_tf.workflows.class_gans import as_in, image_batches, more_examples
 from metalearn_tf.workflows.parts_of_datasets import at_most, few_and_test, share_of
 from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
 from metalearn_tf.workflows.workflow_checks import (
@@ -290,9 +290,7 @@ def _draw(gan, sources, keep, seed):
 def _virtual_domains(sources, arrays):
     domains = []
     for number, dataset in enumerate(sources):
-        examples = arrays[f"examples_{number}"]
-        if dataset.dtype != examples.dtype:
-            examples = examples.astype(dataset.dtype) / 255.0
+        examples = as_in(dataset, arrays[f"examples_{number}"])
         labels, name = arrays[f"labels_{number}"], f"{dataset.domain}, virtual"
         domains.append(ClassDataset(examples, labels, dataset.class_names, dataset.parents, name))
     return domains

@@ -14,7 +14,7 @@ from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.pair_gan import pair_gan
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
-from metalearn_tf.workflows.class_gans import gan_kind, more_examples, new_classes, train_gan
+from metalearn_tf.workflows.class_gans import as_in, gan_kind, more_examples, new_classes, train_gan
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
 from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
@@ -188,8 +188,8 @@ def gan_augmented(
 
     for seed in range(budget["seeds"]):
         run_seed(seed)
-    for generates in (False, True):
-        best = scores.best(generates)
+    single = WorkflowReport("gan_augmented", configuration, scores.arms())
+    for best, generates in ((single.best_without_gan, False), (single.best_with_gan, True)):
         ensemble = Ensemble(learners[best])
         for seed in range(budget["seeds"]):
             test_learner(f"{best}, ensemble", ensemble, seed, generates)
@@ -227,9 +227,7 @@ def _mixture(train, drawn, kind, ratio):
     """The datasets that tasks are drawn from, and how many of the tasks are from each."""
     if not ratio:
         return train, None
-    examples, labels = drawn["examples"], drawn["labels"]
-    if train.dtype != examples.dtype:
-        examples = examples.astype(train.dtype) / 255.0
+    examples, labels = as_in(train, drawn["examples"]), drawn["labels"]
     if kind == "classes":
         # Whole tasks of new classes: in one task with real ones, traces of the generator would tell them apart.
         return [train, ClassDataset(examples, labels, domain="generated")], [1.0, ratio]
