@@ -40,6 +40,12 @@ def augment(model, examples, rows, numbers, seed, stream):
     return tf.map_fn(augment_task, (examples, rows, numbers), fn_output_signature=tf.float32)
 
 
+def seed_augmentation(model, seed):
+    """Sets the random state of a built layer's parts, so that what it does next depends on `seed` alone."""
+    for number, variable in enumerate(filter(_is_random_state, model.variables)):
+        variable.assign([seed, number])
+
+
 def check_augmentation(name, layer, dataset):
     """The layer as a model, built for the dataset's images.
 

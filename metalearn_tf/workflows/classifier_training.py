@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.evaluation.scores import confusion_matrix, macro_recall_and_f1
 
 _TEST_BATCH = 256
@@ -23,8 +24,8 @@ class ClassifierTraining:
         self.classifier = classifier
         classifier.optimizer.build(classifier.trainable_variables)
         augmentation.build((None, *classifier.input_shape[1:]))
-        # With the random states of the layers, so that a training does not depend on those before it.
-        self._variables = [*classifier.variables, *classifier.optimizer.variables, *augmentation.variables]
+        self._augmentation = augmentation
+        self._variables = [*classifier.variables, *classifier.optimizer.variables]
         self._start = [keras.ops.convert_to_numpy(variable).copy() for variable in self._variables]
 
         def training(augments):
@@ -50,13 +51,14 @@ class ClassifierTraining:
             generated: the same of generated images; `None` for real ones alone.
             test: the same of test images, any number of each class.
             augments: whether the training images are augmented.
-            seed: integer, of the batches.
+            seed: integer, of the batches and the augmentation.
 
         Returns:
             Accuracy, and macro-averaged recall and F1, on the test images; in `[0, 1]`.
         """
         for variable, value in zip(self._variables, self._start):
             variable.assign(value)
+        seed_augmentation(self._augmentation, seed)
         parts = [tuple(map(tf.constant, part)) for part in (real, real if generated is None else generated)]
         self._train[augments](*parts, tf.constant(seed))
         predictions = np.argmax(self.classifier.predict(test[0], batch_size=_TEST_BATCH, verbose=0), axis=1)

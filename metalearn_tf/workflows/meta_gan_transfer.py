@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
 from metalearn_tf.gan.gan import GAN
@@ -267,6 +268,8 @@ def _shown(pool, shots, most, draws, augmentation, seed):
     real = np.stack([[images[chosen] for images, chosen in zip(pool, draw)] for draw in rows])
     again = real[:, :, np.arange(most - shots) % shots]
     flat = again.reshape(-1, *real.shape[3:])
+    augmentation.build((None, *flat.shape[1:]))
+    seed_augmentation(augmentation, seed)
     augmented = np.asarray(augmentation(flat, training=True)) if len(flat) else flat
     return {"images": np.concatenate([real, augmented.reshape(again.shape)], axis=2)}
 
