@@ -1,8 +1,8 @@
 """What GAN and MetaGAN share as Keras models: several losses, several optimizers, and the best weights kept."""
 
 import keras
-import tensorflow as tf
 
+from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
@@ -56,10 +56,11 @@ class AdversarialModel(keras.Model):
 
     def fit_and_keep_best(self, x, y=None, callbacks=None, **kwargs):
         """`keras.Model.fit` with `KeepBest` behind the other callbacks."""
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
-        callbacks = [*(callbacks or []), KeepBest(self.monitor, self.mode)]
-        return keras.Model.fit(self, x, y, callbacks=callbacks, **kwargs)
+        keep_best = KeepBest(self.monitor, self.mode)
+        for callback in callbacks or []:
+            if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
+                callback.keep_state_of(keep_best)
+        return keras.Model.fit(self, **fit_arguments(x, y, kwargs), callbacks=[*(callbacks or []), keep_best])
 
 
 def make_optimizer(optimizer, network):

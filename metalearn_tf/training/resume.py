@@ -13,49 +13,49 @@ import tensorflow as tf
 
 from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
 from metalearn_tf.training.callback_state import callback_state, set_callback_state
-from metalearn_tf.training.describe_model import check_same, describe_model
+from metalearn_tf.training.descriptions import check_same, describe_model
 from metalearn_tf.training.replay import Replay
 
-_LATEST, _PREVIOUS = "latest.npz", "previous.npz"
-_DESCRIPTION = "model.json"
+_LATEST, _PREVIOUS, _MODEL = "latest.npz", "previous.npz", "model.json"
 
 
 class Resume(keras.callbacks.Callback):
     """Saves a training as it goes, so that the same command goes on where it was killed.
 
     With the same seeds, threads and machine, the weights at the end are those of a training that was never killed, bit
-    for bit; `deterministic=True` makes sure of it. It keeps all variables of the model and of its optimizers, the
-    metrics, the random states of Keras's layers, Python and NumPy, the history, the position in the data and the state
-    of other callbacks. Keras's own `BackupAndRestore` keeps the weights and the epoch's number: it begins the data anew
-    and an epoch at its first step, and a kill while it writes may leave nothing.
+    for bit. What is kept: all variables of the model and its optimizers, the metrics, the random states of Keras's
+    layers, Python and NumPy, the history, the place in the data, and the state of other callbacks. Keras's
+    `BackupAndRestore` keeps the weights and the epoch: it starts the data anew and an epoch at its first step, and a
+    kill while it writes can leave nothing.
 
     ```python
     learner.fit(tasks, steps_per_epoch=500, epochs=20, callbacks=[mtf.training.Resume("runs/maml")])
     ```
 
     Give it first in the list: it saves between two steps, before any other callback begins the next. The data must come
-    in the same order when the command is run again: those of `mtf.data.episodes`, `mtf.data.image_tasks` and of arrays
-    do. Batches behind the position are drawn again, without a step.
+    in the same order when the command is run again, as those of `mtf.data.episodes`, `mtf.data.image_tasks`, and of
+    arrays after `keras.utils.set_random_seed` do; a dataset that ends must have the same order in each pass, and a
+    shuffled one a seed and `repeat`. Batches that were used are drawn again, without a step.
 
-    A file is written beside the last one and takes its place when it is whole, and the one before it stays: whatever
-    is cut short or damaged, there is a state to go on from. Under a `tf.distribute` strategy of several workers the
-    first one writes and all read, so that the folder must be one that all see.
+    A file takes the place of the last one when it is whole, and the one before stays: whatever is cut short or damaged,
+    there is a state to go on from. Under a `tf.distribute` strategy of several workers the first one writes and all
+    read, so that the folder must be one that all see.
 
     Args:
         backup_dir: folder of the training, for it alone.
         save_freq: `"epoch"`, or a number of steps.
-        delete_checkpoint: whether the folder is deleted when training ends. If it stays, the same command does nothing
-            but to restore the end.
-        deterministic: whether to make TensorFlow's operations deterministic, for the whole process
-            (`tf.config.experimental.enable_op_determinism`). Those that training uses on CPUs are so without it.
-        callbacks: others of the same `fit` whose state is to be kept, such as `keras.callbacks.EarlyStopping`.
-            `GAN.fit`, `MetaGAN.fit` and `fine_tune` add their own.
+        delete_checkpoint: whether the folder is deleted when training ends. Where it stays, the same command does
+            nothing but to restore the end.
+        deterministic: whether to make all of TensorFlow's operations deterministic, for the whole process, by
+            `tf.config.experimental.enable_op_determinism`. Those of the library's models on CPUs are without it.
+        callbacks: others of the same `fit` whose state is kept, such as a `keras.callbacks.EarlyStopping`. Those that
+            `GAN.fit`, `MetaGAN.fit` and `fine_tune` bring themselves are.
 
     Raises:
         ValueError: if `save_freq` is neither; when training begins, if the folder is that of another model (names what
             differs).
-        OSError: if a state cannot be written, such as on a full disk, with the last good one untouched; or if no state
-            in the folder can be read.
+        OSError: if a state cannot be written, such as on a full disk: the last good one is untouched. Or if there are
+            states and none can be read.
     """
 
     def __init__(self, backup_dir, save_freq="epoch", delete_checkpoint=True, deterministic=False, callbacks=()):
@@ -70,36 +70,150 @@ class Resume(keras.callbacks.Callback):
             tf.config.experimental.enable_op_determinism()
 
     def keep_state_of(self, callback):
-        """Adds a callback to those whose state is kept."""
+        """Adds a callback of the same `fit` to those whose state is kept."""
         self.callbacks.append(callback)
 
     # === Keras's events ===
 
     def on_train_begin(self, logs=None):
-        self._epoch = self._steps = self._steps_of_epoch = self._saved_at = 0
-        self._logs, self._restored = {}, None
-        check_same("backup_dir", self.backup_dir / _DESCRIPTION, self._description())
+        self._epoch = self._steps = self._steps_before = self._saved_at = 0
+        self._logs, self._restored, self._replayed = {}, None, 0
+        description = {**describe_model(self.model), "steps_per_epoch": self.params.get("steps")}
+        check_same("backup_dir", self.backup_dir / _MODEL, description, "training")
         self._restored = self._read()
         if self._restored is not None:
-            meta = self._restored["meta"]
+            self._epoch, self._steps = self._restored.meta["epoch"], self._restored.meta["steps"]
+            self._replayed, self._saved_at = self._restored.meta["steps_of_epoch"], self._steps
             self._set_variables()
-            # The only way that Keras has to begin at another epoch from within `fit`; `BackupAndRestore` takes it too.
-            self.model._initial_epoch = self._epoch = meta["epoch"]
-            self._steps = self._saved_at = meta["steps"]
+            self.model._initial_epoch = self._epoch  # Keras's own way to begin at another epoch from within `fit`
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._restored is None:
-            self._epoch, self._steps_of_epoch = epoch, 0
+            self._epoch, self._steps_before = epoch, self._steps
             if self.save_freq == "epoch" and self._steps > self._saved_at:
-                self._save()
-            return
-        # After the other callbacks have begun training, and before the first step.
-        meta = self._restored["meta"]
-        self.model.history.history = {name: list(values) for name, values in meta["history"].items()}
-        for callback, state in zip(self.callbacks, meta["callbacks"], strict=True):
-            set_callback_state(callback, state, self._restored["arrays"])
+                self._save(epoch, steps_of_epoch=0)
+        else:
+            self._steps_before = self._steps - self._replayed
+            self._set_callbacks()  # behind their own beginnings
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self._restored is not None and batch == 0:
-            Replay(self.model, self._restored["meta"], self._set_all).begin()
-        ...
+        if self._restored is not None:
+            # Only now: other callbacks may make the function anew at the beginning of an epoch.
+            state, self._restored = self._restored, None
+            # Without a number of steps an epoch is one pass over the data, and begins them anew.
+            drawn = self._steps if self.params.get("steps") else self._replayed
+            self.model.train_function = Replay(
+                self.model, drawn, self._replayed, state.meta["logs"], lambda: self._set_variables(state)
+            )
+        elif self.save_freq != "epoch" and self._steps - self._saved_at >= self.save_freq:
+            self._save(self._epoch, steps_of_epoch=batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps = max(self._steps, self._steps_before + batch + 1)
+        self._logs = logs or {}
+
+    def on_train_end(self, logs=None):
+        if self._restored is not None:  # there was nothing left to do
+            self._set_callbacks()
+        if self.delete_checkpoint:
+            if self._is_first_worker():
+                shutil.rmtree(self.backup_dir)
+        elif self._steps > self._saved_at:
+            # A training that was stopped early is at its end too.
+            self._save(max(self._epoch + 1, self.params.get("epochs") or 0), steps_of_epoch=0)
+
+    # === The state ===
+
+    def _save(self, epoch, steps_of_epoch):
+        self._saved_at = self._steps
+        if not self._is_first_worker():
+            return
+        values = [_as_array(variable) for variable in self._variables()]
+        metrics = [_as_array(variable) for variable in _metrics(self.model)] if steps_of_epoch else []
+        numpy_state = np.random.get_state()
+        of_callbacks = []
+        meta = {
+            "epoch": epoch,
+            "steps": self._steps,
+            "steps_of_epoch": steps_of_epoch,
+            "logs": {name: float(value) for name, value in self._logs.items()},
+            "history": {name: [*map(float, values)] for name, values in self.model.history.history.items()},
+            "callbacks": [callback_state(callback, of_callbacks) for callback in self.callbacks],
+            "python": random.getstate(),
+            "numpy": [numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]],
+        }
+        arrays = {"meta": np.asarray(json.dumps(meta))}
+        for kind, parts in (("variable", values), ("metric", metrics), ("callback", of_callbacks)):
+            arrays |= {f"{kind}_{number:05d}": value for number, value in enumerate(parts)}
+        written = self.backup_dir / f"next_{_LATEST}"
+        write_arrays(written, arrays)
+        if (self.backup_dir / _LATEST).exists():
+            os.replace(self.backup_dir / _LATEST, self.backup_dir / _PREVIOUS)
+        os.replace(written, self.backup_dir / _LATEST)
+
+    def _read(self):
+        errors = {}
+        for name in (_LATEST, _PREVIOUS):
+            path = self.backup_dir / name
+            if path.exists():
+                try:
+                    return _State(read_arrays(path))
+                except UNREADABLE as error:
+                    errors[str(path)] = error
+                    logging.getLogger(__name__).warning("%s cannot be read: %s", path, error)
+        if errors:
+            raise OSError(
+                "`backup_dir` has no state that can be read; delete the folder to begin anew. "
+                f"Received: {'; '.join(f'{path}: {error}' for path, error in errors.items())}"
+            )
+        return None
+
+    def _set_variables(self, state=None):
+        """Sets variables and random states to those of the training; of a `state`, the metrics too."""
+        found = state or self._restored
+        for variable, value in zip(self._variables(), found.arrays("variable"), strict=True):
+            variable.assign(value)
+        if state is not None:
+            for variable, value in zip(_metrics(self.model), state.arrays("metric"), strict=True):
+                variable.assign(value)
+        version, numbers, gauss = found.meta["python"]
+        random.setstate((version, tuple(numbers), gauss))
+        np.random.set_state(found.meta["numpy"])
+
+    def _set_callbacks(self):
+        self.model.history.history = self._restored.meta["history"]
+        arrays = self._restored.arrays("callback")
+        for callback, state in zip(self.callbacks, self._restored.meta["callbacks"], strict=True):
+            set_callback_state(callback, state, arrays)
+
+    def _variables(self):
+        """Those of the model and its optimizers, without the metrics, which Keras makes in the first step."""
+        optimizers = getattr(self.model, "optimizers", None) or {"optimizer": self.model.optimizer}
+        variables = [*self.model.variables, *(v for optimizer in optimizers.values() for v in optimizer.variables)]
+        metrics = {id(variable) for variable in _metrics(self.model)}
+        return {id(variable): variable for variable in variables if id(variable) not in metrics}.values()
+
+    def _is_first_worker(self):
+        resolver = self.model.distribute_strategy.cluster_resolver
+        return resolver is None or not resolver.task_id
+
+
+class _State:
+    """What a file has."""
+
+    def __init__(self, arrays):
+        self._arrays = arrays
+        self.meta = json.loads(str(arrays["meta"]))
+
+    def arrays(self, kind):
+        return [value for name, value in sorted(self._arrays.items()) if name.startswith(f"{kind}_")]
+
+
+def _metrics(model):
+    return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def _as_array(variable):
+    value = keras.ops.convert_to_numpy(variable).copy()
+    # NumPy's files know no bfloat16; float32 holds each of its numbers exactly.
+    return value.astype("float32") if value.dtype.kind == "V" else value

@@ -1,17 +1,13 @@
 """What the trainings of a backbone share."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.data.image_range import check_limits, to_image_range
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
-from metalearn_tf.transfer.array_batches import array_batches
 from metalearn_tf.transfer.backbone_checks import check_backbone
 from metalearn_tf.transfer.transfer_checks import check_augmentation
-
-# What `fit` takes with arrays alone, or counts their batches by.
-_OF_ARRAYS = {"sample_weight", "validation_split", "steps_per_epoch"}
 
 
 class BackboneModel(keras.Model):
@@ -52,13 +48,9 @@ class BackboneModel(keras.Model):
         """As `keras.Model.compile`. XLA is off by default: it halves the speed on CPUs."""
         super().compile(optimizer=with_loss_scaling(optimizer, self.backbone), **{"jit_compile": False, **kwargs})
 
-    def fit(self, x=None, y=None, batch_size=None, shuffle=True, **kwargs):
+    def fit(self, x=None, y=None, **kwargs):
         """As `keras.Model.fit`."""
-        if isinstance(x, np.ndarray) and not _OF_ARRAYS & {name for name, value in kwargs.items() if value is not None}:
-            x, y, batch_size = array_batches(x, y, batch_size or 32, shuffle), None, None
-        if isinstance(x, tf.data.Dataset):
-            shuffle = False  # Keras warns of its own default, which a dataset cannot follow
-        return super().fit(x, y, batch_size=batch_size, shuffle=shuffle, **kwargs)
+        return super().fit(**fit_arguments(x, y, kwargs))
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from metalearn_tf.data.array_batches import shuffled_rows, stream
+
 
 def domain_batches(source_x, source_y, target_x, batch_size, seed, first_step=0):
     """Endless batches, each a function of the seed and its step alone, so that training goes on where it stopped.
@@ -26,21 +28,8 @@ def domain_batches(source_x, source_y, target_x, batch_size, seed, first_step=0)
     labels = tf.constant(source_y)
 
     def batch(step):
-        rows = [_rows(step, len(x), batch_size, (seed, index)) for index, x in enumerate(domains)]
+        positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        rows = [shuffled_rows(positions, len(x), (seed, index)) for index, x in enumerate(domains)]
         return tuple(tf.gather(x, row) for x, row in zip(domains, rows)), tf.gather(labels, rows[0])
 
-    batches = tf.data.Dataset.counter(first_step).map(batch, num_parallel_calls=1).prefetch(4)
-    options = tf.data.Options()
-    # With it, the end of `fit` waits for as long as the training took.
-    options.autotune.enabled = False
-    return batches.with_options(options)
-
-
-def _rows(step, size, batch_size, seed):
-    """The rows of one domain in the batch of a step, int64 `(batch_size,)`."""
-    positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-    passes = positions // size
-    seeds = tf.stack([tf.fill([batch_size], tf.constant(part, tf.int64)) for part in seed] + [passes], axis=1)
-    # The operation itself: the function around it takes no seed for each row.
-    largest = tf.constant(size - 1, tf.int64)
-    return tf.raw_ops.RandomIndexShuffle(index=positions % size, seed=seeds, max_index=largest, rounds=4)
+    return stream(batch, first_step)

@@ -118,9 +118,13 @@ def fine_tune(
     callbacks = list(callbacks or [])
     if validation_data is not None:
         patience = _PATIENCE if patience is None else patience
-        callbacks.append(
-            keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True, start_from_epoch=all_unfrozen)
+        stopping = keras.callbacks.EarlyStopping(
+            patience=patience, restore_best_weights=True, start_from_epoch=all_unfrozen
         )
+        for callback in callbacks:
+            if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
+                callback.keep_state_of(stopping)
+        callbacks.append(stopping)
     classifier.fit(
         x,
         y,

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.array_batches import shuffled_rows, stream
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
@@ -51,8 +52,13 @@ def train_gan(gan, dataset, steps, batch_size, seed):
 def image_batches(dataset, batch_size, seed):
     """Endless batches of a dataset's images, float32 in [-1, 1], and their class numbers, in an order of the seed."""
     labels = tf.constant(dataset.labels)
-    rows = tf.data.Dataset.range(len(dataset)).shuffle(len(dataset), seed).repeat().batch(batch_size)
-    return rows.map(lambda rows: (to_gan_range(dataset.gather(rows)), tf.gather(labels, rows))).prefetch(2)
+
+    def batch(number):
+        positions = number * batch_size + tf.range(batch_size, dtype=tf.int64)
+        rows = shuffled_rows(positions, len(dataset), (seed, 0))
+        return to_gan_range(dataset.gather(rows)), tf.gather(labels, rows)
+
+    return stream(batch)
 
 
 def new_classes(gan, classes, examples, seed, keep=1.0):

@@ -1,6 +1,5 @@
 """The folder of a run: what it is a run of, and the stages that are finished."""
 
-import json
 import os
 import pathlib
 import time
@@ -10,6 +9,7 @@ import numpy as np
 
 from metalearn_tf.data.cache import cached_arrays
 from metalearn_tf.data.fingerprint import fingerprint
+from metalearn_tf.training.descriptions import check_same
 
 _CONFIGURATION = "configuration.json"
 
@@ -34,8 +34,7 @@ class RunDirectory:
         self.path = pathlib.Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"`run_directory` must be a folder. Received: the file {str(path)!r}")
-        self.path.mkdir(parents=True, exist_ok=True)
-        _check_configuration(self.path / _CONFIGURATION, configuration)
+        check_same("run_directory", self.path / _CONFIGURATION, configuration, "run")
         self._progress = keras.utils.Progbar(
             stages, verbose=verbose, unit_name="stage", stateful_metrics=["accuracy"], interval=0
         )
@@ -81,46 +80,3 @@ def describe_dataset(dataset):
         "classes": dataset.num_classes,
         "content": fingerprint(dataset.examples, dataset.labels),
     }
-
-
-def describe_model(model):
-    """What a model is, as plain values: its class, its options, its optimizers' options and its weights' shapes."""
-    optimizers = getattr(model, "optimizers", None) or {"optimizer": getattr(model, "optimizer", None)}
-    return {
-        "class": type(model).__name__,
-        **_plain(model.get_config()),
-        **{name: _plain(optimizer.get_config()) for name, optimizer in optimizers.items() if optimizer is not None},
-        "weights": [list(variable.shape) for variable in model.weights],
-    }
-
-
-def _plain(config):
-    """Of a configuration, the numbers, texts and flags; names are not part of what a model does."""
-    plain = (bool, int, float, str, type(None))
-    return {key: value for key, value in config.items() if key != "name" and isinstance(value, plain)}
-
-
-def _check_configuration(path, configuration):
-    # As it will be read: tuples are lists there.
-    configuration = json.loads(json.dumps(configuration))
-    if not path.exists():
-        path.write_text(json.dumps(configuration, indent=2) + "\n")
-        return
-    kept = _flat(json.loads(path.read_text()))
-    wanted = _flat(configuration)
-    differing = sorted(key for key in {*kept, *wanted} if kept.get(key) != wanted.get(key))
-    if differing:
-        found = "; ".join(f"{key}={wanted.get(key)!r} where the run has {kept.get(key)!r}" for key in differing[:5])
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
-        raise ValueError(
-            "`run_directory` holds a run of another configuration, whose results are not those asked for; choose "
-            f"another folder, or delete it. Received: {found}{more}"
-        )
-
-
-def _flat(values, prefix=""):
-    """Nested dicts as one, with dots in the keys."""
-    flat = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat
