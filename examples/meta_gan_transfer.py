@@ -36,11 +36,11 @@ def ten_classes(dataset):
     return dataset.select(np.random.default_rng(0).permutation(dataset.class_names)[:10].tolist())
 
 
-def build_meta_gan():
-    networks = mtf.networks.dcgan(filters=32, generator_normalization="layer", discriminator_normalization="layer")
+def build_meta_gan(steps):
+    networks = mtf.networks.dcgan(filters=16, generator_normalization="layer", discriminator_normalization="layer")
     gan = mtf.gan.GAN(*networks, penalty="r1", average_decay=None)
     meta_gan = mtf.gan.MetaGAN(gan, inner_steps=20, inner_learning_rate=1e-3)
-    meta_gan.compile(keras.optimizers.SGD(0.5))
+    meta_gan.compile(keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.5, steps, 0.02)))
     return meta_gan
 
 
@@ -49,9 +49,11 @@ def main():
     parser.add_argument("--target", choices=DOMAINS, default="mnist")
     parser.add_argument("--sources", nargs="+", choices=DOMAINS, default=None, help="by default all others")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5, 10], help="labelled target images of a class")
-    parser.add_argument("--gan_steps", type=int, default=1500, help="outer steps of four tasks each")
+    parser.add_argument("--gan_steps", type=int, default=600, help="outer steps of four tasks each")
     parser.add_argument("--adapt_steps", type=int, default=50, help="inner steps on the target's images")
-    parser.add_argument("--draws", type=int, default=10, help="of labelled images, for each seed")
+    parser.add_argument("--generated", type=int, default=256, help="images drawn of each class")
+    parser.add_argument("--keep", type=float, default=0.25, help="share that is used, by the discriminator")
+    parser.add_argument("--draws", type=int, default=6, help="of labelled images, for each seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
@@ -69,9 +71,11 @@ def main():
             target,
             arguments.run_dir or f"runs/meta_gan_transfer_{arguments.target}",
             shots=shots,
-            build_meta_gan=build_meta_gan,
+            build_meta_gan=lambda: build_meta_gan(arguments.gan_steps),
             gan_steps=arguments.gan_steps,
             adapt_steps=arguments.adapt_steps,
+            generated=arguments.generated,
+            keep=arguments.keep,
             draws=arguments.draws,
             seeds=arguments.seeds,
             quick=arguments.quick,
