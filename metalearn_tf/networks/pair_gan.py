@@ -6,7 +6,7 @@ from metalearn_tf.networks.checks import check_positive
 from metalearn_tf.networks.dcgan import dcgan
 
 
-def pair_gan(image_shape=(28, 28, 1), class_dim=32, style_dim=32, **options):
+def pair_gan(image_shape=(28, 28, 1), class_dim=56, style_dim=8, **options):
     """Networks that learn from pairs of images what makes a class, so that they can draw classes that do not exist.
 
     The noise has three parts: the class, and the style of each of two images. The same network draws both images, from

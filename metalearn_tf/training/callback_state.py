@@ -1,6 +1,7 @@
 """The state of a Keras callback as plain values and arrays."""
 
 import contextlib
+import sys
 
 import numpy as np
 
@@ -9,7 +10,7 @@ _OF_KERAS = {"params", "_model", "_params"}
 
 
 def callback_state(callback, arrays):
-    """What a callback remembers: its attributes that are numbers, texts, arrays, or lists and dicts of these.
+    """What a callback remembers: its attributes that are numbers, texts, functions, arrays, or lists and dicts of them.
 
     Args:
         callback: a `keras.callbacks.Callback`.
@@ -21,7 +22,7 @@ def callback_state(callback, arrays):
     state = {}
     for name, value in vars(callback).items():
         if name not in _OF_KERAS:
-            with contextlib.suppress(TypeError):  # functions and models are the callback's tools, not its memory
+            with contextlib.suppress(TypeError):  # models and layers are the callback's tools, not its memory
                 state[name] = _encode(value, arrays)
     return state
 
@@ -44,6 +45,8 @@ def _encode(value, arrays):
     if isinstance(value, (np.ndarray, np.generic)) and not np.asarray(value).dtype.hasobject:
         arrays.append(np.asarray(value))
         return {"array": len(arrays) - 1}
+    if value is _function(getattr(value, "__module__", None), getattr(value, "__qualname__", "")):
+        return {"function": [value.__module__, value.__qualname__]}
     raise TypeError(value)
 
 
@@ -54,4 +57,11 @@ def _decode(value, arrays):
         return [_decode(part, arrays) for part in value["list"]]
     if "dict" in value:
         return {key: _decode(part, arrays) for key, part in value["dict"].items()}
+    if "function" in value:
+        return _function(*value["function"])
     return arrays[value["array"]]
+
+
+def _function(module, name):
+    """A function of a module that is imported, by its name; `None` where there is none."""
+    return getattr(sys.modules.get(module), name, None)

@@ -52,8 +52,8 @@ class Resume(keras.callbacks.Callback):
             `GAN.fit`, `MetaGAN.fit` and `fine_tune` bring themselves are.
 
     Raises:
-        ValueError: if `save_freq` is neither; when training begins, if the folder is that of another model (names what
-            differs).
+        ValueError: if `save_freq` is neither; when training begins, if the model is not built, or the folder is that of
+            another (names what differs).
         OSError: if a state cannot be written, such as on a full disk: the last good one is untouched. Or if there are
             states and none can be read.
     """
@@ -78,6 +78,7 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._epoch = self._steps = self._steps_before = self._saved_at = 0
         self._logs, self._restored, self._replayed = {}, None, 0
+        self._build()
         description = {**describe_model(self.model), "steps_per_epoch": self.params.get("steps")}
         check_same("backup_dir", self.backup_dir / _MODEL, description, "training")
         self._restored = self._read()
@@ -123,6 +124,21 @@ class Resume(keras.callbacks.Callback):
             self._save(max(self._epoch + 1, self.params.get("epochs") or 0), steps_of_epoch=0)
 
     # === The state ===
+
+    def _build(self):
+        """Makes sure that all variables are there; Keras makes those of an optimizer in its first step."""
+        if not self.model.built:
+            raise ValueError(
+                "`Resume` needs a model that is built, so that its variables can be restored; call it on a batch, or "
+                f"give it a `keras.Input`. Received: the model {self.model.name!r}, which is not built"
+            )
+        for optimizer in self._optimizers():
+            if not optimizer.built:
+                optimizer.build(self.model.trainable_variables)
+
+    def _optimizers(self):
+        optimizers = getattr(self.model, "optimizers", None) or {"optimizer": self.model.optimizer}
+        return [optimizer for optimizer in optimizers.values() if optimizer is not None]
 
     def _save(self, epoch, steps_of_epoch):
         self._saved_at = self._steps
@@ -188,8 +204,7 @@ class Resume(keras.callbacks.Callback):
 
     def _variables(self):
         """Those of the model and its optimizers, without the metrics, which Keras makes in the first step."""
-        optimizers = getattr(self.model, "optimizers", None) or {"optimizer": self.model.optimizer}
-        variables = [*self.model.variables, *(v for optimizer in optimizers.values() for v in optimizer.variables)]
+        variables = [*self.model.variables, *(v for optimizer in self._optimizers() for v in optimizer.variables)]
         metrics = {id(variable) for variable in _metrics(self.model)}
         return {id(variable): variable for variable in variables if id(variable) not in metrics}.values()
 

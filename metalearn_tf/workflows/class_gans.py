@@ -61,7 +61,7 @@ def image_batches(dataset, batch_size, seed):
     return stream(batch)
 
 
-def new_classes(gan, classes, examples, seed, keep=1.0):
+def new_classes(gan, classes, examples, seed, keep=1.0, variety=1.0):
     """Draws classes that do not exist.
 
     Args:
@@ -70,6 +70,7 @@ def new_classes(gan, classes, examples, seed, keep=1.0):
         examples: images of each.
         seed: integer.
         keep: share of the drawn classes that is kept: those that the discriminator takes for real the most.
+        variety: standard deviation of the styles; below the 1 of training the images of a class are more alike.
 
     Returns:
         A `ClassDataset` of uint8 images `(classes * examples, height, width, channels)`.
@@ -81,6 +82,7 @@ def new_classes(gan, classes, examples, seed, keep=1.0):
     halves = -(-examples // 2)
     noise = random.normal(size=(drawn, halves, gan.latent_dim)).astype("float32")
     noise[:, :, :class_dim] = noise[:, :1, :class_dim]
+    noise[:, :, class_dim:] *= variety
     pairs = _predict(gan.sampler, noise.reshape(-1, gan.latent_dim))
     logits = _predict(gan.discriminator, pairs).reshape(drawn, halves).mean(axis=1)
     best = np.sort(np.argsort(-logits, kind="stable")[:classes])

@@ -48,6 +48,7 @@ def gan_augmented(
     ratios=(0.5, 1.0, 2.0),
     classes=1000,
     keep=0.5,
+    variety=0.3,
     copies=4,
     gan_steps=5000,
     gan_batch_size=64,
@@ -103,6 +104,8 @@ def gan_augmented(
         ratios: positive numbers, generated to real.
         classes: new classes that the GAN draws.
         keep: share in (0, 1] of what it draws that is used: what its discriminator takes for real the most.
+        variety: of the images of a new class: standard deviation of their noise, which is 1 in the GAN's training. At 1
+            a GAN of few classes mixes them up.
         copies: images for each support example in `"GAN, support enlarged"`.
         gan_steps: steps of the GAN.
         gan_batch_size: images, or pairs, in a step of the GAN.
@@ -127,7 +130,8 @@ def gan_augmented(
     check_images(sources=train, target=target)
     check_disjoint(train, target)
     check_share("keep", keep)
-    _check_ratios(ratios)
+    _check_positive("ratios", ratios)
+    _check_positive("variety", [variety])
     budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
@@ -153,6 +157,7 @@ def gan_augmented(
         **budget,
         "ratios": list(ratios),
         "keep": keep,
+        "variety": variety,
         "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
@@ -177,7 +182,9 @@ def gan_augmented(
         gan, _ = run.trained(
             f"gan_{seed}", build_gan(), lambda gan: train_gan(gan, train, budget["gan_steps"], gan_batch_size, seed)
         )
-        drawn = run.stage(f"drawn_{seed}", lambda: _draw(gan, kind, train, max(ratios), budget["classes"], keep, seed))
+        drawn = run.stage(
+            f"drawn_{seed}", lambda: _draw(gan, kind, train, max(ratios), budget["classes"], keep, variety, seed)
+        )
         for name, ratio in mixtures.items():
             layer = None if name == "no augmentation" else augmentation
             make_tasks = functools.partial(tasks, ratio, layer, drawn, seed)
@@ -215,10 +222,10 @@ def _default_gan(image_shape):
     return gan
 
 
-def _draw(gan, kind, train, ratio, classes, keep, seed):
+def _draw(gan, kind, train, ratio, classes, keep, variety, seed):
     """What a GAN adds to the meta-training classes, as arrays; enough for the largest ratio."""
     if kind == "classes":
-        drawn = new_classes(gan, classes, int(train.class_sizes.min()), seed, keep)
+        drawn = new_classes(gan, classes, int(train.class_sizes.min()), seed, keep, variety)
     else:
         drawn = more_examples(gan, train, ratio, seed, keep)
     return {"examples": drawn.examples, "labels": drawn.labels}
@@ -238,6 +245,6 @@ def _mixture(train, drawn, kind, ratio):
     return train.merge(more), None
 
 
-def _check_ratios(ratios):
-    if not len(ratios) or not all(0 < ratio < float("inf") for ratio in ratios):
-        raise ValueError(f"`ratios` must be positive numbers, at least one. Received: ratios={ratios!r}")
+def _check_positive(name, values):
+    if not len(values) or not all(0 < value < float("inf") for value in values):
+        raise ValueError(f"`{name}` must be positive, and there at least once. Received: {name}={values!r}")

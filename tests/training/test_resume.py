@@ -141,7 +141,7 @@ def regression(callbacks, epochs=6, units=4, optimizer="adam", steps=None):
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units), keras.layers.Dense(1)])
-    model.compile(optimizer, "mse", metrics=["mae"])
+    model.compile(optimizer, "mse", metrics=["mae"], jit_compile=False)
     x = np.random.default_rng(0).normal(size=(20, 3))
     data = tf.data.Dataset.from_tensor_slices((x, x.sum(axis=1, keepdims=True))).batch(5)
     data = data.shuffle(4, seed=1).repeat() if steps else data
@@ -153,6 +153,11 @@ def stopped(folder, step=14, **options):
     with pytest.raises(Killed):
         regression([mtf.training.Resume(folder), Kill(step)], **options)
     return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return regression([])
 
 
 def assert_same(model, expected):
@@ -179,19 +184,19 @@ def test_other_callbacks_go_on_too(tmp_path):
     assert_same(regression(callbacks()), regression(callbacks()[1:]))
 
 
-def test_a_training_that_has_ended_is_not_trained_again(tmp_path):
-    first = regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False)])
+def test_a_training_that_has_ended_is_not_trained_again(tmp_path, undisturbed):
+    regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False)])
     again = regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False), Kill(1)])
-    assert_same(again, first)
+    assert_same(again, undisturbed)
     longer = regression([mtf.training.Resume(tmp_path / "run")], epochs=8)
     assert_same(longer, regression([], epochs=8))
 
 
 @pytest.mark.parametrize("cut", [0, 100, -1])
-def test_a_state_cut_short_gives_way_to_the_one_before(tmp_path, cut, caplog):
+def test_a_state_cut_short_gives_way_to_the_one_before(tmp_path, cut, caplog, undisturbed):
     latest = stopped(tmp_path / "run") / "latest.npz"
     latest.write_bytes(latest.read_bytes()[:cut])
-    assert_same(regression([mtf.training.Resume(tmp_path / "run")]), regression([]))
+    assert_same(regression([mtf.training.Resume(tmp_path / "run")]), undisturbed)
     assert "latest.npz cannot be read" in caplog.text
 
 
@@ -203,7 +208,7 @@ def test_two_damaged_states_are_an_error(tmp_path):
         regression([mtf.training.Resume(folder)])
 
 
-def test_a_full_disk_is_an_error_that_leaves_the_last_state(tmp_path):
+def test_a_full_disk_is_an_error_that_leaves_the_last_state(tmp_path, undisturbed):
     folder = stopped(tmp_path / "run", step=6)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -214,14 +219,17 @@ def test_a_full_disk_is_an_error_that_leaves_the_last_state(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert_same(regression([mtf.training.Resume(folder)]), regression([]))
+    assert_same(regression([mtf.training.Resume(folder)]), undisturbed)
 
 
 @pytest.mark.parametrize(
     "options, differing",
     [
         ({"units": 5}, r"weights=\[\[3, 5\].*where the training has \[\[3, 4\]"),
-        ({"optimizer": "sgd"}, r"optimizer.learning_rate=0.01.* where the training has 0.001"),
+        (
+            {"optimizer": keras.optimizers.Adam(1e-2)},
+            r"optimizer.learning_rate=0.0099.* where the training has 0.00100",
+        ),
         ({"steps": 3}, "steps_per_epoch=3 where the training has 4"),
     ],
 )
@@ -229,6 +237,13 @@ def test_another_training_is_refused(tmp_path, options, differing):
     folder = stopped(tmp_path / "run")
     with pytest.raises(ValueError, match=r"`backup_dir` holds a training of another configuration(.|\n)*" + differing):
         regression([mtf.training.Resume(folder)], **options)
+
+
+def test_a_model_must_be_built(tmp_path):
+    model = keras.Sequential([keras.layers.Dense(1)], name="open")
+    model.compile("adam", "mse")
+    with pytest.raises(ValueError, match="`Resume` needs a model that is built.*Received: the model 'open'"):
+        model.fit(np.zeros((2, 3)), np.zeros((2, 1)), callbacks=[mtf.training.Resume(tmp_path)], verbose=0)
 
 
 @pytest.mark.parametrize("save_freq", ["batch", 0, 1.5, True])

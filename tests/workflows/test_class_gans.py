@@ -62,13 +62,15 @@ def test_pairs_of_training_are_of_one_class(monkeypatch):
     np.testing.assert_array_equal(images, sources)
 
 
-def test_images_of_a_new_class_have_its_noise_and_styles_of_their_own():
+@pytest.mark.parametrize("variety", [1.0, 0.3])
+def test_images_of_a_new_class_have_its_noise_and_styles_of_their_own(variety):
     gan = pair_gan()
-    drawn = new_classes(gan, classes=5, examples=3, seed=1)
+    drawn = new_classes(gan, classes=5, examples=3, seed=1, variety=variety)
     assert drawn.examples.shape == (15, *SHAPE) and drawn.dtype == "uint8" and drawn.num_classes == 5
     # From the formula: the class in the first four numbers, then a style of three for each image of a pair.
     noise = np.random.default_rng(1).normal(size=(5, 2, 10)).astype("float32")
     noise[:, 1, :4] = noise[:, 0, :4]
+    noise[:, :, 4:] *= variety
     pairs = np.asarray(gan.sampler(noise.reshape(10, 10))).reshape(5, 2, 16, 16, 2)
     expected = np.moveaxis(pairs, -1, 2).reshape(5, 4, 16, 16)[:, :3].reshape(15, 16, 16, 1)
     assert np.abs(drawn.examples.astype(int) - to_bytes(expected).astype(int)).max() <= 1
