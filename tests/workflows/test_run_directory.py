@@ -8,7 +8,8 @@ import pytest
 from small_domains import domain, pair_gan, prototypes
 
 import metalearn_tf as mtf
-from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset, describe_model
+from metalearn_tf.training.descriptions import describe_model
+from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset
 
 CONFIGURATION = {"steps": 20, "ratios": (0.5, 1.0), "learner": {"class": "MAML", "inner_steps": 1}}
 
