@@ -36,8 +36,6 @@ from metalearn_tf.workflows.workflow_checks import (
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
 _BATCH = 64
-# Of each class of a source, redrawn in the manner of the target.
-_MOST_IMAGES = 500
 # What `quick` leaves of the budget.
 _QUICK = {"steps": 10, "gan_steps": 5, "fine_tune_steps": 3, "episodes": 16, "seeds": 2}
 
@@ -61,6 +59,7 @@ def daml(
     gan_steps=3000,
     ratio=1.0,
     keep=0.5,
+    virtual_images=500,
     episodes=600,
     seeds=3,
     quick=False,
@@ -114,6 +113,7 @@ def daml(
         gan_steps: steps of the GAN.
         ratio: virtual tasks for each task of the sources.
         keep: share in (0, 1] of what is drawn that is used: of each class what the discriminator takes for real most.
+        virtual_images: images of each class of a source that are redrawn, at most.
         episodes: test episodes of each seed.
         seeds: how often all is done; a seed draws the few target images.
         quick: a small fraction of the budget, to see that all works; its figures mean nothing.
@@ -148,8 +148,14 @@ def daml(
     budget |= {"episodes": episodes, "seeds": seeds}
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
-    budget |= {"tasks_per_batch": tasks_per_batch, "target_images": target_images}
+        virtual_images = min(virtual_images, shots + train_queries)
+    budget |= {"virtual_images": virtual_images, "tasks_per_batch": tasks_per_batch, "target_images": target_images}
     check_budget(**budget)
+    if virtual_images < shots + train_queries:
+        raise ValueError(
+            "`virtual_images` must be enough for a task, `shots + train_queries`. "
+            f"Received: virtual_images={virtual_images}, shots={shots}, train_queries={train_queries}"
+        )
     shape, ways = target.example_shape, target.num_classes
     build_learners = build_learners or _default_learners(shape, ways, budget["steps"])
     build_gan = build_gan or functools.partial(_default_gan, shape)
@@ -212,7 +218,7 @@ def daml(
         gan, _ = run.trained(
             f"gan_{seed}", build_gan(), lambda gan: _train_gan(gan, merged, few, budget["gan_steps"], seed)
         )
-        arrays = run.stage(f"virtual_{seed}", lambda: _draw(gan, sources, keep, seed))
+        arrays = run.stage(f"virtual_{seed}", lambda: _draw(gan, sources, virtual_images, keep, seed))
         virtual = _virtual_domains(sources, arrays)
 
         # === Learners ===
@@ -279,11 +285,11 @@ def _train_gan(gan, sources, few, steps, seed):
     gan.fit(pairs, steps_per_epoch=steps, verbose=0)
 
 
-def _draw(gan, sources, keep, seed):
+def _draw(gan, sources, images, keep, seed):
     """A virtual domain for each source, as arrays."""
     arrays = {}
     for number, dataset in enumerate(sources):
-        drawn = more_examples(gan, at_most(dataset, _MOST_IMAGES), 1.0, seed, keep)
+        drawn = more_examples(gan, at_most(dataset, images), 1.0, seed, keep)
         arrays |= {f"examples_{number}": drawn.examples, f"labels_{number}": drawn.labels}
     return arrays
 

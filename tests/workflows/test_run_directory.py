@@ -5,11 +5,8 @@ import json
 import keras
 import numpy as np
 import pytest
-from small_domains import domain, pair_gan, prototypes
 
-import metalearn_tf as mtf
-from metalearn_tf.training.descriptions import describe_model
-from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset
+from metalearn_tf.workflows.run_directory import RunDirectory
 
 CONFIGURATION = {"steps": 20, "ratios": (0.5, 1.0), "learner": {"class": "MAML", "inner_steps": 1}}
 
@@ -86,28 +83,3 @@ def test_progress_counts_stages(tmp_path, capsys):
     run.stage("two", lambda: {"x": 1})
     out = capsys.readouterr().out
     assert "1/2" in out and "2/2" in out and "accuracy: 0.5000" in out
-
-
-# === Descriptions ===
-
-
-def test_a_description_says_what_a_model_is_but_not_its_name():
-    one, other = prototypes(), prototypes()
-    assert one.name != other.name and describe_model(one) == describe_model(other)
-    assert describe_model(one)["class"] == "PrototypicalNetwork"
-    assert describe_model(one)["distance"] == "squared_euclidean"
-    assert describe_model(one)["optimizer"]["learning_rate"] == pytest.approx(1e-2)
-    other.compile(keras.optimizers.Adam(1e-3))
-    assert describe_model(one) != describe_model(other)
-    assert {"generator_optimizer", "discriminator_optimizer", "loss"} <= set(describe_model(pair_gan()))
-    json.dumps(describe_model(pair_gan()))
-
-
-def test_a_description_of_data_is_of_every_pixel():
-    one = domain("a")
-    assert describe_dataset(one) == describe_dataset(domain("a"))
-    images = one.examples.copy()
-    images[5, 3, 2] ^= 1
-    other = mtf.data.ClassDataset(images, one.labels, one.class_names, domain="a")
-    assert describe_dataset(one)["content"] != describe_dataset(other)["content"]
-    assert describe_dataset(one)["examples"] == 72 and describe_dataset(one)["classes"] == 6

@@ -227,6 +227,7 @@ def wide(name="wide"):
         ("gan_augmented", {"target": SOURCES[0]}, "no class in common.*6 classes in both"),
         ("gan_augmented", {"target": wide()}, "`target` must hold images of the shape"),
         ("gan_augmented", {"sources": "glyphs"}, "must be a ClassDataset"),
+        ("daml", {"virtual_images": 3}, "`virtual_images` must be enough for a task.*Received: virtual_images=3"),
         ("gan_augmented", {"ratios": (0.0,)}, "`ratios` must be positive"),
         ("gan_augmented", {"ratios": ()}, "`ratios` must be positive, and there at least once"),
         ("gan_augmented", {"variety": -0.5}, "`variety` must be positive"),
