@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--target", choices=DOMAINS, default="mnist")
     parser.add_argument("--sources", nargs="+", choices=DOMAINS, default=None, help="by default all others")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5, 10], help="labelled target images of a class")
-    parser.add_argument("--gan_steps", type=int, default=600, help="outer steps of four tasks each")
+    parser.add_argument("--gan_steps", type=int, default=1200, help="outer steps of four tasks each")
     parser.add_argument("--adapt_steps", type=int, default=50, help="inner steps on the target's images")
     parser.add_argument("--generated", type=int, default=256, help="images drawn of each class")
     parser.add_argument("--keep", type=float, default=0.25, help="share that is used, by the discriminator")
