@@ -37,7 +37,9 @@ def translation_gan(image_shape=(28, 28, 1), latent_dim=8, filters=16):
 def _generator(image_shape, latent_dim, filters):
     noise = keras.Input((latent_dim,), name="noise")
     source = keras.Input(image_shape, name="source_images")
-    x = keras.layers.Conv2D(filters, 5, padding="same", name="convolution_1")(source)
+    # Black is 0 as the edge is, so that no edge is seen: networks that see it paint it over.
+    x = keras.layers.Rescaling(1.0, 1.0, name="above_black")(source)
+    x = keras.layers.Conv2D(filters, 5, padding="same", name="convolution_1")(x)
     # The same for all pixels: a manner, not a shape.
     manner = keras.layers.Dense(filters, use_bias=False, name="manner")(noise)
     x = keras.layers.Add(name="maps_and_manner")([x, keras.layers.Reshape((1, 1, filters), name="maps")(manner)])
@@ -55,9 +57,10 @@ def _generator(image_shape, latent_dim, filters):
 def _discriminator(image_shape, filters):
     images = keras.Input(image_shape, name="images")
     source = keras.Input(image_shape, name="source_images")
-    x = keras.layers.Conv2D(2 * filters, 4, 2, "same", name="convolution_1")(images)
+    # Within the image, so that a patch at the edge is judged as one anywhere else.
+    x = keras.layers.Conv2D(2 * filters, 4, 2, "valid", name="convolution_1")(images)
     x = keras.layers.LeakyReLU(0.2, name="relu_1")(x)
-    x = keras.layers.Conv2D(4 * filters, 4, 2, "same", use_bias=False, name="convolution_2")(x)
+    x = keras.layers.Conv2D(4 * filters, 4, 2, "valid", use_bias=False, name="convolution_2")(x)
     x = keras.layers.LeakyReLU(0.2, name="relu_2")(ExampleNormalization(name="normalization_2")(x))
     # The mean over patches: the manner is judged everywhere, and not what the image shows as a whole.
     x = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(x)
