@@ -99,7 +99,6 @@ TRAININGS = {"MAML": maml, "prototypes": prototypes, "GAN": gan, "MetaGAN": meta
 
 
 def train(name, **options):
-    keras.backend.clear_session()  # each run is a process of its own
     keras.utils.set_random_seed(0)
     return TRAININGS[name](epochs=6, **options)
 
@@ -138,7 +137,6 @@ def test_it_ends_as_if_it_had_not_been_stopped(name, whole, tmp_path, save_freq,
 
 
 def regression(callbacks, epochs=6, units=4, optimizer="adam", steps=None):
-    keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units), keras.layers.Dense(1)])
     model.compile(optimizer, "mse", metrics=["mae"], jit_compile=False)

@@ -155,9 +155,9 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
     target = {"epochs": 11, "head_epochs": 10, "stages": ["dense"], "batch_size": 4, "learning_rate": 0.02}
     accuracy = {}
     for name, start in (("pre-trained", backbone), ("random", small_backbone(seed=3))):
-        classifier = mtf.transfer.fine_tune(start, few_x, few_y // 2, **target)
-        accuracy[name] = classifier.evaluate(test_x, test_y // 2, verbose=0)[1]
-    assert accuracy["pre-trained"] > 0.9 and accuracy["pre-trained"] > accuracy["random"]
+        classifiers = [mtf.transfer.fine_tune(start, few_x, few_y // 2, seed=seed, **target) for seed in (0, 1)]
+        accuracy[name] = np.mean([one.evaluate(test_x, test_y // 2, verbose=0)[1] for one in classifiers])
+    assert accuracy["pre-trained"] > 0.85 and accuracy["pre-trained"] > accuracy["random"] + 0.1
 
 
 # === Bad input ===
