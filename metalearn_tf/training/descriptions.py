@@ -26,7 +26,7 @@ def check_same(argument, path, description, what):
         what: of what the folder is, such as `"run"`.
 
     Raises:
-        ValueError: if they differ; names the first five differences.
+        ValueError: if they differ; names the first five differences. Or if the file is damaged.
     """
     path = pathlib.Path(path)
     # As it will be read: tuples are lists there.
@@ -37,7 +37,11 @@ def check_same(argument, path, description, what):
         part.write_text(json.dumps(description, indent=2) + "\n")
         os.replace(part, path)
         return
-    kept, wanted = _flat(json.loads(path.read_text())), _flat(description)
+    try:
+        kept = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"`{argument}` must not hold a damaged file; delete it. Received: {path}, {error}") from error
+    kept, wanted = _flat(kept), _flat(description)
     differing = sorted(key for key in {*kept, *wanted} if kept.get(key) != wanted.get(key))
     if differing:
         found = "; ".join(f"{key}={wanted.get(key)!r} where the {what} has {kept.get(key)!r}" for key in differing[:5])

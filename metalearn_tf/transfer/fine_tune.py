@@ -44,8 +44,9 @@ def fine_tune(
     classifier.predict(images)         # probabilities
     ```
 
-    The classifier keeps the plan of unfreezing: one that a callback saved at epoch 7 goes on, as if it had not been
-    stopped, by `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
+    With `mtf.training.Resume(folder)` in `callbacks`, the same call goes on exactly where it was killed. The classifier
+    keeps the plan of unfreezing, so that one that was saved at epoch 7 goes on too, with the examples in another order:
+    `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
 
     Args:
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It is not changed.

@@ -39,3 +39,11 @@ def test_what_differs_is_named(tmp_path):
         check_same("folder", path, {"a": 1, "b": {"c": (1, 3)}}, "run")
     with pytest.raises(ValueError, match="a=None where the run has 1.* and 1 more$"):
         check_same("folder", path, {f"new_{number}": number for number in range(4)}, "run")
+
+
+def test_a_damaged_description_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "description.json"
+    check_same("folder", path, {"a": 1}, "run")
+    path.write_text(path.read_text()[:5])
+    with pytest.raises(ValueError, match="`folder` must not hold a damaged file.*Received: .*description.json"):
+        check_same("folder", path, {"a": 1}, "run")
