@@ -50,9 +50,8 @@ def main():
             saved.append(seconds([mtf.training.Resume(f"{folder}/{number}", delete_checkpoint=False)]))
         size = sum(path.stat().st_size for path in pathlib.Path(folder, "0").glob("latest.npz"))
         one, two = (1000 * statistics.median(times) / (2 * arguments.steps) for times in (plain, saved))
-        print(
-            f"step {one:.2f} ms, with Resume {two:.2f} ms: {100 * (two / one - 1):+.1f} %; a state is {size / 1e6:.1f} MB"
-        )
+        print(f"step {one:.2f} ms, with Resume {two:.2f} ms: {100 * (two / one - 1):+.1f} %")
+        print(f"a state is {size / 1e6:.1f} MB")
         # A third epoch behind two that are restored: their batches are drawn again.
         once = seconds([mtf.training.Resume(f"{folder}/0", delete_checkpoint=False)], epochs=3)
         alone = statistics.median(plain) / 2
