@@ -1,19 +1,25 @@
 """What a model and its training are, as plain values, to tell whether a folder belongs to them."""
 
 import json
-import os
 import pathlib
+
+from metalearn_tf.data.cache import write_text
 
 
 def describe_model(model):
     """What a model is, as plain values: its class, its options, its optimizers' options and its weights' shapes."""
-    optimizers = getattr(model, "optimizers", None) or {"optimizer": getattr(model, "optimizer", None)}
     return {
         "class": type(model).__name__,
         **_plain(model.get_config()),
-        **{name: _plain(optimizer.get_config()) for name, optimizer in optimizers.items() if optimizer is not None},
+        **{name: _plain(optimizer.get_config()) for name, optimizer in optimizers_of(model).items()},
         "weights": [list(variable.shape) for variable in model.weights],
     }
+
+
+def optimizers_of(model):
+    """The optimizers of a Keras model by their names; those of GANs are several."""
+    optimizers = getattr(model, "optimizers", None) or {"optimizer": getattr(model, "optimizer", None)}
+    return {name: optimizer for name, optimizer in optimizers.items() if optimizer is not None}
 
 
 def check_same(argument, path, description, what):
@@ -32,10 +38,7 @@ def check_same(argument, path, description, what):
     # As it will be read: tuples are lists there.
     description = json.loads(json.dumps(description))
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(description, indent=2) + "\n")
-        os.replace(part, path)
+        write_text(path, json.dumps(description, indent=2) + "\n")
         return
     try:
         kept = json.loads(path.read_text())

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
 from metalearn_tf.training.callback_state import callback_state, set_callback_state
-from metalearn_tf.training.descriptions import check_same, describe_model
+from metalearn_tf.training.descriptions import check_same, describe_model, optimizers_of
 from metalearn_tf.training.replay import Replay
 
 _LATEST, _PREVIOUS, _MODEL = "latest.npz", "previous.npz", "model.json"
@@ -132,13 +132,9 @@ class Resume(keras.callbacks.Callback):
                 "`Resume` needs a model that is built, so that its variables can be restored; call it on a batch, or "
                 f"give it a `keras.Input`. Received: the model {self.model.name!r}, which is not built"
             )
-        for optimizer in self._optimizers():
+        for optimizer in optimizers_of(self.model).values():
             if not optimizer.built:
                 optimizer.build(self.model.trainable_variables)
-
-    def _optimizers(self):
-        optimizers = getattr(self.model, "optimizers", None) or {"optimizer": self.model.optimizer}
-        return [optimizer for optimizer in optimizers.values() if optimizer is not None]
 
     def _save(self, epoch, steps_of_epoch):
         self._saved_at = self._steps
@@ -204,7 +200,10 @@ class Resume(keras.callbacks.Callback):
 
     def _variables(self):
         """Those of the model and its optimizers, without the metrics, which Keras makes in the first step."""
-        variables = [*self.model.variables, *(v for optimizer in self._optimizers() for v in optimizer.variables)]
+        variables = [
+            *self.model.variables,
+            *(v for optimizer in optimizers_of(self.model).values() for v in optimizer.variables),
+        ]
         metrics = {id(variable) for variable in _metrics(self.model)}
         return {id(variable): variable for variable in variables if id(variable) not in metrics}.values()
 

@@ -52,8 +52,9 @@ class RandomAffine(keras.layers.Layer):
         # From places in the result to places in the image, both counted from the middle.
         cosine, sine = scale * ops.cos(angle), scale * ops.sin(angle)
         rows = [[cosine, shear * cosine - sine], [sine, shear * sine + cosine]]
-        middle = [0.5 * (ops.cast(side, "float32") - 1.0) for side in (width, height)]
-        moves = [self.move * draws[3 + axis] * (2.0 * middle[axis] + 1.0) for axis in (0, 1)]
+        sides = [ops.cast(side, "float32") for side in (width, height)]
+        middle = [0.5 * (side - 1.0) for side in sides]
+        moves = [self.move * draw * side for draw, side in zip((draws[3], draws[4]), sides)]
         transforms = []
         for row, own, shift in zip(rows, middle, moves):
             transforms += [*row, own + shift - row[0] * middle[0] - row[1] * middle[1]]

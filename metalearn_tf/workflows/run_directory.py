@@ -1,13 +1,12 @@
 """The folder of a run: what it is a run of, and the stages that are finished."""
 
-import os
 import pathlib
 import time
 
 import keras
 import numpy as np
 
-from metalearn_tf.data.cache import cached_arrays
+from metalearn_tf.data.cache import cached_arrays, write_text
 from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.training.descriptions import check_same
 
@@ -66,9 +65,8 @@ class RunDirectory:
 
     def write(self, name, text):
         """Writes a text file in one step; returns its path."""
-        path, part = self.path / name, self.path / f".{name}.part"
-        part.write_text(text)
-        os.replace(part, path)
+        path = self.path / name
+        write_text(path, text)
         return path
 
 
