@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.worker_batches import by_worker, worker_rows
+
 
 def array_batches(x, y, batch_size, seed, shuffle=True):
     """Pass after pass over arrays, each in a new order, without end.
@@ -25,14 +27,15 @@ def array_batches(x, y, batch_size, seed, shuffle=True):
     size = len(x)
     batches = -(-size // batch_size)
 
-    def batch(number):
+    def batch(number, worker, workers):
         start = number % batches * batch_size
-        rows = tf.range(start, tf.minimum(start + batch_size, size))
+        rows = worker_rows(tf.range(start, tf.minimum(start + batch_size, size)), worker, workers)
         rows = shuffled_rows(number // batches * size + rows, size, (seed, 0)) if shuffle else rows
         parts = tuple(tf.gather(array, rows) for array in arrays)
         return parts if len(parts) > 1 else parts[0]
 
-    return stream(batch)
+    sizes = {min(batch_size, size), size % batch_size or min(batch_size, size)}
+    return by_worker(lambda *worker: stream(lambda number: batch(number, *worker)), sizes)
 
 
 def fit_arguments(x, y, options):

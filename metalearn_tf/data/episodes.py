@@ -16,6 +16,7 @@ from metalearn_tf.data.episode_checks import (
 )
 from metalearn_tf.data.gathering import gather_from
 from metalearn_tf.data.task_plan import BLOCK, plan_block
+from metalearn_tf.data.worker_batches import by_worker, worker_rows
 
 
 def episodes(
@@ -113,14 +114,22 @@ def episodes(
         return (*tasks, tf.cast(plan.query_y >= 0, tf.float32)) if size.ragged else tasks
 
     cores = os.cpu_count() or 1
-    tasks = tf.data.Dataset.counter().map(lambda block: plan_block(block, pools, size, seed), num_parallel_calls=1)
-    tasks = tasks.rebatch(tasks_per_batch, drop_remainder=True) if tasks_per_batch != BLOCK else tasks
-    tasks = tasks.map(make_tasks, num_parallel_calls=cores, deterministic=True)
-    tasks = tasks.prefetch(2).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    options = tf.data.Options()
-    # With autotuning on, the end of `fit` or `evaluate` can wait for as long as the iterator lived.
-    options.autotune.enabled = False
-    return tasks.with_options(options)
+
+    def make(worker, workers):
+        tasks = tf.data.Dataset.counter().map(lambda block: plan_block(block, pools, size, seed), num_parallel_calls=1)
+        tasks = tasks.rebatch(tasks_per_batch, drop_remainder=True) if tasks_per_batch != BLOCK else tasks
+        tasks = tasks.map(
+            lambda plan: make_tasks(worker_rows(plan, worker, workers)),
+            num_parallel_calls=cores,
+            deterministic=True,
+        )
+        tasks = tasks.prefetch(2).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        options = tf.data.Options()
+        # With autotuning on, the end of `fit` or `evaluate` can wait for as long as the iterator lived.
+        options.autotune.enabled = False
+        return tasks.with_options(options)
+
+    return by_worker(make, [tasks_per_batch])
 
 
 def take_examples(datasets, rows, ragged):

@@ -5,6 +5,7 @@ import tensorflow as tf
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episode_checks import check_domains
 from metalearn_tf.data.episodes import episodes
+from metalearn_tf.data.worker_batches import by_worker
 
 
 def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", proportions=None, seed=0):
@@ -61,7 +62,10 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
         images = 2.0 * images - 1.0 if is_uint8 else images
         return (images[:, :shots], images[:, shots:]) if queries else images
 
-    return tasks.map(to_images).prefetch(2).with_options(tasks.options())
+    def make(worker, workers):
+        return tasks.of_worker(worker, workers).map(to_images).prefetch(2).with_options(tasks.options())
+
+    return by_worker(make, [tasks_per_batch])
 
 
 def _as_one_class(dataset):

@@ -6,9 +6,10 @@ from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.replicated_model import ReplicatedModel
 
 
-class AdversarialModel(keras.Model):
+class AdversarialModel(ReplicatedModel):
     """A Keras model that tracks losses by name and keeps its best weights.
 
     Args:
@@ -60,7 +61,7 @@ class AdversarialModel(keras.Model):
         for callback in callbacks or []:
             if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
                 callback.keep_state_of(keep_best)
-        return keras.Model.fit(self, **fit_arguments(x, y, kwargs), callbacks=[*(callbacks or []), keep_best])
+        return ReplicatedModel.fit(self, **fit_arguments(x, y, kwargs), callbacks=[*(callbacks or []), keep_best])
 
 
 def make_optimizer(optimizer, network):

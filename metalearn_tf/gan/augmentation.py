@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from metalearn_tf.networks.replicas import draw_rows
+
 
 def differentiable_augmentation(images, seed, policy="color,translation,cutout"):
     """Changes each image at random, before the discriminator sees it, in a way that gradients flow through.
@@ -34,7 +36,11 @@ def differentiable_augmentation(images, seed, policy="color,translation,cutout")
     images = tf.convert_to_tensor(images)
     if images.shape.rank != 4:
         raise ValueError(f"`images` must be (n, height, width, channels). Received: shape {images.shape}")
-    draws = tf.random.stateless_uniform([7, tf.shape(images)[0], 1, 1, 1], seed, alg="philox")
+
+    def draw(count):
+        return tf.random.stateless_uniform([7, count, 1, 1, 1], seed, alg="philox")
+
+    draws = draw_rows(draw, tf.shape(images)[0], axis=1)
     # A change has the same draws in every policy.
     draws = {"color": draws[:3], "translation": draws[3:5], "cutout": draws[5:]}
     for name in names:

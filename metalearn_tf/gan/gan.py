@@ -7,14 +7,10 @@ import tensorflow as tf
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.adversarial_model import AdversarialModel, make_optimizer
 from metalearn_tf.gan.averaging import frozen_copy, move_average
-from metalearn_tf.gan.gan_checks import (
-    check_networks,
-    check_options,
-    check_sampling,
-    check_training_data,
-)
+from metalearn_tf.gan.gan_checks import check_networks, check_options, check_sampling, check_training_data
 from metalearn_tf.gan.image_range import image_range
 from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
+from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
 from metalearn_tf.serving.export_generator import export_gan
 
 
@@ -201,6 +197,7 @@ class GAN(AdversarialModel):
         check_training_data(self, x, y)
         return self.fit_and_keep_best(x, y, batch_size=batch_size, **kwargs)
 
+    @one_batch_of_all_replicas()
     def train_step(self, data):
         images, labels = self._images_and_labels(data)
         step = tf.cast(self.generator_optimizer.iterations, tf.int32)
@@ -216,7 +213,7 @@ class GAN(AdversarialModel):
         with tf.GradientTape() as tape:
             losses = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
             scaled_loss = self.discriminator_optimizer.scale_loss(losses[0])
-        self.discriminator_optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        apply_mean(self.discriminator_optimizer, tape.gradient(scaled_loss, variables), variables)
         return losses
 
     def _train_generator(self, images, labels, seed):
@@ -225,12 +222,14 @@ class GAN(AdversarialModel):
         with tf.GradientTape() as tape:
             loss = self.objective.generator_loss(self.players(), images, noise, labels, seeds[1])
             scaled_loss = self.generator_optimizer.scale_loss(loss)
-        self.generator_optimizer.apply(tape.gradient(scaled_loss, self.generator_variables), self.generator_variables)
+        variables = self.generator_variables
+        apply_mean(self.generator_optimizer, tape.gradient(scaled_loss, variables), variables)
         if self.averaged_generator is not None:
             step = tf.cast(self.generator_optimizer.iterations, tf.float32)
             move_average(self.averaged_generator, self.generator, self.average_decay, step)
         return loss
 
+    @one_batch_of_all_replicas()
     def test_step(self, data):
         images, labels = self._images_and_labels(data)
         seeds, players = split_seed(tf.constant([self.seed, -1]), 3), self.players(training=False)

@@ -7,10 +7,11 @@ from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
-from metalearn_tf.gan.objectives import draw_noise, split_seed
+from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
 from metalearn_tf.learners.gradient_based_learner import check_steps
 from metalearn_tf.learners.task_mapping import sum_over_tasks
 from metalearn_tf.learners.update_rules import scheduled_gradient_descent
+from metalearn_tf.networks.replicas import apply_mean
 from metalearn_tf.serving.export_generator import export_meta_gan
 
 
@@ -239,7 +240,7 @@ class MetaGAN(AdversarialModel):
         images, queries = self._images_and_queries(data)
         step = tf.cast(self.optimizer.iterations, tf.int32)
         means = self._mean_over_tasks(self.task_gradients, images, queries, step, self.trainable_variables)
-        self.optimizer.apply(means[2:], self.trainable_variables)
+        apply_mean(self.optimizer, means[2:], self.trainable_variables)
         return self.track(*means[:2])
 
     def test_step(self, data):
@@ -252,7 +253,7 @@ class MetaGAN(AdversarialModel):
 
     def _mean_over_tasks(self, function, images, queries, step, variables):
         tasks = tf.shape(images)[0]
-        seeds = tf.random.split(tf.stack([self.seed, step]), tasks)
+        seeds = task_seeds(tf.stack([self.seed, step]), tasks)
         like = [tf.zeros([]), tf.zeros([]), *map(tf.convert_to_tensor, variables)]
         sums = sum_over_tasks(lambda task: function(*task), [images, queries, seeds], like)
         return [total / tf.cast(tasks, total.dtype) for total in sums]
@@ -273,7 +274,6 @@ class MetaGAN(AdversarialModel):
             noise = draw_noise(tf.shape(images)[0], self.gan.latent_dim, seed)
             return self.generate(self.adapt_task(images, seed), noise)
 
-        inputs = tf.convert_to_tensor(inputs)
         seeds = tf.random.split(tf.constant([self.seed, -1]), tf.shape(inputs)[0])
         return tf.map_fn(draw, (inputs, seeds), fn_output_signature=tf.float32)
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from metalearn_tf.gan.augmentation import differentiable_augmentation
 from metalearn_tf.gan.losses import feature_matching_loss, get_losses, reconstruction_loss
 from metalearn_tf.gan.penalties import get_penalty
+from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 
 class Players(NamedTuple):
@@ -63,7 +64,7 @@ class Objective(NamedTuple):
             return (loss,)
         function, weight = get_penalty(self.penalty)
         weight = weight if self.penalty_weight is None else self.penalty_weight
-        mix = tf.random.stateless_uniform(tf.shape(real)[:1], seeds[2])
+        mix = draw_rows(lambda count: tf.random.stateless_uniform([count], seeds[2]), tf.shape(real)[0])
         penalty = weight * function(lambda images: players.judge(images, labels)[0], real, fake, mix)
         return loss + penalty, penalty
 
@@ -96,9 +97,15 @@ class Objective(NamedTuple):
 
 def draw_noise(count, latent_dim, seed):
     """Standard normal noise `(count, latent_dim)` float32, the same for the same `seed`, int32 `(2,)`."""
-    return tf.random.stateless_normal([count, latent_dim], seed)
+    return draw_rows(lambda count: tf.random.stateless_normal([count, latent_dim], seed), count)
 
 
 def split_seed(seed, number):
     """`number` seeds that have nothing in common, a list of int32 `(2,)`, from one."""
     return tf.unstack(tf.random.split(seed, number))
+
+
+def task_seeds(seed, tasks):
+    """A seed of its own for each task of a batch, int32 `(tasks, 2)`, from one."""
+    with one_batch_of_all_replicas():
+        return draw_rows(lambda count: tf.random.split(seed, count), tasks)

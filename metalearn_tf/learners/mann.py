@@ -8,6 +8,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.padding import real_examples, restore_padding
 from metalearn_tf.learners.task_batches import tasks_differ
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
+from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas, undivided
 
 # Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
 # of each key would be spread over the whole memory, and it takes several times as many episodes to begin to learn.
@@ -135,14 +136,19 @@ class MANN(MetaLearner):
         weight *= tf.cast(tf.shape(labels)[1], tf.float32) / tf.reduce_sum(real, axis=1, keepdims=True)
         # A random order for each task, with the padding after everything that counts.
         key = tf.stack([tf.cast(self.optimizer.iterations, tf.int64), tf.constant(0, tf.int64)])
-        places = tf.random.stateless_uniform(tf.shape(labels), key, alg="philox")
+        presentations = tf.shape(labels)[1]
+        with one_batch_of_all_replicas():
+            places = draw_rows(
+                lambda count: tf.random.stateless_uniform([count, presentations], key, alg="philox"),
+                tf.shape(labels)[0],
+            )
         order = tf.argsort(tf.where(labels >= 0, places, 2.0))
 
         with tf.GradientTape() as tape:
             embeddings, states = self._encode_batch(tf.concat([tasks[0], tasks[2]], axis=1), labels)
             sequences = [tf.gather(tensor, order, batch_dims=1) for tensor in (embeddings, labels)]
             logits = tf.gather(self._run(*sequences)[1], tf.argsort(order), batch_dims=1)[:, :, :ways]
-            loss = self._compute_loss(None, tf.maximum(labels, 0), logits, weight, training=True)
+            loss = undivided(self._compute_loss(None, tf.maximum(labels, 0), logits, weight, training=True))
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = [variable.value for variable in self.trainable_variables]
         gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")

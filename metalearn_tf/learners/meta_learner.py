@@ -12,12 +12,14 @@ from metalearn_tf.learners.task_checks import check_first_batch, check_network, 
 from metalearn_tf.learners.task_loss import check_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.replicas import apply_mean, mean_over_replicas, undivided
+from metalearn_tf.networks.replicated_model import ReplicatedModel
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.networks.text_inputs import copy_vocabularies, takes_texts
 from metalearn_tf.serving.export import export_learner
 
 
-class MetaLearner(keras.Model):
+class MetaLearner(ReplicatedModel):
     """A model of tasks: it adapts to a support set, then answers queries.
 
     A subclass writes two pure functions, `adapt_task` and `classify`; all else is here. The model is an ordinary Keras
@@ -110,7 +112,8 @@ class MetaLearner(keras.Model):
     def support_loss(self, y_true, y_pred):
         """The scalar loss of `compile`, or the one that fits the task, for adaptation."""
         loss = keras.losses.get(self.loss) if self.compiled else task_loss
-        return tf.reduce_mean(loss(y_true, y_pred))
+        value = tf.reduce_mean(loss(y_true, y_pred))
+        return undivided(value) if isinstance(loss, keras.losses.Loss) else value
 
     def running_state(self):
         """The variables that a task in meta-training assigns; `train_step` averages them over the tasks."""
@@ -168,7 +171,7 @@ class MetaLearner(keras.Model):
     def compiled_loss(self, query_y, logits, sample_weight=None):
         """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
         weight = None if sample_weight is None else sample_weight[None]
-        return self._compute_loss(None, query_y[None], logits[None], weight, training=True)
+        return undivided(self._compute_loss(None, query_y[None], logits[None], weight, training=True))
 
     def task_gradients(self, *task):
         """The direction of one task's outer step; the arguments are those of `query_loss`.
@@ -195,9 +198,10 @@ class MetaLearner(keras.Model):
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
-        self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.trainable_variables)
-        for variable, values in zip(self.running_state(), states):
-            variable.assign(tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1])
+        apply_mean(self.optimizer, [tf.reduce_mean(g, axis=0) for g in gradients], self.trainable_variables)
+        states = [tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1] for values in states]
+        for variable, value in zip(self.running_state(), mean_over_replicas(states)):
+            variable.assign(value)
         self._loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
 
@@ -205,7 +209,7 @@ class MetaLearner(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y_pred = batch_logits(self, x, False, None if sample_weight is None else tf.convert_to_tensor(y))
         y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
-        loss = self._compute_loss(x, y, y_pred, sample_weight, training=False)
+        loss = undivided(self._compute_loss(x, y, y_pred, sample_weight, training=False))
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(x[0])[0])
         return self.compute_metrics(x, y, y_pred, sample_weight)
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.data.image_range import check_limits, to_image_range
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.replicas import replica_count
 from metalearn_tf.transfer.backbone_checks import check_backbone
 from metalearn_tf.transfer.transfer_checks import check_augmentation
 
@@ -45,7 +46,16 @@ class BackboneModel(keras.Model):
         return tf.cast(self.backbone(inputs, training=training), tf.float32)
 
     def compile(self, optimizer="adam", **kwargs):
-        """As `keras.Model.compile`. XLA is off by default: it halves the speed on CPUs."""
+        """As `keras.Model.compile`. XLA is off by default: it halves the speed on CPUs.
+
+        Raises:
+            ValueError: under a `tf.distribute` strategy of several replicas.
+        """
+        if replica_count() > 1:
+            raise ValueError(
+                f"{type(self).__name__} trains on one replica, where learners and GANs train on several: leave the "
+                f"scope of the strategy. Received: a strategy of {replica_count()} replicas"
+            )
         super().compile(optimizer=with_loss_scaling(optimizer, self.backbone), **{"jit_compile": False, **kwargs})
 
     def fit(self, x=None, y=None, **kwargs):

@@ -1,0 +1,63 @@
+"""What the replicas of a `tf.distribute` strategy have in common: pure functions, that change nothing without one."""
+
+import contextlib
+import contextvars
+
+import tensorflow as tf
+
+_one_batch = contextvars.ContextVar("one_batch", default=False)
+
+
+def replica_count():
+    """The number of replicas that take a step together; 1 without a strategy."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def mean_over_replicas(tensors):
+    """The mean of each floating tensor over all replicas; others are the same on each, and stay as they are."""
+    if replica_count() == 1:
+        return tensors
+    replica = tf.distribute.get_replica_context()
+    mean = tf.distribute.ReduceOp.MEAN
+    return [replica.all_reduce(mean, tensor) if tensor.dtype.is_floating else tensor for tensor in tensors]
+
+
+def apply_mean(optimizer, gradients, variables):
+    """A step of a Keras optimizer with the mean of the replicas' gradients, where it takes their sum by itself."""
+    replicas = replica_count()
+    optimizer.apply(gradients if replicas == 1 else [gradient / replicas for gradient in gradients], variables)
+
+
+def undivided(loss):
+    """The loss of this replica's examples: Keras's losses divide it by the number of replicas."""
+    replicas = replica_count()
+    return loss if replicas == 1 else loss * replicas
+
+
+@contextlib.contextmanager
+def one_batch_of_all_replicas():
+    """Inside, `draw_rows` draws for the batch of all replicas, so that it does not matter how it is split."""
+    token = _one_batch.set(True)
+    try:
+        yield
+    finally:
+        _one_batch.reset(token)
+
+
+def draw_rows(draw, count, axis=0):
+    """Random numbers for each of a number of examples.
+
+    Args:
+        draw: function from a number of examples to a tensor, the same each time.
+        count: int32 scalar, the examples of this replica.
+        axis: that of the examples in the tensor.
+
+    Returns:
+        `draw(count)`; inside `one_batch_of_all_replicas` the rows of this replica's examples in what `draw` returns for
+        those of all.
+    """
+    replicas = replica_count()
+    if replicas == 1 or not _one_batch.get():
+        return draw(count)
+    first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
+    return tf.gather(draw(count * replicas), first + tf.range(count), axis=axis)
