@@ -55,6 +55,10 @@ class ClassDataset(ClassIndex):
         super().__init__(offsets, check_class_names(class_names, values), parents, domain)
         self._tensor = None
 
+    def __getstate__(self):
+        # A tensor would start TensorFlow in the process that reads it, before its threads can be set.
+        return {**self.__dict__, "_tensor": None}
+
     @property
     def example_shape(self):
         """Shape of one example; `()` for strings."""

@@ -1,5 +1,7 @@
 """How training runs on the machine at hand or on many, and goes on where it was stopped."""
 
 from metalearn_tf.training.multi_worker_strategy import multi_worker_strategy
+from metalearn_tf.training.report_to_ray import ReportToRay
 from metalearn_tf.training.resume import Resume
 from metalearn_tf.training.task_parallelism import use_task_parallelism
+from metalearn_tf.training.tune import tune

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from metalearn_tf.data.cache import write_text
+from metalearn_tf.data.fingerprint import fingerprint
 
 
 def describe_model(model):
@@ -13,6 +14,16 @@ def describe_model(model):
         **_plain(model.get_config()),
         **{name: _plain(optimizer.get_config()) for name, optimizer in optimizers_of(model).items()},
         "weights": [list(variable.shape) for variable in model.weights],
+    }
+
+
+def describe_dataset(dataset):
+    """What a `ClassDataset` holds, as plain values."""
+    return {
+        "domain": dataset.domain,
+        "examples": len(dataset),
+        "classes": dataset.num_classes,
+        "content": fingerprint(dataset.examples, dataset.labels),
     }
 
 

@@ -15,7 +15,7 @@ from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.networks.translation_gan import translation_gan
-from metalearn_tf.training.descriptions import describe_model
+from metalearn_tf.training.descriptions import describe_dataset, describe_model
 from metalearn_tf.transfer.baseline import Baseline
 from metalearn_tf.transfer.domain_adaptation import DomainAdaptation
 from metalearn_tf.transfer.fine_tune import fine_tune
@@ -23,7 +23,7 @@ from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, file_name, trained_learner
 from metalearn_tf.workflows.class_gans import as_in, image_batches, more_examples
 from metalearn_tf.workflows.parts_of_datasets import at_most, few_and_test, share_of
-from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset
+from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_budget,
     check_disjoint,

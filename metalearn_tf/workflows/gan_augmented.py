@@ -13,12 +13,12 @@ from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.pair_gan import pair_gan
 from metalearn_tf.networks.schedule import warm_up_and_cosine
-from metalearn_tf.training.descriptions import describe_model
+from metalearn_tf.training.descriptions import describe_dataset, describe_model
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
 from metalearn_tf.workflows.class_gans import as_in, gan_kind, more_examples, new_classes, train_gan
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
-from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset
+from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_budget,
     check_disjoint,

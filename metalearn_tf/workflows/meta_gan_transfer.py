@@ -16,13 +16,13 @@ from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.gan.objectives import draw_noise
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
-from metalearn_tf.training.descriptions import describe_model
+from metalearn_tf.training.descriptions import describe_dataset, describe_model
 from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.class_gans import image_batches, to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
 from metalearn_tf.workflows.parts_of_datasets import target_halves
-from metalearn_tf.workflows.run_directory import RunDirectory, describe_dataset
+from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_budget,
     check_domains,

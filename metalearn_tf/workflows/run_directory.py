@@ -7,7 +7,6 @@ import keras
 import numpy as np
 
 from metalearn_tf.data.cache import cached_arrays, write_text
-from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.training.descriptions import check_same
 
 _CONFIGURATION = "configuration.json"
@@ -68,13 +67,3 @@ class RunDirectory:
         path = self.path / name
         write_text(path, text)
         return path
-
-
-def describe_dataset(dataset):
-    """What a `ClassDataset` holds, as plain values."""
-    return {
-        "domain": dataset.domain,
-        "examples": len(dataset),
-        "classes": dataset.num_classes,
-        "content": fingerprint(dataset.examples, dataset.labels),
-    }

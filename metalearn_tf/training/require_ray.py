@@ -1,0 +1,15 @@
+"""Ray, which is optional."""
+
+
+def require_ray():
+    """Refuses to go on without Ray Tune.
+
+    Raises:
+        ImportError: if it is not installed; says what to install.
+    """
+    try:
+        import ray.tune  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'Hyper-parameter search needs Ray Tune: `pip install "metalearn_tf[ray]"`. Received: {error}'
+        ) from error

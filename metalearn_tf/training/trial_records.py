@@ -1,0 +1,104 @@
+"""What is known of each trial of a search, kept as files."""
+
+import dataclasses
+import json
+import logging
+import pathlib
+
+from metalearn_tf.data.cache import write_text
+
+FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfinished"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One choice of parameters, and how far its training came.
+
+    Attributes:
+        number: counted from 0.
+        parameters: dict of plain values.
+        status: `"finished"`, all epochs; `"stopped"` by ASHA, behind the others at the same epoch; `"failed"`; or
+            `"unfinished"`.
+        logs: a tuple with a dict of floats for each epoch, among them `val_accuracy` in `[0, 1]` and `seconds`.
+        error: of a failed trial, its traceback.
+    """
+
+    number: int
+    parameters: dict
+    status: str = UNFINISHED
+    logs: tuple = ()
+    error: str = ""
+
+    @property
+    def epochs(self):
+        """How many epochs it ran."""
+        return len(self.logs)
+
+    @property
+    def accuracies(self):
+        """Accuracy on the validation tasks after each epoch, in `[0, 1]`."""
+        return tuple(log["val_accuracy"] for log in self.logs)
+
+    @property
+    def accuracy(self):
+        """Accuracy on the validation tasks after its last epoch, in `[0, 1]`; NaN before the first."""
+        return self.accuracies[-1] if self.logs else float("nan")
+
+    @property
+    def seconds(self):
+        """Wall time of its epochs."""
+        return sum(log["seconds"] for log in self.logs)
+
+
+class TrialRecords:
+    """The trials of a search in a folder, one file each, replaced in one step.
+
+    Args:
+        folder: of the files.
+        parameters: list of dicts, the parameters of each trial.
+        epochs: how many make a trial finished.
+    """
+
+    def __init__(self, folder, parameters, epochs):
+        self._folder = pathlib.Path(folder)
+        self._parameters = parameters
+        self._epochs = epochs
+
+    def all(self):
+        """A list of all `Trial`s."""
+        return [self.read(number) for number in range(len(self._parameters))]
+
+    def open(self):
+        """Those that still have something to do."""
+        return [trial for trial in self.all() if trial.status in (UNFINISHED, FAILED)]
+
+    def read(self, number):
+        """A `Trial` by its number; unfinished where nothing is known of it."""
+        trial = Trial(number, self._parameters[number])
+        path = self._path(number)
+        if path.exists():
+            try:
+                found = json.loads(path.read_text())
+                return dataclasses.replace(
+                    trial, status=found["status"], logs=tuple(found["logs"]), error=found["error"]
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                logging.getLogger(__name__).warning("%s cannot be read, its trial runs again: %s", path, error)
+        return trial
+
+    def add_epoch(self, number, epoch, logs):
+        """Keeps the logs of an epoch, counted from 1; those of later ones are dropped, which will come again."""
+        trial = self.read(number)
+        self._write(dataclasses.replace(trial, status=UNFINISHED, logs=(*trial.logs[: epoch - 1], logs), error=""))
+
+    def end(self, number, error=""):
+        """Keeps that a trial has come to its end, at all epochs or before, or by an error."""
+        trial = self.read(number)
+        status = FAILED if error else FINISHED if trial.epochs >= self._epochs else STOPPED
+        self._write(dataclasses.replace(trial, status=status, error=error))
+
+    def _write(self, trial):
+        write_text(self._path(trial.number), json.dumps(dataclasses.asdict(trial), indent=1) + "\n")
+
+    def _path(self, number):
+        return self._folder / f"{number:04d}.json"

@@ -1,0 +1,140 @@
+"""What a search found: every trial, and the best of them."""
+
+import dataclasses
+import json
+import pathlib
+
+from matplotlib.figure import Figure
+
+from metalearn_tf.training.trial_records import FINISHED, Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningReport:
+    """All trials of a search, and the learner of the best.
+
+    Attributes:
+        setting: dict of plain values: what the search was asked for.
+        trials: a tuple of `Trial`s, with `number`, `parameters`, `status`, `epochs`, `accuracies`, `accuracy`,
+            `seconds` and `error`.
+        learner: the learner of the best parameters, trained; `None` in a report that was read from JSON.
+    """
+
+    setting: dict
+    trials: tuple
+    learner: object = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def best(self):
+        """The `Trial` of the highest validation accuracy after all epochs; of several, the first.
+
+        A trial that was stopped is not chosen: it was behind the others at the same epoch.
+        """
+        return best_trial(self.trials)
+
+    @property
+    def best_parameters(self):
+        """Dict of the best trial's parameters."""
+        return self.best.parameters
+
+    def ranking(self):
+        """The trials, best first: those with more epochs before those that were stopped, then by accuracy."""
+        return sorted(self.trials, key=lambda trial: (trial.status != FINISHED, -trial.epochs, -trial.accuracy))
+
+    # === Written down ===
+
+    def to_dict(self):
+        """The setting, the best parameters and every trial as plain Python values."""
+        return {
+            "best_parameters": self.best_parameters,
+            "setting": self.setting,
+            "trials": [dataclasses.asdict(trial) for trial in self.trials],
+        }
+
+    def to_json(self, path=None):
+        """The report as JSON text; written to `path` too, if one is given."""
+        text = json.dumps(self.to_dict(), indent=1) + "\n"
+        if path is not None:
+            pathlib.Path(path).write_text(text)
+        return text
+
+    @classmethod
+    def from_json(cls, text):
+        """The report that `to_json` wrote, without the learner."""
+        values = json.loads(text)
+        trials = (Trial(**{**trial, "logs": tuple(trial["logs"])}) for trial in values["trials"])
+        return cls(values["setting"], tuple(trials))
+
+    def to_markdown(self):
+        """A Markdown table with one row for each trial, best first."""
+        names = list(dict.fromkeys(name for trial in self.trials for name in trial.parameters))
+        header = ("trial", *names, "epochs", "validation accuracy %", "", "s")
+        rows = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+        for trial in self.ranking():
+            cells = (
+                str(trial.number),
+                *(_cell(trial.parameters[name]) if name in trial.parameters else "default" for name in names),
+                str(trial.epochs),
+                f"{100 * trial.accuracy:.2f}" if trial.logs else "-",
+                "**best**" if trial is self.best else trial.status,
+                f"{trial.seconds:.0f}",
+            )
+            rows.append(f"| {' | '.join(cells)} |")
+        return "\n".join([*rows, ""])
+
+    def figure(self, path):
+        """Draws the validation accuracy of every trial by epoch into a PNG file; stopped ones end in a cross."""
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axis, labelled = figure.subplots(), set()
+        for trial in self.ranking()[::-1]:
+            if not trial.logs:
+                continue
+            kind = "best" if trial is self.best else trial.status
+            axis.plot(
+                range(1, trial.epochs + 1),
+                [100 * accuracy for accuracy in trial.accuracies],
+                label=None if kind in labelled else kind,
+                **_LINES.get(kind, _LINES["failed"]),
+            )
+            labelled.add(kind)
+        # The cross at the end alone.
+        for line in axis.lines:
+            line.set_markevery([-1])
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("validation accuracy %")
+        axis.legend(*_reversed(axis.get_legend_handles_labels()))
+        figure.savefig(path, dpi=120)
+        return pathlib.Path(path)
+
+
+_LINES = {
+    "best": {"color": "C1", "linewidth": 2.5, "marker": "o", "zorder": 3},
+    "finished": {"color": "C0", "linewidth": 1.2, "marker": "o", "markersize": 4},
+    "stopped": {"color": "grey", "linewidth": 1.0, "linestyle": "--", "marker": "x"},
+    "failed": {"color": "C3", "linewidth": 1.0, "linestyle": ":", "marker": "x"},
+}
+
+
+def best_trial(trials):
+    """The trial of the highest validation accuracy among those that ran all epochs.
+
+    Raises:
+        RuntimeError: if none did, with the error of the first that failed.
+    """
+    finished = [trial for trial in trials if trial.status == FINISHED]
+    if not finished:
+        errors = [trial.error for trial in trials if trial.error]
+        raise RuntimeError(
+            f"No trial ran all epochs; {len(errors)} of {len(trials)} failed, the first of them with:\n"
+            f"{errors[0] if errors else 'no error'}"
+        )
+    return max(finished, key=lambda trial: trial.accuracy)
+
+
+def _cell(value):
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _reversed(handles_and_labels):
+    return (values[::-1] for values in handles_and_labels)
