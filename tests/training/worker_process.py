@@ -1,4 +1,4 @@
-"""A training of one or several workers: `python worker_process.py KIND FOLDER [STEPS]`, with or without `TF_CONFIG`.
+"""A training of one or several workers: `python worker_process.py KIND FOLDER`, with or without `TF_CONFIG`.
 
 It writes its last weights and history to `FOLDER/end_INDEX.npz`, for the worker of that index.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 import metalearn_tf as mtf
 
+FOLDER = pathlib.Path(sys.argv[2])
 SHAPE = (16, 16, 1)
 INDEX = json.loads(os.environ.get("TF_CONFIG", '{"task": {"index": 0}}'))["task"]["index"]
 
@@ -26,16 +27,14 @@ def dataset():
 
 
 def networks():
-    return mtf.networks.dcgan(
-        SHAPE, filters=4, generator_normalization="layer", discriminator_normalization="layer"
-    )
+    return mtf.networks.dcgan(SHAPE, filters=4, generator_normalization="layer", discriminator_normalization="layer")
 
 
 def build(kind):
     """A compiled model, and data for it: batches of six tasks, or of 24 images."""
     if kind == "GAN":
-        model = mtf.gan.GAN(*networks(), penalty="gradient", augmentation="translation")
-        model.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
+        model = mtf.gan.GAN(*networks(), penalty="r1", augmentation="translation")
+        model.compile(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3))
         return model, {"x": 2 * dataset().examples - 1, "batch_size": 24, "epochs": 3}
     if kind == "MetaGAN":
         # The first steps of Adam have the size of the rate whatever the gradient's, and so that of rounding errors.
@@ -45,30 +44,32 @@ def build(kind):
         model.compile()
         data = mtf.data.image_tasks(dataset(), 4, tasks_per_batch=6)
         return model, {"x": data, "steps_per_epoch": 5, "epochs": 4}
+    if kind == "resumed":
+        resume = mtf.training.Resume(FOLDER / "backup", save_freq=4, delete_checkpoint=False)
+        model, arguments = build("MAML")
+        return model, {**arguments, "steps_per_epoch": 10, "epochs": 6, "callbacks": [resume]}
     learners = {
         "MAML": lambda: mtf.learners.MAML(mtf.networks.conv4(SHAPE, 8, outputs=3), inner_learning_rate=0.1),
         "prototypes": lambda: mtf.learners.PrototypicalNetwork(mtf.networks.conv4(SHAPE, 8, normalization="running")),
         "Reptile": lambda: mtf.learners.Reptile(mtf.networks.conv4(SHAPE, 8, outputs=3), inner_steps=2),
-        "MANN": lambda: mtf.learners.MANN(mtf.networks.conv4(SHAPE, 8)),
+        "MANN": lambda: mtf.learners.MANN(mtf.networks.conv4(SHAPE, 8), ways=3),
     }
-    model = learners[kind]()
+    tasks_per_batch = 5 if kind == "odd" else 6
+    model = learners["MAML" if kind == "odd" else kind]()
     model.compile(keras.optimizers.SGD(0.01), metrics=["accuracy"])
-    tasks = mtf.data.episodes(dataset(), ways=3, shots=2, queries=4, tasks_per_batch=6)
-    return model, {
-        "x": tasks, "steps_per_epoch": 5, "epochs": 4, "validation_data": tasks, "validation_steps": 2
-    }
+    tasks = mtf.data.episodes(dataset(), ways=3, shots=2, queries=4, tasks_per_batch=tasks_per_batch)
+    return model, {"x": tasks, "steps_per_epoch": 5, "epochs": 4, "validation_data": tasks, "validation_steps": 2}
 
 
 def main():
-    kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    kind = sys.argv[1]
     mtf.training.use_task_parallelism(1)
     strategy = mtf.training.multi_worker_strategy()
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model, arguments = build(kind)
     history = model.fit(**arguments, verbose=0).history
-    weights = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
-    np.savez(folder / f"end_{INDEX}.npz", *weights, history=json.dumps(history))
+    np.savez(FOLDER / f"end_{INDEX}.npz", *model.get_weights(), history=json.dumps(history))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""Trainings of several workers end as those of one: the same weights, histories and stops."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+from workers import finish, start, tf_configs
+
+KINDS = ["MAML", "prototypes", "Reptile", "MANN", "GAN", "MetaGAN"]
+
+
+def train(kind, folder, workers):
+    """The last weights, and the history, of each worker."""
+    folder.mkdir()
+    finish(start(tf_configs(workers) if workers > 1 else [None], kind, folder))
+    ends = []
+    for index in range(workers):
+        with np.load(folder / f"end_{index}.npz") as arrays:
+            weights = {name: arrays[name] for name in arrays.files}
+            ends.append((weights, json.loads(str(weights.pop("history")))))
+    return ends
+
+
+def assert_same_training(kind, folder, workers):
+    ((weights, history),) = train(kind, folder / "one", 1)
+    for of_worker, history_of_worker in train(kind, folder / "several", workers):
+        for name, value in weights.items():
+            np.testing.assert_allclose(of_worker[name], value, rtol=0, atol=1e-5)
+        assert history_of_worker.keys() == history.keys()
+        for name, values in history.items():
+            # A maximum that rounding moves to another pixel changes a step of adaptation, and so the loss, by more.
+            np.testing.assert_allclose(history_of_worker[name], values, rtol=1e-3)
+
+
+def test_two_workers_train_what_one_does(tmp_path):
+    assert_same_training("MAML", tmp_path, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [2, 3])
+def test_any_number_of_workers_trains_what_one_does(kind, workers, tmp_path):
+    assert_same_training(kind, tmp_path, workers)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_stops_the_other_and_the_job_goes_on(tmp_path):
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    finish(start(tf_configs(2), "resumed", tmp_path / "whole"))
+
+    workers = start(tf_configs(2), "resumed", tmp_path / "killed")
+    state = tmp_path / "killed" / "backup" / "previous.npz"
+    until = time.monotonic() + 300
+    while not state.exists():
+        assert time.monotonic() < until and workers[1].poll() is None
+        time.sleep(0.05)
+    workers[1].send_signal(signal.SIGKILL)
+    _, error = workers[0].communicate(timeout=300)
+    assert workers[0].returncode != 0 and "Another worker of this training is gone" in error
+    workers[1].communicate()
+
+    finish(start(tf_configs(2), "resumed", tmp_path / "killed"))
+    for index in range(2):
+        with (
+            np.load(tmp_path / "whole" / "end_0.npz") as whole,
+            np.load(tmp_path / "killed" / f"end_{index}.npz") as end,
+        ):
+            for name in set(whole.files) - {"history"}:
+                np.testing.assert_array_equal(end[name], whole[name])
+
+
+def test_batches_that_workers_cannot_share_are_refused(tmp_path):
+    errors = [process.communicate(timeout=300)[1] for process in start(tf_configs(2), "odd", tmp_path)]
+    for error in errors:
+        assert "must be a multiple of the 2 replicas that share it; the nearest is 4. Received: a batch of 5" in error

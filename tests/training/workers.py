@@ -1,0 +1,43 @@
+"""Programs that run as several workers on this machine."""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+PROGRAM = pathlib.Path(__file__).with_name("worker_process.py")
+
+
+def tf_configs(count):
+    """The `TF_CONFIG` of each of several workers, at ports that are free."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    return [
+        json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+        for index in range(count)
+    ]
+
+
+def start(configs, *arguments):
+    """The processes of `worker_process.py`, one for each `TF_CONFIG`; `None` for one without."""
+    processes = []
+    for config in configs:
+        environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+        environment |= {} if config is None else {"TF_CONFIG": config}
+        command = [sys.executable, PROGRAM, *map(str, arguments)]
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    return processes
+
+
+def finish(processes):
+    """Waits for all, and gives what each wrote to stderr; none may fail."""
+    errors = [process.communicate(timeout=400)[1] for process in processes]
+    for process, error in zip(processes, errors):
+        assert process.returncode == 0, error[-5000:]
+    return errors
