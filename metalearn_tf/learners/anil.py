@@ -57,8 +57,7 @@ class ANIL(GradientBasedLearner):
         return self._head_outputs(inputs, weights)
 
     def adapt_task(self, support_x, support_y):
-        with support_pass():
-            features, statistics = run_network(self.body, support_x)
+        features, statistics = self._support_features(support_x)
         ways = self.task_ways(support_y)
         weights = self.inner_loop(features, support_y, ways)[-1][0]
         return [*weights, *statistics, tf.convert_to_tensor(ways)]
@@ -68,6 +67,17 @@ class ANIL(GradientBasedLearner):
         weights, statistics, ways = task_state[:count], task_state[count:-1], task_state[-1]
         features, _ = run_network(self.body, query_x, statistics=statistics)
         return self._head_outputs(features, weights)[:, :ways]
+
+    def classify_by_step(self, support_x, support_y, query_x):
+        features, statistics = self._support_features(support_x)
+        queries, _ = run_network(self.body, query_x, statistics=statistics)
+        ways = self.task_ways(support_y)
+        answer = lambda weights, state, step: self._head_outputs(queries, weights)[:, :ways]  # noqa: E731
+        return self.inner_loop_outputs(features, support_y, ways, answer)
+
+    def _support_features(self, support_x):
+        with support_pass():
+            return run_network(self.body, support_x)
 
     def _head_outputs(self, features, weights):
         return tf.cast(self.head.stateless_call(weights, [], features)[0], tf.float32)

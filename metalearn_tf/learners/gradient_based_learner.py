@@ -38,6 +38,11 @@ class GradientBasedLearner(MetaLearner):
         self.first_order = first_order
         self.rematerialize = rematerialize
 
+    @property
+    def steps_outside_training(self):
+        """The number of inner steps outside training."""
+        return self.test_inner_steps or self.inner_steps
+
     # === What a learner writes ===
 
     def update_rule(self):
@@ -59,6 +64,14 @@ class GradientBasedLearner(MetaLearner):
     def inner_batch(self, inputs, support_y, step):
         """The inputs and labels of an inner step: by default all of them."""
         return inputs, support_y
+
+    def classify_by_step(self, support_x, support_y, query_x):
+        ways = self.task_ways(support_y)
+
+        def answer(weights, state, step):
+            return self.classify(self.task_state(support_x, weights, ways, step), query_x, step)
+
+        return self.inner_loop_outputs(support_x, support_y, ways, answer)
 
     # === The task state ===
 
@@ -96,19 +109,10 @@ class GradientBasedLearner(MetaLearner):
             A list with the adapted weights and the rule's state after each step, two lists of tensors; outside
             training after the last step only.
         """
-        weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
-        rule, count = self.update_rule(), len(weights)
-        values = [*weights, *rule.init(weights)]
-
-        def run_step(step, *values):
-            weights, state = values[:count], values[count:]
-            loss, gradients = self._inner_gradients(inputs, support_y, ways, weights, step)
-            weights, state = rule.update(gradients, list(state), list(weights), loss, step)
-            return [*weights, *state]
-
+        values, count, run_step = self._inner_steps(inputs, support_y, ways)
         if not in_training():
             # No one differentiates through these steps, and a loop keeps the graph that is served small.
-            steps = self.test_inner_steps or self.inner_steps
+            steps = self.steps_outside_training
             _, *values = tf.while_loop(
                 lambda step, *_: step < steps,
                 lambda step, *values: [step + 1, *run_step(step, *values)],
@@ -123,6 +127,44 @@ class GradientBasedLearner(MetaLearner):
             values = run(*values)
             trajectory.append((values[:count], values[count:]))
         return trajectory
+
+    def inner_loop_outputs(self, inputs, support_y, ways, output):
+        """What the inner loop passes through outside training.
+
+        Args:
+            inputs: as in `inner_loop`, like the next two.
+            support_y: labels or targets.
+            ways: the number of ways.
+            output: function of the adapted weights, the rule's state and the step whose network they belong to (see
+                `network_weights`), to a float32 tensor.
+
+        Returns:
+            The function's outputs before the first inner step and after each, `(steps_outside_training + 1, ...)`.
+        """
+        values, count, run_step = self._inner_steps(inputs, support_y, ways)
+        steps = self.steps_outside_training
+
+        def body(step, outputs, *values):
+            # Before the first step the network is that which the first step uses.
+            outputs = outputs.write(step, output(values[:count], values[count:], tf.maximum(step - 1, 0)))
+            return [step + 1, outputs, *run_step(step, *values)]
+
+        outputs = tf.TensorArray(tf.float32, steps + 1)
+        _, outputs, *values = tf.while_loop(lambda step, *_: step < steps, body, [tf.constant(0), outputs, *values])
+        return outputs.write(steps, output(values[:count], values[count:], -1)).stack()
+
+    def _inner_steps(self, inputs, support_y, ways):
+        """The weights and the rule's state before the first step, the number of weights, and a step of both."""
+        weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
+        rule, count = self.update_rule(), len(weights)
+
+        def run_step(step, *values):
+            weights, state = values[:count], values[count:]
+            loss, gradients = self._inner_gradients(inputs, support_y, ways, weights, step)
+            weights, state = rule.update(gradients, list(state), list(weights), loss, step)
+            return [*weights, *state]
+
+        return [*weights, *rule.init(weights)], count, run_step
 
     def _inner_gradients(self, inputs, support_y, ways, weights, step):
         # float16 gradients of a mean over few examples underflow; a power of two is exact to divide by again.

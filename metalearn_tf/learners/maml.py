@@ -103,6 +103,16 @@ class MAML(GradientBasedLearner):
             for variable in self.network.trainable_variables
         ]
 
+    def adaptation_values(self, support_x, support_y):
+        values = {}
+        if self.learned_rates:
+            rates = tf.unstack(tf.convert_to_tensor(self.inner_rates))
+            values |= {f"inner_rates/step_{step}": row for step, row in enumerate(rates, 1)}
+        if self.per_step_normalization:
+            changes = zip(self._normalization_variables(), self.per_step_changes)
+            values |= {f"per_step_changes/{v.path}": tf.convert_to_tensor(change) for v, change in changes}
+        return values
+
     def stops_inner_gradients(self):
         return self._in_annealing if self.first_order == "annealed" else self.first_order
 

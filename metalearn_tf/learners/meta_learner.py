@@ -70,6 +70,17 @@ class MetaLearner(ReplicatedModel):
         """Logits `(queries, ways)` (or predictions `(queries, outputs)`) for `query_x` `(queries, ...)`."""
         raise NotImplementedError(f"{type(self).__name__} must define `classify`.")
 
+    def classify_by_step(self, support_x, support_y, query_x):
+        """Logits `(steps, queries, ways)` along an adaptation: before it, and after each of its steps.
+
+        The last are those of `classify` after `adapt_task`. A learner that adapts in one go has no others.
+        """
+        return self.classify(self.adapt_task(support_x, support_y), query_x)[None]
+
+    def adaptation_values(self, support_x, support_y):
+        """What was learned about the adaptation itself, such as its rates: tensors by name, on one support set."""
+        return {}
+
     @property
     def max_ways(self):
         """The most classes that a task may have; `None` without a bound."""
@@ -271,6 +282,17 @@ class MetaLearner(ReplicatedModel):
         return AdaptedModel(
             self.copy(), [np.asarray(tensor) for tensor in state], regression=support_y.dtype.kind == "f"
         )
+
+    def check_tasks(self, x, y=None, sample_weight=None):
+        """Raises a `ValueError` for tasks, arrays or a `tf.data.Dataset`, that the learner cannot be evaluated on."""
+        check_first_batch(self, x, y, sample_weight, training=False)
+
+    def logits_by_step(self, inputs, query_y=None):
+        """`classify_by_step` of each task of a batch, outside training: float32 `(steps, tasks, queries, ways)`.
+
+        Queries whose label in `query_y` `(tasks, queries)` is -1 are padding: they are left out, with logits of 0.
+        """
+        return batch_logits(self, inputs, False, query_y, by_step=True)
 
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""

@@ -59,6 +59,15 @@ class MetaLSTM(GradientBasedLearner):
         parameters = (self.lstm_kernel, self.lstm_bias, self.input_gate, self.forget_gate)
         return lstm_rule(*(tf.convert_to_tensor(parameter) for parameter in parameters))
 
+    def adaptation_values(self, support_x, support_y):
+        gates = lambda weights, state, step: tf.concat(state[2:], axis=1)  # noqa: E731
+        outputs = self.inner_loop_outputs(support_x, support_y, self.task_ways(support_y), gates)
+        return {
+            f"{name}/step_{step}": outputs[step, :, gate]
+            for step in range(1, self.steps_outside_training + 1)
+            for gate, name in enumerate(("input_gate", "forget_gate"))
+        }
+
     def get_config(self):
         config = super().get_config()
         del config["first_order"]

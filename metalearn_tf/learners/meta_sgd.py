@@ -38,5 +38,9 @@ class MetaSGD(GradientBasedLearner):
     def update_rule(self):
         return gradient_descent([tf.convert_to_tensor(rate) for rate in self.inner_rates])
 
+    def adaptation_values(self, support_x, support_y):
+        rates = zip(self.adapted_variables(), self.inner_rates)
+        return {f"inner_rates/{variable.path}": tf.convert_to_tensor(rate) for variable, rate in rates}
+
     def get_config(self):
         return {**super().get_config(), "inner_learning_rate": self.inner_learning_rate}

@@ -24,13 +24,14 @@ def real_examples(labels, *tensors):
 
 
 def restore_padding(logits, labels):
-    """The logits of `real_examples`, with rows of 0 in the places of the padding: `(n, ways)` for labels `(n,)`."""
-    shape = tf.stack([tf.size(labels), tf.shape(logits)[1]])
+    """The logits of `real_examples`, with 0 in the places of the padding: `(n, ..., ways)` for labels `(n,)`."""
+    shape = tf.concat([[tf.size(labels)], tf.shape(logits)[1:]], axis=0)
     return tf.scatter_nd(tf.where(labels >= 0), logits, tf.cast(shape, tf.int64))
 
 
 def pad_ways(logits, ways):
-    """Logits `(queries, some)` with columns of probability 0 up to `(queries, ways)`; as they are without `ways`."""
+    """Logits `(..., some)` with columns of probability 0 up to `(..., ways)`; as they are without `ways`."""
     if ways is None:
         return logits
-    return tf.pad(logits, [[0, 0], [0, ways - tf.shape(logits)[1]]], constant_values=_NEVER)
+    before = [[0, 0]] * (logits.shape.rank - 1)
+    return tf.pad(logits, [*before, [0, ways - tf.shape(logits)[-1]]], constant_values=_NEVER)

@@ -7,7 +7,7 @@ from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, re
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
 
 
-def batch_logits(learner, inputs, training, query_y=None):
+def batch_logits(learner, inputs, training, query_y=None, by_step=False):
     """Adapts to each task and answers its queries.
 
     Args:
@@ -15,9 +15,11 @@ def batch_logits(learner, inputs, training, query_y=None):
         inputs: `(support_x, support_y, query_x)`, as `MetaLearner.call` takes them.
         training: whether the tasks are for meta-training.
         query_y: labels `(tasks, queries)`, which tell the queries that are padding; `None` where all are real.
+        by_step: whether to answer along the adaptation, see `MetaLearner.classify_by_step`.
 
     Returns:
-        Logits `(tasks, queries, ways)` float32, of 0 for padding; predictions `(tasks, queries, outputs)`.
+        Logits `(tasks, queries, ways)` float32, of 0 for padding; predictions `(tasks, queries, outputs)`. With
+        `by_step` those of each step, `(steps, tasks, queries, ways)`.
     """
     support_x, support_y, query_x = map(tf.convert_to_tensor, inputs)
     support_y = support_y if support_y.dtype.is_floating else tf.cast(support_y, tf.int32)
@@ -30,13 +32,17 @@ def batch_logits(learner, inputs, training, query_y=None):
             support_x, support_y = real_examples(support_y, support_x, support_y)
         if labels:
             (query_x,) = real_examples(*query_y, query_x)
-        logits = tf.cast(learner.classify(learner.adapt_task(support_x, support_y), query_x), tf.float32)
-        logits = pad_ways(logits, ways)
+        if by_step:
+            logits = learner.classify_by_step(support_x, support_y, query_x)
+            logits = tf.transpose(logits, [1, 0, *range(2, logits.shape.rank)])  # queries first
+        else:
+            logits = learner.classify(learner.adapt_task(support_x, support_y), query_x)
+        logits = pad_ways(tf.cast(logits, tf.float32), ways)
         return [restore_padding(logits, *query_y) if labels else logits]
 
     with task_context(bool(training), None if differ else ways):
         (logits,) = map_tasks(solve, [support_x, support_y, query_x, *labels], [tf.float32], learner.vectorizes_tasks)
-    return logits
+    return tf.transpose(logits, [2, 0, 1, *range(3, logits.shape.rank)]) if by_step else logits
 
 
 def batch_gradients(learner, tasks, ways):
