@@ -14,6 +14,7 @@ import tensorflow as tf
 from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
 from metalearn_tf.training.callback_state import callback_state, set_callback_state
 from metalearn_tf.training.descriptions import check_same, describe_model, optimizers_of
+from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.replay import Replay
 
 _LATEST, _PREVIOUS, _MODEL = "latest.npz", "previous.npz", "model.json"
@@ -117,7 +118,7 @@ class Resume(keras.callbacks.Callback):
         if self._restored is not None:  # there was nothing left to do
             self._set_callbacks()
         if self.delete_checkpoint:
-            if self._is_first_worker():
+            if is_first_worker(self.model):
                 shutil.rmtree(self.backup_dir)
         elif self._steps > self._saved_at:
             # A training that was stopped early is at its end too.
@@ -138,10 +139,11 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, epoch, steps_of_epoch):
         self._saved_at = self._steps
-        if not self._is_first_worker():
+        # By all workers, whose metrics are summed where they are read.
+        metrics = [_as_array(variable) for variable in _metrics(self.model)] if steps_of_epoch else []
+        if not is_first_worker(self.model):
             return
         values = [_as_array(variable) for variable in self._variables()]
-        metrics = [_as_array(variable) for variable in _metrics(self.model)] if steps_of_epoch else []
         numpy_state = np.random.get_state()
         of_callbacks = []
         meta = {
@@ -206,10 +208,6 @@ class Resume(keras.callbacks.Callback):
         ]
         metrics = {id(variable) for variable in _metrics(self.model)}
         return {id(variable): variable for variable in variables if id(variable) not in metrics}.values()
-
-    def _is_first_worker(self):
-        resolver = self.model.distribute_strategy.cluster_resolver
-        return resolver is None or not resolver.task_id
 
 
 class _State:

@@ -1,0 +1,53 @@
+"""How fast a training goes, in tasks."""
+
+import time
+
+import numpy as np
+
+
+class TaskClock:
+    """Counts the tasks of a learner's training steps, and the time of these steps alone.
+
+    The first step is left out, since TensorFlow compiles in it, and so are those that `Resume` only replays.
+
+    Args:
+        learner: a compiled `MetaLearner`.
+    """
+
+    def __init__(self, learner):
+        self._learner = learner
+        self._has_compiled = False
+        self.start_epoch()
+
+    def start_epoch(self):
+        """Begins to count anew."""
+        self._tasks, self._seconds = 0.0, 0.0
+
+    def start_step(self):
+        """To be called before a step."""
+        self._steps_before, self._tasks_before = self._iterations(), self._tasks_in_loss()
+        self._start = time.perf_counter()
+
+    def end_step(self):
+        """To be called after a step."""
+        steps = self._iterations() - self._steps_before  # reading it waits for an accelerator
+        seconds = time.perf_counter() - self._start
+        if steps > 0 and self._has_compiled:
+            self._tasks += self._tasks_in_loss() - self._tasks_before
+            self._seconds += seconds
+        self._has_compiled = self._has_compiled or steps > 0
+
+    @property
+    def tasks_per_second(self):
+        """Of the epoch so far; `None` where it had no step but the first one."""
+        return self._tasks / self._seconds if self._tasks > 0 else None
+
+    def _iterations(self):
+        return int(np.asarray(self._learner.optimizer.iterations))
+
+    def _tasks_in_loss(self):
+        """How many tasks the loss that `fit` shows is the mean of, on all replicas."""
+        (loss,) = (metric for metric in self._learner.metrics if metric.name == "loss")
+        strategy = self._learner.distribute_strategy
+        count = strategy.experimental_local_results(loss.count.value)[0]
+        return float(np.asarray(count)) * strategy.num_replicas_in_sync
