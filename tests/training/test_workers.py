@@ -11,10 +11,10 @@ from workers import finish, start, tf_configs
 KINDS = ["MAML", "prototypes", "Reptile", "MANN", "GAN", "MetaGAN"]
 
 
-def train(kind, folder, workers):
+def train(kind, folder, workers=1, *devices):
     """The last weights, and the history, of each worker."""
     folder.mkdir()
-    finish(start(tf_configs(workers) if workers > 1 else [None], kind, folder))
+    finish(start(tf_configs(workers) if workers > 1 else [None], kind, folder, *devices))
     ends = []
     for index in range(workers):
         with np.load(folder / f"end_{index}.npz") as arrays:
@@ -23,9 +23,9 @@ def train(kind, folder, workers):
     return ends
 
 
-def assert_same_training(kind, folder, workers):
-    ((weights, history),) = train(kind, folder / "one", 1)
-    for of_worker, history_of_worker in train(kind, folder / "several", workers):
+def assert_same_training(kind, folder, *workers):
+    ((weights, history),) = train(kind, folder / "one")
+    for of_worker, history_of_worker in train(kind, folder / "several", *workers):
         for name, value in weights.items():
             np.testing.assert_allclose(of_worker[name], value, rtol=0, atol=1e-5)
         assert history_of_worker.keys() == history.keys()
@@ -43,6 +43,12 @@ def test_two_workers_train_what_one_does(tmp_path):
 @pytest.mark.parametrize("workers", [2, 3])
 def test_any_number_of_workers_trains_what_one_does(kind, workers, tmp_path):
     assert_same_training(kind, tmp_path, workers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_replicas_of_one_process_train_what_one_does(kind, tmp_path):
+    assert_same_training(kind, tmp_path, 1, 2)
 
 
 @pytest.mark.slow
@@ -72,6 +78,7 @@ def test_a_worker_that_dies_stops_the_other_and_the_job_goes_on(tmp_path):
                 np.testing.assert_array_equal(end[name], whole[name])
 
 
+@pytest.mark.slow
 def test_batches_that_workers_cannot_share_are_refused(tmp_path):
     errors = [process.communicate(timeout=300)[1] for process in start(tf_configs(2), "odd", tmp_path)]
     for error in errors:

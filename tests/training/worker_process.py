@@ -1,4 +1,6 @@
-"""A training of one or several workers: `python worker_process.py KIND FOLDER`, with or without `TF_CONFIG`.
+"""A training of one or several workers: `python worker_process.py KIND FOLDER [DEVICES]`, with or without `TF_CONFIG`.
+
+With `DEVICES` it is one process with as many replicas.
 
 It writes its last weights and history to `FOLDER/end_INDEX.npz`, for the worker of that index.
 """
@@ -12,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import metalearn_tf as mtf
 
@@ -61,10 +64,16 @@ def build(kind):
     return model, {"x": tasks, "steps_per_epoch": 5, "epochs": 4, "validation_data": tasks, "validation_steps": 2}
 
 
+def mirrored(devices):
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(devices)])
+
+
 def main():
     kind = sys.argv[1]
     mtf.training.use_task_parallelism(1)
-    strategy = mtf.training.multi_worker_strategy()
+    strategy = mirrored(int(sys.argv[3])) if len(sys.argv) > 3 else mtf.training.multi_worker_strategy()
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model, arguments = build(kind)

@@ -1,0 +1,134 @@
+"""How training scales with workers: tasks a second, and the time and bytes of what they tell each other.
+
+    python tests/benchmarks/worker_scaling.py
+
+MAML of a Conv4-64, 5-way 1-shot, 15 queries, 1 inner step. Each worker is a process of one thread on a core of its own.
+Two workers share the batch of one (the ratio that is wanted), or have as many tasks each as one alone. Then the
+gradients alone are reduced, and one number for each of them, by 2, 3 and 4 workers. Run it on an idle machine.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=16, help="of a batch")
+    parser.add_argument("--steps", type=int, default=15, help="of an epoch")
+    parser.add_argument("--epochs", type=int, default=5, help="the first of which is not counted")
+    parser.add_argument("--work", choices=["train", "reduce"], help=argparse.SUPPRESS)
+    parser.add_argument("--core", type=int, default=0, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        return work(arguments)
+
+    from machine import describe_machine
+
+    print(describe_machine())
+    one = run(1, "train", arguments, arguments.tasks)
+    for name, tasks in (("the batch of one", arguments.tasks), ("twice the batch", 2 * arguments.tasks)):
+        two = run(2, "train", arguments, tasks)
+        print(
+            f"1 worker {one['tasks/s']:.2f} tasks/s, 2 workers with {name} {two['tasks/s']:.2f}: "
+            f"{two['tasks/s'] / one['tasks/s']:.2f} times; a step takes {two['step_ms']:.1f} ms"
+        )
+    for workers in (2, 3, 4):
+        reduced = run(workers, "reduce", arguments, arguments.tasks)
+        print(
+            f"{workers} workers reduce {reduced['bytes'] / 1e3:.0f} kB in {reduced['tensors']} tensors in "
+            f"{reduced['gradients_ms']:.1f} ms, {reduced['tensors']} single numbers in {reduced['numbers_ms']:.1f} ms"
+        )
+
+
+def run(workers, kind, arguments, tasks):
+    """What the first of several workers measures."""
+    sockets = [socket.socket() for _ in range(workers)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    cores = sorted(os.sched_getaffinity(0))
+    processes = []
+    for index in range(workers):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        command = [sys.executable, __file__, "--work", kind, "--core", cores[index % len(cores)], "--tasks", tasks]
+        command += ["--steps", arguments.steps, "--epochs", arguments.epochs]
+        environment = {**os.environ, **({"TF_CONFIG": json.dumps(task)} if workers > 1 else {})}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen([*map(str, command)], env=environment, **pipes))
+    outputs = [process.communicate() for process in processes]
+    for process, (_, error) in zip(processes, outputs):
+        if process.returncode:
+            raise SystemExit(error)
+    return json.loads(outputs[0][0].splitlines()[-1])
+
+
+def work(arguments):
+    os.sched_setaffinity(0, [arguments.core])
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import metalearn_tf as mtf
+
+    mtf.training.use_task_parallelism(1)
+    strategy = mtf.training.multi_worker_strategy()
+    with strategy.scope():
+        learner = mtf.learners.MAML(mtf.networks.conv4(outputs=5))
+        learner.compile(keras.optimizers.Adam(1e-3), metrics=["accuracy"])
+    if arguments.work == "reduce":
+        return reduce(strategy, [tf.convert_to_tensor(variable) for variable in learner.trainable_variables])
+
+    images = np.random.default_rng(0).integers(0, 256, (2400, 28, 28, 1), dtype="uint8")
+    dataset = mtf.data.ClassDataset(images, np.repeat(np.arange(120), 20))
+    tasks = mtf.data.episodes(dataset, 5, 1, 15, tasks_per_batch=arguments.tasks)
+
+    class Clock(keras.callbacks.Callback):
+        seconds = []
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seconds.append(time.perf_counter() - self.start)
+
+    learner.fit(tasks, steps_per_epoch=arguments.steps, epochs=arguments.epochs, callbacks=[Clock()], verbose=0)
+    step = statistics.median(Clock.seconds[1:]) / arguments.steps
+    print(json.dumps({"tasks/s": arguments.tasks / step, "step_ms": 1000 * step}))
+
+
+def reduce(strategy, gradients):
+    """The time in which all workers have the sum of tensors of the gradients' shapes."""
+    import tensorflow as tf
+
+    def measure(tensors):
+        @tf.function
+        def step():
+            def of_replica():
+                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+            return [tf.reduce_sum(total) for total in strategy.run(of_replica)]
+
+        times = []
+        for _ in range(60):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        return 1000 * statistics.median(times[10:])
+
+    result = {"bytes": sum(4 * int(tf.size(tensor)) for tensor in gradients), "tensors": len(gradients)}
+    result |= {"gradients_ms": measure(gradients), "numbers_ms": measure([tf.zeros([1]) for _ in gradients])}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
