@@ -62,6 +62,18 @@ def test_text_few_shot(sklearn_data_home, tmp_path):
     assert (tmp_path / "served/1/saved_model.pb").exists()
 
 
+@pytest.mark.slow
+def test_tune_text_goes_on_where_it_stopped(sklearn_data_home, tmp_path):
+    pytest.importorskip("ray", reason='the search needs `pip install "metalearn_tf[ray]"`')
+    options = ["--quick", "--data_home", sklearn_data_home]
+    first = run("tune_text.py", *options, folder=tmp_path).splitlines()
+    again = run("tune_text.py", *options, folder=tmp_path).splitlines()
+    assert again[-5:] == first[-5:]
+    assert sum("**best**" in line for line in first) == 1 and "gain of the best over the defaults" in first[-3]
+    assert (tmp_path / "runs/tune_text/report.png").stat().st_size > 5000
+    assert (tmp_path / "runs/tune_text/export/1/saved_model.pb").exists()
+
+
 @pytest.mark.parametrize(
     "script", ["omniglot_prototypical.py", pytest.param("omniglot_maml.py", marks=pytest.mark.slow)]
 )

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import sys
 import types
 
 import keras
@@ -17,7 +18,6 @@ from metalearn_tf.training.task_parallelism import use_task_parallelism
 _METRIC = "val_accuracy"
 # What is kept of each epoch; Ray adds much of its own.
 _KEPT = ("loss", "accuracy", "val_loss", _METRIC, "seconds")
-_LOOK = "RAY_AIR_NEW_OUTPUT"
 
 
 def run_trials(directory, records, build_learner, train, validation, budget, halving, concurrent_trials, verbose):
@@ -39,7 +39,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, hal
     """
     directory = pathlib.Path(directory).resolve()
     states, attempts = directory / "states", directory / "ray"
-    with _ray(concurrent_trials):
+    with _environment(), _ray(concurrent_trials):
         trial = tune.with_parameters(
             _train, build_learner=build_learner, data=(train, validation), budget=budget, states=states
         )
@@ -58,8 +58,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, hal
                 verbose=0,
             ),
         )
-        with _without_tables():
-            tuner.fit()
+        tuner.fit()
     if any(trial.status == "unfinished" for trial in records.open()):
         raise KeyboardInterrupt("The search was interrupted; the same call goes on with it.")
 
@@ -88,13 +87,7 @@ def _ray(concurrent_trials):
         return
     # Not on a cluster of the environment's: the folder must be one that all its machines see.
     ray.init(
-        address="local",
-        num_cpus=concurrent_trials,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-        # Ray gives its workers the priority 15, at which beside other programs they come to a standstill.
-        _system_config={"worker_niceness": 0},
+        address="local", num_cpus=concurrent_trials, include_dashboard=False, log_to_driver=False, logging_level="error"
     )
     try:
         yield
@@ -103,17 +96,29 @@ def _ray(concurrent_trials):
 
 
 @contextlib.contextmanager
-def _without_tables():
-    """Ray prints what it will do whatever its `verbose`, unless it has the look that it had before."""
-    before = os.environ.get(_LOOK)
-    os.environ[_LOOK] = "0"
+def _environment():
+    """What Ray and its processes find in the environment, for as long as the search takes."""
+    paths = [str(pathlib.Path(path).resolve()) for path in sys.path]
+    wanted = {
+        # Where this process imports from, so that `build_learner` may be of any module.
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        # Relative paths are those of this process.
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        # Ray gives its workers the priority 15, at which beside other programs they come to a standstill.
+        "RAY_worker_niceness": "0",
+        # The new look prints tables whatever `verbose` is.
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_LOOK]
-        else:
-            os.environ[_LOOK] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class _Record(tune.Callback):
@@ -136,7 +141,8 @@ class _Record(tune.Callback):
         self._progress.add(1)
 
     def on_trial_error(self, iteration, trials, trial, **info):
-        self._records.end(_number(trial), error=str(trial.get_error() or "The process of the trial ended."))
+        # Ray's own `get_error` reads a copy that is not there yet.
+        self._records.end(_number(trial), error=pathlib.Path(trial.error_file).read_text())
         self._progress.add(1)
 
 
