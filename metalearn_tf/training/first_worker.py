@@ -2,6 +2,10 @@
 
 
 def is_first_worker(model):
-    """Whether this process is the first, or only, worker of the strategy that a model trains under."""
+    """Whether this process is the first, or only, worker of the strategy that a model trains under: its chief."""
     resolver = model.distribute_strategy.cluster_resolver
-    return resolver is None or not resolver.task_id
+    if resolver is None or resolver.task_id is None:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0

@@ -3,8 +3,9 @@
     python tests/benchmarks/worker_scaling.py
 
 MAML of a Conv4-64, 5-way 1-shot, 15 queries, 1 inner step. Each worker is a process of one thread on a core of its own.
-Two workers share the batch of one (the ratio that is wanted), or have as many tasks each as one alone. Then the
-gradients alone are reduced, and one number for each of them, by 2, 3 and 4 workers. Run it on an idle machine.
+Two workers share the batch of one (the ratio that is wanted), or have as many tasks each as one alone; two programs
+that know nothing of each other show what the machine has to give. Then the gradients alone are reduced, and one number
+for each of them, by 2, 3 and 4 workers. Run it on an idle machine.
 """
 
 import argparse
@@ -33,23 +34,26 @@ def main():
     from machine import describe_machine
 
     print(describe_machine())
-    one = run(1, "train", arguments, arguments.tasks)
+    (one,) = run(1, "train", arguments, arguments.tasks)
+    apart = sum(each["tasks/s"] for each in run(2, "train", arguments, arguments.tasks, together=False))
+    print(f"1 worker {one['tasks/s']:.2f} tasks/s, 2 programs {apart:.2f}: {apart / one['tasks/s']:.2f} times")
     for name, tasks in (("the batch of one", arguments.tasks), ("twice the batch", 2 * arguments.tasks)):
-        two = run(2, "train", arguments, tasks)
+        two = run(2, "train", arguments, tasks)[0]
         print(
-            f"1 worker {one['tasks/s']:.2f} tasks/s, 2 workers with {name} {two['tasks/s']:.2f}: "
-            f"{two['tasks/s'] / one['tasks/s']:.2f} times; a step takes {two['step_ms']:.1f} ms"
+            f"2 workers with {name} {two['tasks/s']:.2f} tasks/s: {two['tasks/s'] / one['tasks/s']:.2f} times; "
+            f"a step takes {two['step_ms']:.1f} ms",
+            flush=True,
         )
     for workers in (2, 3, 4):
-        reduced = run(workers, "reduce", arguments, arguments.tasks)
+        reduced = run(workers, "reduce", arguments, arguments.tasks)[0]
         print(
             f"{workers} workers reduce {reduced['bytes'] / 1e3:.0f} kB in {reduced['tensors']} tensors in "
             f"{reduced['gradients_ms']:.1f} ms, {reduced['tensors']} single numbers in {reduced['numbers_ms']:.1f} ms"
         )
 
 
-def run(workers, kind, arguments, tasks):
-    """What the first of several workers measures."""
+def run(workers, kind, arguments, tasks, together=True):
+    """What each of several workers measures, or of several programs that are not `together`."""
     sockets = [socket.socket() for _ in range(workers)]
     for each in sockets:
         each.bind(("localhost", 0))
@@ -62,14 +66,14 @@ def run(workers, kind, arguments, tasks):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         command = [sys.executable, __file__, "--work", kind, "--core", cores[index % len(cores)], "--tasks", tasks]
         command += ["--steps", arguments.steps, "--epochs", arguments.epochs]
-        environment = {**os.environ, **({"TF_CONFIG": json.dumps(task)} if workers > 1 else {})}
+        environment = {**os.environ, **({"TF_CONFIG": json.dumps(task)} if workers > 1 and together else {})}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         processes.append(subprocess.Popen([*map(str, command)], env=environment, **pipes))
     outputs = [process.communicate() for process in processes]
     for process, (_, error) in zip(processes, outputs):
         if process.returncode:
             raise SystemExit(error)
-    return json.loads(outputs[0][0].splitlines()[-1])
+    return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
 
 
 def work(arguments):
