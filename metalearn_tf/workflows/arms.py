@@ -24,12 +24,13 @@ class ArmScores:
         Args:
             name: of the arm.
             seed: its number.
-            measure: function without arguments to arrays `accuracies` `(tests,)`, `recall` `()` and `f1` `()`.
+            measure: function without arguments to arrays `accuracies` `(tests,)`, `recall` `()` and `f1` `()`, and
+                `seconds` `()` where it trains, too.
             generates: whether a GAN has a part in the arm.
-            seconds: wall time of the training.
+            seconds: wall time of a training before.
         """
         scores = self.run.stage(f"scores_{file_name(name)}_{seed}", measure)
-        self._scores.setdefault(name, []).append({**scores, "seconds": seconds})
+        self._scores.setdefault(name, []).append({**scores, "seconds": seconds + float(scores.get("seconds", 0.0))})
         self._generates[name] = generates
 
     def arms(self):

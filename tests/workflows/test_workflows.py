@@ -129,6 +129,7 @@ def test_every_arm_is_in_the_report(name, finished):
     for arm in report.arms.values():
         assert np.shape(arm.accuracies) == (1, tests)
         assert 0.0 <= arm.accuracy <= 1.0 and 0.0 <= arm.recall <= 1.0 and 0.0 <= arm.f1 <= 1.0
+    assert all(arm.seconds > 0 for arm_name, arm in report.arms.items() if "ensemble" not in arm_name)
 
 
 @pytest.mark.parametrize("name", CALLS)
