@@ -61,6 +61,15 @@ def evaluate(learner, test, arguments):
     )
 
 
+def spread(values, sign=""):
+    """The mean of values `(seeds, episodes)` in percent, with what it is uncertain by for other seeds and episodes."""
+    by_seed = 100 * np.mean(values, axis=1)
+    seeds = mtf.evaluation.student_half_width(by_seed)
+    episodes = mtf.evaluation.confidence_half_width(100 * np.mean(values, axis=0))
+    each = ", ".join(f"{value:{sign}.1f}" for value in by_seed)
+    return f"{by_seed.mean():{sign}.2f} ± {episodes:.2f} (episodes) ± {seeds:.2f} (seeds: {each})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shots", type=int, default=5)
@@ -69,7 +78,7 @@ def main():
     parser.add_argument("--steps_per_epoch", type=int, default=20, help="outer steps of two tasks")
     parser.add_argument("--validation_episodes", type=int, default=60)
     parser.add_argument("--test_episodes", type=int, default=600)
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of the defaults and of the best, for the test")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of the defaults and of the best, for the test")
     parser.add_argument("--concurrent_trials", type=int, default=None, help="by default one on each core")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
     parser.add_argument("--data_home", default=None, help="scikit-learn's folder")
@@ -114,13 +123,8 @@ def main():
         for name, parameters in (("defaults", {}), ("best", report.best_parameters))
     }
     for name, accuracies in tested.items():
-        width = mtf.evaluation.confidence_half_width(np.ravel(accuracies))
-        each = ", ".join(f"{100 * np.mean(values):.1f}" for values in accuracies)
-        print(f"{name}: {100 * np.mean(accuracies):.2f} ± {100 * width:.2f} % of the test; of each seed {each}")
-    gains = np.subtract(tested["best"], tested["defaults"])
-    width = mtf.evaluation.confidence_half_width(gains.ravel())
-    each = ", ".join(f"{100 * value:+.1f}" for value in gains.mean(axis=1))
-    print(f"gain of the best over the defaults: {100 * gains.mean():+.2f} ± {100 * width:.2f}; of each seed {each}")
+        print(f"{name}: {spread(accuracies)} % of the test")
+    print(f"gain of the best over the defaults: {spread(np.subtract(tested['best'], tested['defaults']), sign='+')}")
     bag = mtf.learners.PrototypicalNetwork(mtf.networks.bag_of_words(train.examples), "cosine")
     bag.compile()
     print(f"for comparison, `bag_of_words` without training: {evaluate(bag, test, arguments)}")

@@ -2,7 +2,7 @@
 
 
 def require_ray():
-    """Refuses to go on without Ray Tune.
+    """Refuses to go on without Ray, its Train and its Tune.
 
     Raises:
         ImportError: if it is not installed; says what to install.
@@ -11,5 +11,5 @@ def require_ray():
         import ray.tune  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f'Hyper-parameter search needs Ray Tune: `pip install "metalearn_tf[ray]"`. Received: {error}'
+            f'Ray, with Train and Tune, is not installed: `pip install "metalearn_tf[ray]"`. Received: {error}'
         ) from error

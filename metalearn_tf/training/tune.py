@@ -14,6 +14,8 @@ from metalearn_tf.training.trial_records import TrialRecords
 from metalearn_tf.training.trial_training import Budget
 from metalearn_tf.training.tuning_report import TuningReport, best_trial
 
+_DESCRIPTION = "search.json"
+
 
 def tune(
     build_learner,
@@ -106,6 +108,7 @@ def tune(
     """
     numbers = {"steps_per_epoch": steps_per_epoch, "epochs": epochs, "validation_episodes": validation_episodes}
     _check_whole(**numbers, trials=trials, grace_period=grace_period)
+    _check_seed(seed)
     if concurrent_trials is not None:
         _check_whole(concurrent_trials=concurrent_trials)
     _check_halving(grace_period, reduction_factor, epochs)
@@ -115,21 +118,23 @@ def tune(
     space = check_space(search_space)
     check_names("search_space", build_learner, list(space))
     parameters = draw_parameters(space, first_trials, trials, seed)
-    budget = Budget(ways, shots, queries, tasks_per_batch, seed=seed, **numbers)
+    budget = Budget(ways, shots, queries, tasks_per_batch, seed=int(seed), **{k: int(v) for k, v in numbers.items()})
 
     directory = _check_directory(run_directory)
-    first = _first_learner(build_learner, parameters[0], budget, train, validation)
+    first = _first_learner(build_learner, parameters[0], budget)
+    if not (directory / _DESCRIPTION).exists():
+        _check_batch(first, budget, train, validation)
     setting = {
         "search_space": describe_space(space),
         "budget": vars(budget),
-        "grace_period": grace_period,
+        "grace_period": int(grace_period),
         "reduction_factor": reduction_factor,
         "train": describe_dataset(train),
         "validation": describe_dataset(validation),
         "parameters": {str(number): chosen for number, chosen in enumerate(parameters)},
     }
     # The model of the first trial stands for what `build_learner` does beside its parameters.
-    check_same("run_directory", directory / "search.json", {**setting, "learner": describe_model(first)}, "search")
+    check_same("run_directory", directory / _DESCRIPTION, {**setting, "learner": describe_model(first)}, "search")
     del first
 
     records = TrialRecords(directory / "trials", parameters, epochs)
@@ -171,6 +176,12 @@ def _check_whole(**numbers):
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 
+def _check_seed(seed):
+    # What `keras.utils.set_random_seed` takes.
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
+
+
 def _check_halving(grace_period, reduction_factor, epochs):
     if grace_period > epochs:
         raise ValueError(
@@ -208,8 +219,8 @@ def _check_directory(run_directory):
     return directory
 
 
-def _first_learner(build_learner, parameters, budget, train, validation):
-    """The learner of the first trial, after a look at what it makes of one batch: here its error is plain."""
+def _first_learner(build_learner, parameters, budget):
+    """The learner of the first trial: here an error is plain."""
     learner = budget.build(build_learner, parameters)
     if not isinstance(learner, keras.Model) or not learner.compiled:
         found = type(learner).__name__
@@ -217,11 +228,15 @@ def _first_learner(build_learner, parameters, budget, train, validation):
             "`build_learner` must return a compiled learner. "
             f"Received: {f'a {found} that is not compiled' if isinstance(learner, keras.Model) else found}"
         )
-    budget.train_tasks(train)  # which checks that there are enough classes and examples
+    return learner
+
+
+def _check_batch(learner, budget, train, validation):
+    """Looks at what the learner makes of one batch: whether tasks can be drawn, suit it and are measured."""
+    budget.train_tasks(train)
     logs = learner.evaluate(budget.validation_tasks(validation), steps=1, verbose=0, return_dict=True)
     if "accuracy" not in logs:
         raise ValueError(
             '`build_learner` must compile the learner with `metrics=["accuracy"]`, by which trials are compared. '
             f"Received: a learner whose logs are {', '.join(sorted(logs))}"
         )
-    return learner

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -22,9 +23,6 @@ from metalearn_tf.training.search_space import check_space, describe_space, draw
 from metalearn_tf.training.trial_records import Trial, TrialRecords
 from metalearn_tf.training.trial_training import Budget
 from metalearn_tf.training.tuning_report import TuningReport
-
-# Ray leaves its log files and sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +162,7 @@ def refuse(match, error=ValueError, build=build_learner, space=None, folder="run
         ("`epochs` must be a positive integer. Received: epochs=0", {"epochs": 0}),
         ("`concurrent_trials` must be a positive integer", {"concurrent_trials": True}),
         ("`grace_period` must be at most the number of epochs, 4", {"grace_period": 5}),
+        ("`seed` must be an integer from 0", {"seed": -1}),
         ("`reduction_factor` must be a number above 1", {"reduction_factor": 1}),
         ("`ways` must be at most the 6 classes", {"ways": 7}),
     ],
@@ -216,6 +215,14 @@ def test_the_folder_of_another_search_is_refused(difference, options, report, fo
 
 
 # === Its parts ===
+
+
+def test_a_dataset_travels_without_its_tensor():
+    dataset, _ = make_parts()
+    dataset.as_tensor()
+    found = pickle.loads(pickle.dumps(dataset))
+    assert found._tensor is None and found.class_names == dataset.class_names
+    np.testing.assert_array_equal(found.as_tensor(), dataset.as_tensor())
 
 
 def test_drawn_parameters_depend_on_the_seed_and_the_space_alone():
