@@ -190,3 +190,13 @@ def test_domain_adaptation_goes_on_where_it_stopped(tfds_data_dir, usps_data_dir
     assert run("domain_adaptation.py", *options, folder=tmp_path).splitlines()[-6:] == first[-6:]
     assert [line.split(" | ")[1] for line in first[-4:]] == ["source only", "CORAL", "MMD", "DANN"]
     assert len(list((tmp_path / "runs/domain_adaptation").glob("usps_mnist_*_1.json"))) == 4
+
+
+@pytest.mark.slow
+def test_many_workers(tmp_path):
+    options = ["--run_dir", "runs/two", "--steps", 5, "--epochs", 2]
+    output = run("multi_worker/train.py", *options, "--local_workers", 2, folder=tmp_path)
+    assert "% of the test's queries" in output and "Epoch 2/2" in output
+    assert (tmp_path / "runs/two/learner.keras").exists()
+    again = run("multi_worker/train.py", *options, folder=tmp_path)  # one worker goes on where two have ended
+    assert "Epoch" not in again and again.splitlines()[-1] == output.splitlines()[-1]

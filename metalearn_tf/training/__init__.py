@@ -3,6 +3,7 @@
 from metalearn_tf.training.multi_worker_strategy import multi_worker_strategy
 from metalearn_tf.training.report_to_ray import ReportToRay
 from metalearn_tf.training.resume import Resume
+from metalearn_tf.training.run_on_ray import run_on_ray
 from metalearn_tf.training.task_board import TaskBoard
 from metalearn_tf.training.task_parallelism import use_task_parallelism
 from metalearn_tf.training.tune import tune

@@ -33,6 +33,12 @@ def networks():
     return mtf.networks.dcgan(SHAPE, filters=4, generator_normalization="layer", discriminator_normalization="layer")
 
 
+def smooth_network():
+    """One without kinks, at which rounding changes a derivative, and by MAML's second derivative all weights soon."""
+    layers = [keras.layers.Conv2D(8, 3, 2, activation="tanh"), keras.layers.Flatten(), keras.layers.Dense(3)]
+    return keras.Sequential([keras.Input(SHAPE), *layers])
+
+
 def build(kind):
     """A compiled model, and data for it: batches of six tasks, or of 24 images."""
     if kind == "GAN":
@@ -52,7 +58,7 @@ def build(kind):
         model, arguments = build("MAML")
         return model, {**arguments, "steps_per_epoch": 10, "epochs": 6, "callbacks": [resume]}
     learners = {
-        "MAML": lambda: mtf.learners.MAML(mtf.networks.conv4(SHAPE, 8, outputs=3), inner_learning_rate=0.1),
+        "MAML": lambda: mtf.learners.MAML(smooth_network(), inner_learning_rate=0.1),
         "prototypes": lambda: mtf.learners.PrototypicalNetwork(mtf.networks.conv4(SHAPE, 8, normalization="running")),
         "Reptile": lambda: mtf.learners.Reptile(mtf.networks.conv4(SHAPE, 8, outputs=3), inner_steps=2),
         "MANN": lambda: mtf.learners.MANN(mtf.networks.conv4(SHAPE, 8), ways=3),
