@@ -27,7 +27,7 @@ from metalearn_tf.training.tuning_report import TuningReport
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """The folder of a search that was killed in the middle of its third trial, and what was known of its trials."""
+    """The folder of a search that was killed in the middle of its second trial, and what was known of its trials."""
     folder = tmp_path_factory.mktemp("search") / "run"
     script = pathlib.Path(search_process.__file__)
     process = subprocess.run([sys.executable, str(script), str(folder)], capture_output=True, text=True)
@@ -45,7 +45,7 @@ def folder(killed):
 def report(killed):
     """What the same search gives, gone on with."""
     folder, _ = killed
-    assert (folder / "states/0002/latest.npz").exists() and not (folder / "report.json").exists()
+    assert (folder / "states/0001/latest.npz").exists() and not (folder / "report.json").exists()
     return search(folder)
 
 
@@ -53,12 +53,13 @@ def report(killed):
 
 
 def test_asha_stops_the_trial_that_is_behind(report):
-    assert [trial.status for trial in report.trials] == ["finished", "stopped", "finished"]
-    assert [trial.epochs for trial in report.trials] == [4, 1, 4]
-    assert report.trials[1].accuracy < min(report.trials[number].accuracies[0] for number in (0, 2))
-    assert report.best.accuracy == max(report.trials[0].accuracy, report.trials[2].accuracy)
+    assert [trial.status for trial in report.trials] == ["finished", "stopped"]
+    # ASHA went on with what the first trial had reported before the search was killed.
+    assert [trial.epochs for trial in report.trials] == [4, 3]
+    assert report.trials[1].accuracy < report.trials[0].accuracies[2]
+    assert report.best is report.trials[0]
     assert report.best_parameters == report.best.parameters
-    assert [trial.parameters for trial in report.trials[:2]] == search_process.FIRST
+    assert [trial.parameters for trial in report.trials] == search_process.FIRST
     for trial in report.trials:
         assert trial.seconds > 0 and {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(trial.logs[0])
 
@@ -98,19 +99,21 @@ def test_a_finished_search_is_read_from_its_folder(report, folder, monkeypatch):
 
 def test_a_search_that_was_killed_goes_on_from_where_it_was(killed, report):
     _, before = killed
-    assert [record["status"] for _, _, record in before] == ["finished", "stopped", "unfinished"]
-    assert [path.stat().st_mtime_ns == time for path, time, _ in before] == [True, True, False]
+    assert [record["status"] for _, _, record in before] == ["finished", "unfinished"]
+    assert [len(record["logs"]) for _, _, record in before] == [4, 2]
+    assert [path.stat().st_mtime_ns == time for path, time, _ in before] == [True, False]
     # The time that it took is in the logs: its first epoch was not trained again.
-    assert report.trials[2].logs[0] == before[2][2]["logs"][0]
+    assert report.trials[1].logs[0] == before[1][2]["logs"][0]
 
 
 def test_a_trial_that_was_killed_ends_as_if_it_never_was(report):
+    trial = report.trials[1]
     budget = Budget(**{name: search_process.SETTING[name] for name in Budget.__dataclass_fields__})
-    learner = budget.build(build_learner, report.trials[2].parameters)
+    learner = budget.build(build_learner, trial.parameters)
     history = budget.fit(learner, *make_parts(), callbacks=[]).history
     # On more threads than in the trial, so that roundings may differ.
-    np.testing.assert_allclose(history["loss"], [log["loss"] for log in report.trials[2].logs], rtol=1e-3)
-    np.testing.assert_allclose(history["val_accuracy"], report.trials[2].accuracies, atol=0.02)
+    np.testing.assert_allclose(history["loss"][:3], [log["loss"] for log in trial.logs], rtol=1e-3)
+    np.testing.assert_allclose(history["val_accuracy"][:3], trial.accuracies, atol=0.02)
 
 
 def test_where_all_trials_fail_the_first_error_is_shown(tmp_path):
@@ -198,8 +201,8 @@ def test_datasets_and_learners_that_are_refused(tmp_path, monkeypatch):
     "difference, options",
     [
         ("budget.epochs=5 where the search has 4", {"epochs": 5}),
-        ("reduction_factor=3 where the search has 2", {"reduction_factor": 3}),
-        ("parameters.3=None|parameters.3.width=", {"trials": 4}),
+        ("reduction_factor=2 where the search has 3", {"reduction_factor": 2}),
+        ("parameters.2.width=", {"trials": 3}),
         ("search_space.width=\\[12, 20, 30\\] where the search has \\[12, 20\\]", {"width": [12, 20, 30]}),
         ("train.content=", {"swap": True}),
     ],
@@ -209,7 +212,7 @@ def test_the_folder_of_another_search_is_refused(difference, options, report, fo
     space, (train, validation) = make_space(), make_parts()
     space["width"] = options.pop("width", space["width"])
     train, validation = (validation, train) if options.pop("swap", False) else (train, validation)
-    setting = {**search_process.SETTING, "trials": 3, "first_trials": search_process.FIRST, **options}
+    setting = {**search_process.SETTING, "trials": 2, "first_trials": search_process.FIRST, **options}
     with pytest.raises(ValueError, match=f"`run_directory` holds a search of another configuration.*({difference})"):
         mtf.training.tune(build_learner, space, train, validation, folder, **setting)
 
