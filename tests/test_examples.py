@@ -110,6 +110,7 @@ def test_train_feature_networks(tfds_data_dir, tmp_path):
     assert (tmp_path / "runs/feature_networks/omniglot.weights.h5").stat().st_size < 500_000
 
 
+@pytest.mark.slow
 def test_mnist_gan(tfds_data_dir, tmp_path):
     options = ["--epochs", 1, "--steps_per_epoch", 3, "--samples", 64, "--export", "served/1"]
     output = run("mnist_gan.py", "--data_dir", tfds_data_dir, *options, folder=tmp_path)
