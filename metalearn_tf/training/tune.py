@@ -5,6 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
+from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray
@@ -154,8 +155,8 @@ def tune(
 
 def _write(directory, report):
     """Writes the report's files and the model."""
-    report.to_json(directory / "report.json")
-    (directory / "report.md").write_text(report.to_markdown())
+    write_text(directory / "report.json", report.to_json())
+    write_text(directory / "report.md", report.to_markdown())
     report.figure(directory / "report.png")
     path = directory / "export" / "1"
     if not path.exists():
