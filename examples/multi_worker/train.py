@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -86,17 +85,13 @@ def train(arguments, resume=None):
 
 def start_workers(count):
     """Runs this program as several workers of this machine, with one core or more each."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
+    import metalearn_tf as mtf
+
     command = [sys.executable, *sys.argv]
-    processes = []
-    for index in range(count):
-        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        processes.append(subprocess.Popen(command, env={**os.environ, "TF_CONFIG": json.dumps(config)}))
+    processes = [
+        subprocess.Popen(command, env={**os.environ, "TF_CONFIG": config})
+        for config in mtf.training.local_tf_configs(count)
+    ]
     sys.exit(max(process.wait() for process in processes))
 
 

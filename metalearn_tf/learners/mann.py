@@ -8,7 +8,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.padding import real_examples, restore_padding
 from metalearn_tf.learners.task_batches import tasks_differ
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
-from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas, undivided
+from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 # Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
 # of each key would be spread over the whole memory, and it takes several times as many episodes to begin to learn.
@@ -148,7 +148,7 @@ class MANN(MetaLearner):
             embeddings, states = self._encode_batch(tf.concat([tasks[0], tasks[2]], axis=1), labels)
             sequences = [tf.gather(tensor, order, batch_dims=1) for tensor in (embeddings, labels)]
             logits = tf.gather(self._run(*sequences)[1], tf.argsort(order), batch_dims=1)[:, :, :ways]
-            loss = undivided(self._compute_loss(None, tf.maximum(labels, 0), logits, weight, training=True))
+            loss = self.batch_loss(tf.maximum(labels, 0), logits, weight, tf.shape(labels)[0])
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = [variable.value for variable in self.trainable_variables]
         gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")

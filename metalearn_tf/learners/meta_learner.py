@@ -12,7 +12,7 @@ from metalearn_tf.learners.task_checks import check_first_batch, check_network, 
 from metalearn_tf.learners.task_loss import check_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
-from metalearn_tf.networks.replicas import apply_mean, mean_over_replicas, undivided
+from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.replicated_model import ReplicatedModel
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.networks.text_inputs import copy_vocabularies, takes_texts
@@ -124,7 +124,7 @@ class MetaLearner(ReplicatedModel):
         """The scalar loss of `compile`, or the one that fits the task, for adaptation."""
         loss = keras.losses.get(self.loss) if self.compiled else task_loss
         value = tf.reduce_mean(loss(y_true, y_pred))
-        return undivided(value) if isinstance(loss, keras.losses.Loss) else value
+        return undivided(value, loss) if isinstance(loss, keras.losses.Loss) else value
 
     def running_state(self):
         """The variables that a task in meta-training assigns; `train_step` averages them over the tasks."""
@@ -181,8 +181,12 @@ class MetaLearner(ReplicatedModel):
 
     def compiled_loss(self, query_y, logits, sample_weight=None):
         """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
-        weight = None if sample_weight is None else sample_weight[None]
-        return undivided(self._compute_loss(None, query_y[None], logits[None], weight, training=True))
+        return self.batch_loss(query_y[None], logits[None], None if sample_weight is None else sample_weight[None])
+
+    def batch_loss(self, y, logits, sample_weight=None, tasks=1, training=True):
+        """The scalar loss of `compile` for the queries of all tasks of a batch; of sums, their mean over the tasks."""
+        value = undivided(self._compute_loss(None, y, logits, sample_weight, training=training), self.loss)
+        return value / tf.cast(tasks, value.dtype) if is_sum(self.loss) else value
 
     def task_gradients(self, *task):
         """The direction of one task's outer step; the arguments are those of `query_loss`.
@@ -220,8 +224,8 @@ class MetaLearner(ReplicatedModel):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y_pred = batch_logits(self, x, False, None if sample_weight is None else tf.convert_to_tensor(y))
         y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
-        loss = undivided(self._compute_loss(x, y, y_pred, sample_weight, training=False))
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x[0])[0])
+        tasks = tf.shape(x[0])[0]
+        self._loss_tracker.update_state(self.batch_loss(y, y_pred, sample_weight, tasks, False), sample_weight=tasks)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 
+import keras
 import tensorflow as tf
 
 _one_batch = contextvars.ContextVar("one_batch", default=False)
@@ -28,10 +29,23 @@ def apply_mean(optimizer, gradients, variables):
     optimizer.apply(gradients if replicas == 1 else [gradient / replicas for gradient in gradients], variables)
 
 
-def undivided(loss):
-    """The loss of this replica's examples: Keras's losses divide it by the number of replicas."""
+def undivided(value, loss):
+    """A loss of this replica's examples, where Keras divides means, but not sums, by the number of replicas.
+
+    Args:
+        value: scalar tensor, what Keras computed.
+        loss: what was given to `compile`: a name, a function or a `keras.losses.Loss`.
+
+    Returns:
+        The scalar that a model without replicas would have for these examples.
+    """
     replicas = replica_count()
-    return loss if replicas == 1 else loss * replicas
+    return value if replicas == 1 or is_sum(loss) else value * replicas
+
+
+def is_sum(loss):
+    """Whether a loss, as `compile` takes it, is the sum over examples and not their mean."""
+    return getattr(keras.losses.get(loss), "reduction", None) == "sum"
 
 
 @contextlib.contextmanager

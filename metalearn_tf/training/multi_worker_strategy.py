@@ -1,5 +1,6 @@
 """Training on many machines: the strategy of the workers that `TF_CONFIG` names, checked before TensorFlow waits."""
 
+import contextlib
 import errno
 import json
 import os
@@ -44,6 +45,34 @@ def multi_worker_strategy():
     check_port(check_tf_config(os.environ["TF_CONFIG"]))
     # Ring is the algorithm of CPUs, and "auto" on GPUs finds NCCL.
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def local_tf_configs(workers):
+    """The `TF_CONFIG` of each of several workers of this machine, at ports that are free now.
+
+    ```python
+    for config in mtf.training.local_tf_configs(2):
+        subprocess.Popen([sys.executable, "train.py"], env={**os.environ, "TF_CONFIG": config})
+    ```
+
+    Args:
+        workers: how many.
+
+    Returns:
+        A list of JSON texts.
+
+    Raises:
+        ValueError: if `workers` is not a positive integer.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
+    with contextlib.ExitStack() as stack:
+        # All at once, since a port that is closed may be given out again.
+        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        cluster = {"worker": [f"localhost:{each.getsockname()[1]}" for each in sockets]}
+    return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": n}}) for n in range(workers)]
 
 
 def check_tf_config(text):

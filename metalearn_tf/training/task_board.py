@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.networks.replicas import undivided
 from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.task_clock import TaskClock
 
@@ -157,7 +156,7 @@ class TaskBoard(keras.callbacks.TensorBoard):
                 y, logits = y[real], tf.boolean_mask(logits, real, axis=1)
                 hits += tf.reduce_sum(tf.cast(tf.argmax(logits, -1, y.dtype) == y, tf.float32), axis=1).numpy()
                 queries += len(y)
-            losses += len(x[0]) * np.asarray([self._loss(y, each, sample_weight) for each in logits])
+            losses += len(x[0]) * np.asarray([self._loss(y, each, sample_weight, len(x[0])) for each in logits])
             tasks += len(x[0])
         scores = {"loss": losses / tasks, **({"accuracy": hits / queries} if queries else {})}
         scalars = {}
@@ -168,8 +167,8 @@ class TaskBoard(keras.callbacks.TensorBoard):
                 scalars |= {f"{name}_by_step/step_{step}": value for step, value in enumerate(values)}
         return scalars
 
-    def _loss(self, y, logits, sample_weight):
-        return float(undivided(self.model.compute_loss(None, y, logits, sample_weight, training=False)))
+    def _loss(self, y, logits, sample_weight, tasks):
+        return float(self.model.batch_loss(y, logits, sample_weight, tasks, training=False))
 
     def _accuracies_by_presentation(self):
         found = []

@@ -11,7 +11,6 @@ for each of them, by 2, 3 and 4 workers. Run it on an idle machine.
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -54,19 +53,14 @@ def main():
 
 def run(workers, kind, arguments, tasks, together=True):
     """What each of several workers measures, or of several programs that are not `together`."""
-    sockets = [socket.socket() for _ in range(workers)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
+    from metalearn_tf.training import local_tf_configs
+
     cores = sorted(os.sched_getaffinity(0))
     processes = []
-    for index in range(workers):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    for index, config in enumerate(local_tf_configs(workers)):
         command = [sys.executable, __file__, "--work", kind, "--core", cores[index % len(cores)], "--tasks", tasks]
         command += ["--steps", arguments.steps, "--epochs", arguments.epochs]
-        environment = {**os.environ, **({"TF_CONFIG": json.dumps(task)} if workers > 1 and together else {})}
+        environment = {**os.environ, **({"TF_CONFIG": config} if workers > 1 and together else {})}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         processes.append(subprocess.Popen([*map(str, command)], env=environment, **pipes))
     outputs = [process.communicate() for process in processes]

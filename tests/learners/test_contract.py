@@ -209,6 +209,15 @@ def test_evaluation_is_the_mean_over_all_queries(trained, tasks):
     np.testing.assert_allclose(results["accuracy"], (logits.argmax(-1) == labels).mean(), rtol=1e-5)
 
 
+def test_a_loss_of_sums_is_the_mean_over_tasks_of_the_sum_over_queries(build, batch):
+    x, query_y = batch
+    learner = build(vectors())
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    learner.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
+    expected = np.mean([loss(labels, logits) for labels, logits in zip(query_y, learner(x))])
+    np.testing.assert_allclose(learner.evaluate(x, query_y, verbose=0), expected, rtol=1e-4)
+
+
 def test_predict_and_call_agree(trained, tasks, batch):
     x, _ = batch
     expected = np.asarray(trained(x))

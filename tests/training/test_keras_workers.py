@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from workers import tf_configs
+
+from metalearn_tf.training import local_tf_configs
 
 # https://github.com/keras-team/keras/issues/20585
 PROGRAM = """
@@ -39,7 +40,8 @@ def train(*methods):
     """What two workers write that train a model of which some methods are Keras's own."""
     command = [sys.executable, "-c", PROGRAM, *methods]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    workers = [subprocess.Popen(command, env={**os.environ, "TF_CONFIG": config}, **pipes) for config in tf_configs(2)]
+    environments = [{**os.environ, "TF_CONFIG": config} for config in local_tf_configs(2)]
+    workers = [subprocess.Popen(command, env=environment, **pipes) for environment in environments]
     try:
         return [worker.communicate(timeout=120)[0] for worker in workers]
     finally:

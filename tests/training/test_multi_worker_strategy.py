@@ -6,7 +6,8 @@ import socket
 import pytest
 import tensorflow as tf
 
-from metalearn_tf.training import multi_worker_strategy
+from metalearn_tf.training import local_tf_configs, multi_worker_strategy
+from metalearn_tf.training.multi_worker_strategy import check_port, check_tf_config
 
 
 def config(cluster=None, **task):
@@ -49,3 +50,17 @@ def test_a_port_in_use_is_named(monkeypatch):
         monkeypatch.setenv("TF_CONFIG", config({"worker": [address]}))
         with pytest.raises(OSError, match=f"in use.*Received: '{address}'"):
             multi_worker_strategy()
+
+
+def test_workers_of_this_machine_have_addresses_of_their_own():
+    configs = local_tf_configs(3)
+    addresses = [check_tf_config(config) for config in configs]
+    assert len(set(addresses)) == 3 and all(json.loads(config)["cluster"]["worker"] == addresses for config in configs)
+    for address in addresses:
+        check_port(address)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True])
+def test_a_number_of_workers_is_one(workers):
+    with pytest.raises(ValueError, match=f"`workers` must be a positive integer. Received: workers={workers}"):
+        local_tf_configs(workers)

@@ -6,15 +6,17 @@ import time
 
 import numpy as np
 import pytest
-from workers import finish, start, tf_configs
+from workers import finish, start
 
-KINDS = ["MAML", "prototypes", "Reptile", "MANN", "GAN", "MetaGAN"]
+from metalearn_tf.training import local_tf_configs
+
+KINDS = ["MAML", "MAML of sums", "prototypes", "Reptile", "MANN", "GAN", "MetaGAN"]
 
 
 def train(kind, folder, workers=1, *devices):
     """The last weights, and the history, of each worker."""
     folder.mkdir()
-    finish(start(tf_configs(workers) if workers > 1 else [None], kind, folder, *devices))
+    finish(start(local_tf_configs(workers) if workers > 1 else [None], kind, folder, *devices))
     ends = []
     for index in range(workers):
         with np.load(folder / f"end_{index}.npz") as arrays:
@@ -55,9 +57,9 @@ def test_replicas_of_one_process_train_what_one_does(kind, tmp_path):
 def test_a_worker_that_dies_stops_the_other_and_the_job_goes_on(tmp_path):
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    finish(start(tf_configs(2), "resumed", tmp_path / "whole"))
+    finish(start(local_tf_configs(2), "resumed", tmp_path / "whole"))
 
-    workers = start(tf_configs(2), "resumed", tmp_path / "killed")
+    workers = start(local_tf_configs(2), "resumed", tmp_path / "killed")
     state = tmp_path / "killed" / "backup" / "previous.npz"
     until = time.monotonic() + 300
     while not state.exists():
@@ -68,7 +70,7 @@ def test_a_worker_that_dies_stops_the_other_and_the_job_goes_on(tmp_path):
     assert workers[0].returncode != 0 and "Another worker of this training is gone" in error
     workers[1].communicate()
 
-    finish(start(tf_configs(2), "resumed", tmp_path / "killed"))
+    finish(start(local_tf_configs(2), "resumed", tmp_path / "killed"))
     for index in range(2):
         with (
             np.load(tmp_path / "whole" / "end_0.npz") as whole,
@@ -80,6 +82,6 @@ def test_a_worker_that_dies_stops_the_other_and_the_job_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_batches_that_workers_cannot_share_are_refused(tmp_path):
-    errors = [process.communicate(timeout=300)[1] for process in start(tf_configs(2), "odd", tmp_path)]
+    errors = [process.communicate(timeout=300)[1] for process in start(local_tf_configs(2), "odd", tmp_path)]
     for error in errors:
         assert "must be a multiple of the 2 replicas that share it; the nearest is 4. Received: a batch of 5" in error

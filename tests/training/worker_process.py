@@ -59,13 +59,15 @@ def build(kind):
         return model, {**arguments, "steps_per_epoch": 10, "epochs": 6, "callbacks": [resume]}
     learners = {
         "MAML": lambda: mtf.learners.MAML(smooth_network(), inner_learning_rate=0.1),
+        "MAML of sums": lambda: mtf.learners.MAML(smooth_network(), inner_learning_rate=0.02),
         "prototypes": lambda: mtf.learners.PrototypicalNetwork(mtf.networks.conv4(SHAPE, 8, normalization="running")),
         "Reptile": lambda: mtf.learners.Reptile(mtf.networks.conv4(SHAPE, 8, outputs=3), inner_steps=2),
         "MANN": lambda: mtf.learners.MANN(mtf.networks.conv4(SHAPE, 8), ways=3),
     }
     tasks_per_batch = 5 if kind == "odd" else 6
     model = learners["MAML" if kind == "odd" else kind]()
-    model.compile(keras.optimizers.SGD(0.01), metrics=["accuracy"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum") if "sums" in kind else None
+    model.compile(keras.optimizers.SGD(0.01), loss, metrics=["accuracy"])
     tasks = mtf.data.episodes(dataset(), ways=3, shots=2, queries=4, tasks_per_batch=tasks_per_batch)
     return model, {"x": tasks, "steps_per_epoch": 5, "epochs": 4, "validation_data": tasks, "validation_steps": 2}
 

@@ -1,27 +1,11 @@
 """Programs that run as several workers on this machine."""
 
-import contextlib
-import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
 PROGRAM = pathlib.Path(__file__).with_name("worker_process.py")
-
-
-def tf_configs(count):
-    """The `TF_CONFIG` of each of several workers, at ports that are free."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("localhost", 0))
-        workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    return [
-        json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
-        for index in range(count)
-    ]
 
 
 def start(configs, *arguments):
