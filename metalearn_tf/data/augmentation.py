@@ -26,18 +26,32 @@ def augment(model, examples, rows, numbers, seed, stream):
 
     def augment_task(task):
         images, task_rows, number = task
-        # The layers' random state is an argument here, so that nothing is kept from one task to the next.
-        bits = tf.cast(random_bits([2], seed, _FIRST_COUNTER + 2 * number + stream), tf.int64)
-        state = [
-            tf.cast(bits, variable.dtype) if _is_random_state(variable) else tf.convert_to_tensor(variable)
-            for variable in model.non_trainable_variables
-        ]
-        weights = [tf.convert_to_tensor(variable) for variable in model.trainable_variables]
-        augmented = tf.cast(model.stateless_call(weights, state, images, training=True)[0], tf.float32)
+        augmented = augment_images(model, images, random_bits([2], seed, _FIRST_COUNTER + 2 * number + stream))
         is_real = tf.reshape(task_rows >= 0, [-1, *[1] * (augmented.shape.rank - 1)])
         return tf.where(is_real, augmented, 0.0)
 
     return tf.map_fn(augment_task, (examples, rows, numbers), fn_output_signature=tf.float32)
+
+
+def augment_images(model, images, bits):
+    """Applies a model to images, with random numbers that depend on nothing else.
+
+    Args:
+        model: a built `keras.Model`, as `augmentation_model` returns it.
+        images: `(n, height, width, channels)` float32.
+        bits: two integers that choose the random numbers.
+
+    Returns:
+        float32 `(n, …)`.
+    """
+    # The layers' random state is an argument here, so that nothing is kept from one call to the next.
+    bits = tf.cast(bits, tf.int64)
+    state = [
+        tf.cast(bits, variable.dtype) if _is_random_state(variable) else tf.convert_to_tensor(variable)
+        for variable in model.non_trainable_variables
+    ]
+    weights = [tf.convert_to_tensor(variable) for variable in model.trainable_variables]
+    return tf.cast(model.stateless_call(weights, state, images, training=True)[0], tf.float32)
 
 
 def seed_augmentation(model, seed):
@@ -66,10 +80,15 @@ def check_augmentation(name, layer, dataset):
                 f"`{name}` sees images in [0, 1]; build {type(part).__name__} with `value_range=(0, 1)`. "
                 f"Received: value_range={tuple(limits)}"
             )
+    return augmentation_model(layer, dataset.example_shape)
+
+
+def augmentation_model(layer, image_shape):
+    """A Keras layer as a model that is built for images."""
     # A model hands `training` to those of its layers that take it.
     model = layer if isinstance(layer, keras.Model) else keras.Sequential([layer])
     if not model.built:
-        model.build((None, *dataset.example_shape))
+        model.build((None, *image_shape))
     return model
 
 

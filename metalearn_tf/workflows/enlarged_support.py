@@ -1,18 +1,19 @@
-"""A learner whose support set a GAN enlarges."""
+"""A learner whose support set is enlarged."""
 
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.augmentation import augment_images, augmentation_model
 from metalearn_tf.learners.meta_learner import MetaLearner
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class EnlargedSupport(MetaLearner):
-    """Adapts to the support examples and to what a GAN draws from each of them, also of classes that it has not seen.
+    """Adapts to the support examples and to other images that are made from each, also of classes never seen before.
 
-    For use after training: it holds a copy of a trained learner, and the generator of a GAN that takes an image and
-    returns others of its class. Both are in the graph that is exported, so that a served classifier enlarges its
-    support set by itself. The noise is the same for every task.
+    For use after training: it holds a copy of a trained learner, and what makes the images: a GAN's generator that
+    takes an image and returns others of its class, or a layer that augments. Both are in the graph that is exported, so
+    that a served classifier enlarges its support set by itself. The random numbers are the same for every task.
 
     ```python
     learner = mtf.workflows.EnlargedSupport(prototypical, gan.sampler, copies=4)
@@ -21,23 +22,24 @@ class EnlargedSupport(MetaLearner):
 
     Args:
         learner: a `MetaLearner` of images in [0, 1].
-        generator: a built `keras.Model` from `[noise, source images]` to images, in [-1, 1], such as that of
-            `mtf.networks.augmentation_gan`. It is not trained, nor copied.
-        copies: images drawn from each support example.
-        seed: integer, of the noise.
+        enlarger: a built `keras.Model` from `[noise, source images]` to images, in [-1, 1], such as the generator of
+            `mtf.networks.augmentation_gan`; or a Keras layer for images in [0, 1], such as `classical_augmentation()`.
+            It is not trained, nor copied.
+        copies: images made from each support example.
+        seed: integer, of the random numbers.
 
     Raises:
-        ValueError: if the generator does not go from images of the learner's shape to such images.
+        ValueError: if the enlarger does not go from images of the learner's shape to such images.
 
     Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340)
     """
 
-    def __init__(self, learner, generator, copies=4, seed=0, **kwargs):
-        _check(learner, generator, copies)
+    def __init__(self, learner, enlarger, copies=4, seed=0, **kwargs):
+        _check(learner, enlarger, copies)
         super().__init__(learner.network, **kwargs)
         self.learner = learner.copy()
         self.network = self.learner.network
-        self.generator = generator
+        self.enlarger = enlarger if _draws(enlarger) else augmentation_model(enlarger, _image_shape(learner))
         self.copies = copies
         self.seed = seed
 
@@ -51,12 +53,17 @@ class EnlargedSupport(MetaLearner):
         return self.learner.normalization
 
     def adapt_task(self, support_x, support_y):
-        count = tf.shape(support_x)[0]
-        source = tf.repeat(2.0 * support_x - 1.0, self.copies, axis=0)
-        noise = tf.random.stateless_normal([count * self.copies, self.generator.inputs[0].shape[1]], [self.seed, 0])
-        drawn = 0.5 * (tf.cast(self.generator([noise, source], training=False), tf.float32) + 1.0)
-        examples = tf.concat([support_x, drawn], axis=0)
+        made = self._enlarge(tf.repeat(support_x, self.copies, axis=0))
+        examples = tf.concat([support_x, made], axis=0)
         return self.learner.adapt_task(examples, tf.concat([support_y, tf.repeat(support_y, self.copies)], axis=0))
+
+    def _enlarge(self, images):
+        if not _draws(self.enlarger):
+            return augment_images(self.enlarger, images, [self.seed, 0])
+        shape = [tf.shape(images)[0], self.enlarger.inputs[0].shape[1]]
+        noise = tf.random.stateless_normal(shape, [self.seed, 0])
+        drawn = self.enlarger([noise, 2.0 * images - 1.0], training=False)
+        return 0.5 * (tf.cast(drawn, tf.float32) + 1.0)
 
     def classify(self, task_state, query_x):
         return self.learner.classify(task_state, query_x)
@@ -68,27 +75,40 @@ class EnlargedSupport(MetaLearner):
         return {
             **config,
             "learner": serialize(self.learner),
-            "generator": serialize(self.generator),
+            "enlarger": serialize(self.enlarger),
             "copies": self.copies,
             "seed": self.seed,
         }
 
     @classmethod
     def from_config(cls, config):
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("learner", "generator")}
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("learner", "enlarger")}
         return cls(**{**config, **parts})
 
 
-def _check(learner, generator, copies):
+def _draws(enlarger):
+    """Whether it is a generator of noise and images, and not a layer of images."""
+    return isinstance(enlarger, keras.Model) and enlarger.built and len(enlarger.inputs) == 2
+
+
+def _image_shape(learner):
+    return tuple(learner.network.input_shape[1:])
+
+
+def _check(learner, enlarger, copies):
     if not isinstance(learner, MetaLearner):
         raise ValueError(f"`learner` must be a MetaLearner. Received: {type(learner).__name__}")
-    shape = tuple(learner.network.input_shape[1:])
-    inputs = [tuple(x.shape[1:]) for x in generator.inputs]
-    if len(inputs) != 2 or inputs[1] != shape or tuple(generator.output_shape[1:]) != shape:
+    if not isinstance(enlarger, keras.layers.Layer):
+        raise ValueError(f"`enlarger` must be a generator or a Keras layer. Received: {type(enlarger).__name__}")
+    shape = _image_shape(learner)
+    if isinstance(enlarger, keras.Model) and enlarger.built:
+        shapes = [tuple(x.shape[1:]) for x in (enlarger.inputs[-1], enlarger.outputs[0])]
+    else:
+        shapes = [tuple(enlarger.compute_output_shape((None, *shape))[1:])]
+    if any(each != shape for each in shapes):
         raise ValueError(
-            f"`generator` must go from noise and images of the learner's shape {shape} to such images; "
-            "`mtf.networks.augmentation_gan` has one. "
-            f"Received: inputs of the shapes {inputs} and output {tuple(generator.output_shape[1:])}"
+            f"`enlarger` must go from images of the learner's shape {shape} to such images, with noise before them if "
+            f"it is a generator, as that of `mtf.networks.augmentation_gan`. Received: images of the shapes {shapes}"
         )
     if not isinstance(copies, int) or copies < 1:
         raise ValueError(f"`copies` must be a positive integer. Received: {copies!r}")

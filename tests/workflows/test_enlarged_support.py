@@ -29,6 +29,17 @@ def test_it_adapts_to_the_support_and_to_what_is_drawn_from_it():
     np.testing.assert_allclose(ours.predict(query_x, verbose=0), by_hand.predict(query_x, verbose=0), atol=1e-5)
 
 
+def test_a_layer_enlarges_with_the_same_random_numbers_each_time():
+    layer = mtf.workflows.classical_augmentation()
+    learner, (support_x, support_y, _) = prototypes(), (tensor[0] for tensor in task())
+    first, second = (mtf.workflows.EnlargedSupport(learner, layer, copies=2, seed=seed) for seed in (0, 1))
+    tensors = [enlarged.adapt_task(support_x, support_y)[0] for enlarged in (first, first, second)]
+    np.testing.assert_array_equal(tensors[0], tensors[1])
+    assert np.abs(tensors[0] - tensors[2]).max() > 1e-4
+    plain = learner.adapt_task(support_x, support_y)[0]
+    assert tensors[0].shape == plain.shape and np.abs(tensors[0] - plain).max() > 1e-4
+
+
 def test_copies_of_one_image_differ_by_their_noise():
     enlarged = mtf.workflows.EnlargedSupport(prototypes(), augmentation_gan().sampler, copies=3)
     seen = []
@@ -39,8 +50,9 @@ def test_copies_of_one_image_differ_by_their_noise():
     assert np.abs(x[6] - x[7]).max() > 1e-3
 
 
-def test_a_file_and_an_export_answer_alike(tmp_path):
-    enlarged = mtf.workflows.EnlargedSupport(prototypes(), augmentation_gan().sampler, copies=2, seed=5)
+@pytest.mark.parametrize("build", [lambda: augmentation_gan().sampler, mtf.workflows.classical_augmentation])
+def test_a_file_and_an_export_answer_alike(build, tmp_path):
+    enlarged = mtf.workflows.EnlargedSupport(prototypes(), build(), copies=2, seed=5)
     inputs = task()
     expected = enlarged(inputs)
     enlarged.save(tmp_path / "enlarged.keras")
@@ -65,10 +77,15 @@ def test_it_is_tested_like_any_learner():
     [
         ({"learner": keras.Sequential()}, "`learner` must be a MetaLearner"),
         ({"copies": 0}, "`copies` must be a positive integer"),
-        ({"generator": mtf.networks.augmentation_gan((20, 20, 1))[0]}, r"`generator` must go from noise and images"),
-        ({"generator": mtf.networks.dcgan(SHAPE)[0]}, r"`generator` must go from noise and images"),
+        ({"enlarger": mtf.networks.augmentation_gan((20, 20, 1))[0]}, r"`enlarger` must go from images of the learner"),
+        ({"enlarger": mtf.networks.dcgan(SHAPE)[0]}, r"`enlarger` must go from images of the learner"),
+        (
+            {"enlarger": keras.layers.Flatten()},
+            r"`enlarger` must go from images.*Received: images of the shapes \[\(256",
+        ),
+        ({"enlarger": None}, "`enlarger` must be a generator or a Keras layer. Received: NoneType"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        mtf.workflows.EnlargedSupport(**{"learner": prototypes(), "generator": darker(), **arguments})
+        mtf.workflows.EnlargedSupport(**{"learner": prototypes(), "enlarger": darker(), **arguments})

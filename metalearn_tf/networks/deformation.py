@@ -1,0 +1,81 @@
+"""Images as if drawn on rubber: their pixels move, and what they show stays."""
+
+import keras
+import tensorflow as tf
+
+# Parts of the distance between two points of the grid: less than a half, so that neighbours never change places.
+_LARGEST_MOVE = 0.475
+_LARGEST_SCALE_OR_SHEAR = 0.3
+# Parts of the image's sides.
+_LARGEST_SHIFT = 1 / 7
+_LARGEST_CONTRAST = 3.0
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+class Deformation(keras.layers.Layer):
+    """Moves the points of a grid over each image, and the pixels between them; then turns, shears, scales and shifts.
+
+    Neighbours of the grid keep their order along both axes, and the affine map that follows can be undone: strokes bend
+    and move, and none is doubled. At zeros everywhere images stay in their places.
+
+    Input shape: `[images, moves, parameters]`: images `(batch, height, width, channels)` in [-1, 1]; `moves`
+        `(batch, rows, columns, 2)`, of a grid of points down and to the right; `parameters` `(batch, 7)`: four of the
+        affine map, two of its shift and one of the contrast. Moves and parameters are any real numbers.
+    Output shape: images, float32 in [-1, 1].
+
+    Reference: [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), for images sampled where a network says
+    """
+
+    def __init__(self, dtype="float32", **kwargs):
+        # Places in half precision would be whole pixels off.
+        super().__init__(dtype=dtype, **kwargs)
+
+    def call(self, inputs):
+        images, moves, parameters = inputs
+        sides = images.shape[1:3]
+        parameters = tf.tanh(parameters)
+        spacing = [side / points for side, points in zip(sides, moves.shape[1:3])]
+        moves = _LARGEST_MOVE * tf.constant(spacing) * keras.ops.image.resize(tf.tanh(moves), sides, "bilinear")
+        middle = [(side - 1) / 2 for side in sides]
+        down, right = tf.meshgrid(
+            *(tf.range(side, dtype=tf.float32) - half for side, half in zip(sides, middle)), indexing="ij"
+        )
+        down, right = down + moves[..., 0], right + moves[..., 1]
+        matrix = tf.eye(2) + _LARGEST_SCALE_OR_SHEAR * tf.reshape(parameters[:, :4], [-1, 2, 2])
+        matrix = matrix[:, :, :, None, None]
+        shift = _LARGEST_SHIFT * parameters[:, 4:6, None, None]
+        rows, columns = (
+            matrix[:, axis, 0] * down + matrix[:, axis, 1] * right + shift[:, axis] * sides[axis] + middle[axis]
+            for axis in range(2)
+        )
+        contrast = 0.5 * _LARGEST_CONTRAST * (1.0 + parameters[:, 6, None, None, None]) + 1e-3
+        return tf.tanh(contrast * sample_bilinear(images, rows, columns)) / tf.tanh(contrast)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+def sample_bilinear(images, rows, columns):
+    """Images at places between their pixels; outside, the nearest pixel of the edge.
+
+    Args:
+        images: `(batch, height, width, channels)`, at least two pixels a side.
+        rows: places from the top, `(batch, …)` in pixels.
+        columns: places from the left, of the same shape.
+
+    Returns:
+        `(batch, …, channels)`, of the dtype of `images`.
+    """
+    height, width, channels = images.shape[1:]
+    rows, columns = (tf.clip_by_value(p, 0.0, side - 1.0) for p, side in ((rows, height), (columns, width)))
+    top, left = (tf.minimum(tf.floor(p), side - 2.0) for p, side in ((rows, height), (columns, width)))
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    corner = tf.cast(top * width + left, tf.int32)
+    pixels = tf.reshape(images, [-1, height * width, channels])
+
+    def at(step):
+        return tf.gather(pixels, corner + step, batch_dims=1)
+
+    above = (1.0 - right) * at(0) + right * at(1)
+    below = (1.0 - right) * at(width) + right * at(width + 1)
+    return (1.0 - down) * above + down * below
