@@ -49,7 +49,8 @@ class Deformation(keras.layers.Layer):
             for axis in range(2)
         )
         contrast = 0.5 * _LARGEST_CONTRAST * (1.0 + parameters[:, 6, None, None, None]) + 1e-3
-        return tf.tanh(contrast * sample_bilinear(images, rows, columns)) / tf.tanh(contrast)
+        stronger = tf.tanh(contrast * sample_bilinear(images, rows, columns)) / tf.tanh(contrast)
+        return tf.clip_by_value(stronger, -1.0, 1.0)  # rounding may pass them
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]

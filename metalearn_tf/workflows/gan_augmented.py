@@ -71,8 +71,9 @@ def gan_augmented(
       | `mtf.networks.augmentation_gan` | more examples of each class | generated examples for each real one |
       | with `classes`, such as `mtf.networks.dcgan` | the same | the same |
 
-    - `"GAN, support enlarged"`, where the GAN takes an image and returns another of its class: the learner trained
-      with classical augmentation, whose support sets of *unseen* classes the GAN enlarges, see `EnlargedSupport`.
+    - `"…, support enlarged"`: the same learners but the first, whose support sets of *unseen* classes are enlarged by
+      classical augmentation, see `EnlargedSupport`.
+    - `"…, support enlarged by the GAN"`, where the GAN takes an image and returns another of its class.
     - `"…, ensemble"`: the mean answer of the learners of all seeds, each trained with a GAN of its own; of the best
       arm without a GAN and the best with one.
 
@@ -106,7 +107,7 @@ def gan_augmented(
         keep: share in (0, 1] of what it draws that is used: what its discriminator takes for real the most.
         variety: of the images of a new class: standard deviation of their noise, which is 1 in the GAN's training. At 1
             a GAN of few classes mixes them up.
-        copies: images for each support example in `"GAN, support enlarged"`.
+        copies: images for each support example where support sets are enlarged.
         gan_steps: steps of the GAN.
         gan_batch_size: images, or pairs, in a step of the GAN.
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
@@ -161,7 +162,8 @@ def gan_augmented(
         "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
-    stages = budget["seeds"] * (2 + 2 * len(mixtures) + (kind == "others") + 2)
+    ways_to_enlarge = 1 + (kind == "others")
+    stages = budget["seeds"] * (2 + 2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + 2)
     run = RunDirectory(run_directory, configuration, stages, verbose)
 
     # === Training and tests, seed by seed ===
@@ -189,10 +191,14 @@ def gan_augmented(
             layer = None if name == "no augmentation" else augmentation
             make_tasks = functools.partial(tasks, ratio, layer, drawn, seed)
             learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget["steps"])
-            test_learner(name, learner, seed, generates=bool(ratio), seconds=seconds)
-        if kind == "others":
-            enlarged = EnlargedSupport(learners["classical augmentation"][seed], gan.sampler, copies)
-            test_learner("GAN, support enlarged", enlarged, seed, generates=True)
+            test_learner(name, learner, seed, bool(ratio), seconds)
+            if layer is None:
+                continue
+            enlarged = EnlargedSupport(learner, augmentation, copies)
+            test_learner(f"{name}, support enlarged", enlarged, seed, bool(ratio), seconds)
+            if kind == "others":
+                enlarged = EnlargedSupport(learner, gan.sampler, copies)
+                test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, True, seconds)
 
     for seed in range(budget["seeds"]):
         run_seed(seed)

@@ -83,6 +83,18 @@ def test_pairs_refuse_bad_sizes(options):
         mtf.networks.pair_gan(**{"image_shape": SHAPE, **options})
 
 
+# === Augmentation ===
+
+
+def test_an_augmentation_starts_near_its_source_and_differs_by_its_noise():
+    generator, _ = mtf.networks.augmentation_gan((28, 28, 1))
+    smooth = np.sin(np.linspace(0, 6, 28))[:, None] * np.cos(np.linspace(0, 6, 28))[None]
+    source = tf.constant(np.tile(smooth, (20, 1, 1))[..., None], "float32")
+    drawn = generator([noise(20, 32), source])
+    assert np.abs(drawn - np.tanh(1.5 * source) / np.tanh(1.5)).mean() < 0.25
+    assert np.std(drawn, axis=0).mean() > 0.01
+
+
 # === Translation ===
 
 
