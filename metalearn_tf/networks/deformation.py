@@ -26,6 +26,9 @@ class Deformation(keras.layers.Layer):
     Reference: [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), for images sampled where a network says
     """
 
+    # Of pixels, for `mtf.gan.GAN`.
+    output_range = (-1.0, 1.0)
+
     def __init__(self, dtype="float32", **kwargs):
         # Places in half precision would be whole pixels off.
         super().__init__(dtype=dtype, **kwargs)
