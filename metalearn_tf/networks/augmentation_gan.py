@@ -7,7 +7,7 @@ from metalearn_tf.networks.deformation import Deformation
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 
 
-def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32):
+def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32, largest_move=0.475):
     """Networks that take an image and return another one of its class, also of classes that they have not seen.
 
     The generator bends, turns, moves and scales the image, see `Deformation`: how, convolutions say that see the image
@@ -21,6 +21,8 @@ def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32):
         image_shape: `(height, width, channels)`, multiples of 4 and at least 16 pixels a side.
         latent_dim: width of the noise.
         filters: channels at half of the image's sides; twice as many at a quarter.
+        largest_move: of the points of a grid four pixels apart, as a part of those. Below a half every character stays
+            itself, which the support sets of unseen classes need. Around 1 strokes are doubled or lost here and there.
 
     Input shape: of the generator, `[noise, images]` of shapes `(batch, latent_dim)` and
         `(batch, height, width, channels)` in [-1, 1]; of the discriminator, `[images, source images]`.
@@ -36,10 +38,12 @@ def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32):
         [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025)
     """
     check_generator_and_discriminator(image_shape, latent_dim, None, filters)
-    return _generator(image_shape, latent_dim, filters), _discriminator(image_shape, filters)
+    if not 0 < largest_move < float("inf"):
+        raise ValueError(f"`largest_move` must be a positive number. Received: largest_move={largest_move!r}")
+    return _generator(image_shape, latent_dim, filters, largest_move), _discriminator(image_shape, filters)
 
 
-def _generator(image_shape, latent_dim, filters):
+def _generator(image_shape, latent_dim, filters, largest_move):
     height, width, _ = image_shape
     noise = keras.Input((latent_dim,), name="noise")
     source = keras.Input(image_shape, name="source_images")
@@ -54,7 +58,7 @@ def _generator(image_shape, latent_dim, filters):
     moves = keras.layers.Conv2D(2, 3, padding="same", name="moves", **small)(x)
     x = keras.layers.Concatenate(name="features")([keras.layers.Flatten(name="flat")(x), noise])
     parameters = keras.layers.Dense(7, name="parameters", **small)(x)
-    images = Deformation(name="generated")([source, moves, parameters])
+    images = Deformation(largest_move, name="generated")([source, moves, parameters])
     return keras.Model([noise, source], images, name="generator")
 
 

@@ -3,8 +3,6 @@
 import keras
 import tensorflow as tf
 
-# Parts of the distance between two points of the grid: less than a half, so that neighbours never change places.
-_LARGEST_MOVE = 0.475
 _LARGEST_SCALE_OR_SHEAR = 0.3
 # Parts of the image's sides.
 _LARGEST_SHIFT = 1 / 7
@@ -15,8 +13,11 @@ _LARGEST_CONTRAST = 3.0
 class Deformation(keras.layers.Layer):
     """Moves the points of a grid over each image, and the pixels between them; then turns, shears, scales and shifts.
 
-    Neighbours of the grid keep their order along both axes, and the affine map that follows can be undone: strokes bend
-    and move, and none is doubled. At zeros everywhere images stay in their places.
+    At zeros everywhere images stay in their places.
+
+    Args:
+        largest_move: of a point of the grid along each axis, as a part of the distance between two points. Below a half
+            neighbours never change places, so that strokes bend and move and none is doubled.
 
     Input shape: `[images, moves, parameters]`: images `(batch, height, width, channels)` in [-1, 1]; `moves`
         `(batch, rows, columns, 2)`, of a grid of points down and to the right; `parameters` `(batch, 7)`: four of the
@@ -29,16 +30,17 @@ class Deformation(keras.layers.Layer):
     # Of pixels, for `mtf.gan.GAN`.
     output_range = (-1.0, 1.0)
 
-    def __init__(self, dtype="float32", **kwargs):
+    def __init__(self, largest_move=0.475, dtype="float32", **kwargs):
         # Places in half precision would be whole pixels off.
         super().__init__(dtype=dtype, **kwargs)
+        self.largest_move = largest_move
 
     def call(self, inputs):
         images, moves, parameters = inputs
         sides = images.shape[1:3]
         parameters = tf.tanh(parameters)
         spacing = [side / points for side, points in zip(sides, moves.shape[1:3])]
-        moves = _LARGEST_MOVE * tf.constant(spacing) * keras.ops.image.resize(tf.tanh(moves), sides, "bilinear")
+        moves = self.largest_move * tf.constant(spacing) * keras.ops.image.resize(tf.tanh(moves), sides, "bilinear")
         middle = [(side - 1) / 2 for side in sides]
         down, right = tf.meshgrid(
             *(tf.range(side, dtype=tf.float32) - half for side, half in zip(sides, middle)), indexing="ij"
@@ -57,6 +59,9 @@ class Deformation(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "largest_move": self.largest_move}
 
 
 def sample_bilinear(images, rows, columns):

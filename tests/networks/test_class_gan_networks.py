@@ -95,6 +95,12 @@ def test_an_augmentation_starts_near_its_source_and_differs_by_its_noise():
     assert np.std(drawn, axis=0).mean() > 0.01
 
 
+@pytest.mark.parametrize("largest_move", [0, -1.0, float("nan")])
+def test_an_augmentation_refuses_moves_of_no_size(largest_move):
+    with pytest.raises(ValueError, match="`largest_move` must be a positive number. Received: largest_move="):
+        mtf.networks.augmentation_gan(SHAPE, largest_move=largest_move)
+
+
 # === Translation ===
 
 

@@ -19,9 +19,9 @@ def parameters(*values):
     return np.tile(np.array([*values, -20.0], "float32"), (2, 1))
 
 
-def deform(x, moves=None, values=(0.0,) * 6):
+def deform(x, moves=None, values=(0.0,) * 6, **options):
     moves = np.zeros((2, 4, 7, 2), "float32") if moves is None else moves
-    return Deformation()([x, moves, parameters(*values)]).numpy()
+    return Deformation(**options)([x, moves, parameters(*values)]).numpy()
 
 
 def test_places_between_pixels_are_weighted_means_of_four_neighbours():
@@ -72,11 +72,12 @@ def test_the_largest_moves_change_no_order():
     assert (np.diff(found, axis=2) > -1e-4).all()
     # Almost half of the three pixels between two points of the grid.
     assert np.abs(found - columns).max() > 1.2 * 2 / WIDTH
+    assert np.diff(deform(columns, moves, largest_move=1.0), axis=2).min() < -0.01
 
 
 def test_moves_and_parameters_get_gradients_and_a_file_keeps_the_layer(tmp_path):
     inputs = [keras.Input(shape) for shape in ((HEIGHT, WIDTH, 2), (4, 7, 2), (7,))]
-    model = keras.Model(inputs, Deformation()(inputs))
+    model = keras.Model(inputs, Deformation(largest_move=0.8)(inputs))
     random = np.random.default_rng(0)
     numbers = [tf.constant(random.normal(size=shape), "float32") for shape in ((2, 4, 7, 2), (2, 7))]
     x = [tf.constant(images()), *numbers]
