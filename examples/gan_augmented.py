@@ -2,11 +2,11 @@
 
     python examples/gan_augmented.py --data_dir DIR
     python examples/gan_augmented.py --data_dir DIR --classes 100 --learner MAML
-    python examples/gan_augmented.py --data_dir DIR --classes 100 --gan examples
+    python examples/gan_augmented.py --data_dir DIR --classes 100 --gan classes
 
-`--gan classes` trains a GAN that draws new characters from pairs of images of one character; `--gan examples` one that
-takes an image and draws others of its character, which also enlarges the support sets of the test. `--classes 100`
-leaves 100 of the training characters. A run that was stopped goes on with the same command.
+`--gan examples` trains a GAN that takes an image and draws others of its character, which also enlarges the support
+sets of the test; `--gan classes` one that draws new characters, from pairs of images of one. `--classes 100` leaves 100
+of the training characters. A run that was stopped goes on with the same command.
 """
 
 import argparse
@@ -52,11 +52,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, default=None, help="training characters; by default all")
     parser.add_argument("--learner", choices=["prototypes", "MAML"], default="prototypes")
-    parser.add_argument("--gan", choices=["classes", "examples"], default="classes")
+    parser.add_argument("--gan", choices=["classes", "examples"], default="examples")
     parser.add_argument("--ways", type=int, default=5)
     parser.add_argument("--shots", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=2000, help="outer steps of four tasks each")
-    parser.add_argument("--gan_steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=800, help="outer steps of four tasks each")
+    parser.add_argument("--gan_steps", type=int, default=2000)
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0], help="generated to real")
     parser.add_argument("--episodes", type=int, default=600, help="of the test, for each seed")
     parser.add_argument("--seeds", type=int, default=3)

@@ -7,7 +7,7 @@ from metalearn_tf.networks.deformation import Deformation
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 
 
-def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32, largest_move=0.475):
+def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32, largest_move=1.0):
     """Networks that take an image and return another one of its class, also of classes that they have not seen.
 
     The generator bends, turns, moves and scales the image, see `Deformation`: how, convolutions say that see the image
@@ -21,8 +21,8 @@ def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32, largest
         image_shape: `(height, width, channels)`, multiples of 4 and at least 16 pixels a side.
         latent_dim: width of the noise.
         filters: channels at half of the image's sides; twice as many at a quarter.
-        largest_move: of the points of a grid four pixels apart, as a part of those. Below a half every character stays
-            itself, which the support sets of unseen classes need. Around 1 strokes are doubled or lost here and there.
+        largest_move: of the points of a grid four pixels apart, as a part of those. Below a half no stroke can be
+            doubled or lost.
 
     Input shape: of the generator, `[noise, images]` of shapes `(batch, latent_dim)` and
         `(batch, height, width, channels)` in [-1, 1]; of the discriminator, `[images, source images]`.

@@ -10,8 +10,8 @@ from metalearn_tf.data.episodes import episodes as make_episodes
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
+from metalearn_tf.networks.augmentation_gan import augmentation_gan
 from metalearn_tf.networks.conv4 import conv4
-from metalearn_tf.networks.pair_gan import pair_gan
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.training.descriptions import describe_dataset, describe_model
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
@@ -94,7 +94,7 @@ def gan_augmented(
         run_directory: the folder of the run.
         build_learner: function without arguments to a compiled `MetaLearner` with first weights of its own; by default
             a `PrototypicalNetwork` of a Conv4.
-        build_gan: the same to a compiled `GAN`; by default one of `mtf.networks.pair_gan`.
+        build_gan: the same to a compiled `GAN`; by default one of `mtf.networks.augmentation_gan`.
         ways: classes of a test episode.
         shots: support examples of a class, in training too.
         queries: query examples of a class in the test.
@@ -103,7 +103,7 @@ def gan_augmented(
         tasks_per_batch: tasks of an outer step.
         steps: outer steps.
         ratios: positive numbers, generated to real.
-        classes: new classes that the GAN draws.
+        classes: new classes, of a GAN that draws them.
         keep: share in (0, 1] of what it draws that is used: what its discriminator takes for real the most.
         variety: of the images of a new class: standard deviation of their noise, which is 1 in the GAN's training. At 1
             a GAN of few classes mixes them up.
@@ -222,8 +222,7 @@ def _default_learner(image_shape, steps):
 
 
 def _default_gan(image_shape):
-    networks = pair_gan(image_shape, generator_normalization="layer", discriminator_normalization="layer")
-    gan = GAN(*networks, penalty="r1")
+    gan = GAN(*augmentation_gan(image_shape), penalty="r1")
     gan.compile()
     return gan
 
