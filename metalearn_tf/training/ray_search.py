@@ -11,6 +11,7 @@ import keras
 import ray
 from ray import tune
 
+from metalearn_tf.training.environment import RAY_PRIORITY, environment
 from metalearn_tf.training.report_to_ray import ReportToRay
 from metalearn_tf.training.resume import Resume
 from metalearn_tf.training.task_parallelism import use_task_parallelism
@@ -39,7 +40,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, hal
     """
     directory = pathlib.Path(directory).resolve()
     states, attempts = directory / "states", directory / "ray"
-    with _environment(), _ray(concurrent_trials):
+    with environment(_variables()), _ray(concurrent_trials):
         trial = tune.with_parameters(
             _train, build_learner=build_learner, data=(train, validation), budget=budget, states=states
         )
@@ -95,30 +96,18 @@ def _ray(concurrent_trials):
         ray.shutdown()
 
 
-@contextlib.contextmanager
-def _environment():
+def _variables():
     """What Ray and its processes find in the environment, for as long as the search takes."""
     paths = [str(pathlib.Path(path).resolve()) for path in sys.path]
-    wanted = {
+    return {
+        **RAY_PRIORITY,
         # Where this process imports from, so that `build_learner` may be of any module.
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         # Relative paths are those of this process.
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        # Ray gives its workers the priority 15, at which beside other programs they come to a standstill.
-        "RAY_worker_niceness": "0",
         # The new look prints tables whatever `verbose` is.
         "RAY_AIR_NEW_OUTPUT": "0",
     }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class _Record(tune.Callback):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+from metalearn_tf.training.environment import RAY_PRIORITY, environment
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
 
@@ -52,8 +53,8 @@ def run_on_ray(train_function, workers, storage_path=None, name=None, max_failur
     from ray.train.tensorflow import TensorflowTrainer
 
     if not ray.is_initialized():
-        # Ray gives its workers the priority 15, at which beside other programs they come to a standstill.
-        ray.init(include_dashboard=False, _system_config={"worker_niceness": 0})
+        with environment(RAY_PRIORITY):
+            ray.init(include_dashboard=False)
     options = {} if storage_path is None else {"storage_path": str(storage_path)}
     trainer = TensorflowTrainer(
         lambda: _train(train_function),
@@ -83,8 +84,9 @@ class RayResume(Resume):
     """
 
     def __init__(self, save_freq="epoch", **options):
-        # A folder of the process alone: workers of one machine must not write over each other's.
-        super().__init__(tempfile.mkdtemp(prefix="resume_"), save_freq, delete_checkpoint=False, **options)
+        # A folder of the process alone, gone with it: workers of one machine must not write over each other's.
+        self._folder = tempfile.TemporaryDirectory(prefix="resume_")
+        super().__init__(self._folder.name, save_freq, delete_checkpoint=False, **options)
 
     def on_train_begin(self, logs=None):
         from ray import train

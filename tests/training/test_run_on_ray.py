@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import metalearn_tf as mtf
+from metalearn_tf.training.environment import RAY_PRIORITY
 
 ray = pytest.importorskip("ray", reason="needs Ray, the extra `ray`")
 
@@ -26,6 +27,23 @@ def test_arguments_are_checked_before_a_cluster_starts(arguments, message):
     with pytest.raises(ValueError, match=message):
         mtf.training.run_on_ray(**{"train_function": print, "workers": 2, **arguments})
     assert not ray.is_initialized()
+
+
+def test_a_cluster_that_it_starts_gives_its_workers_the_usual_priority(monkeypatch):
+    found = []
+
+    def init(**options):
+        found.append(({name: os.environ.get(name) for name in RAY_PRIORITY}, options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "init", init)
+    for name in RAY_PRIORITY:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        mtf.training.run_on_ray(print, workers=2)
+    # Ray refuses a `_system_config` where the environment names a cluster to join.
+    assert found == [({"RAY_worker_niceness": "0"}, {"include_dashboard": False})]
+    assert not set(RAY_PRIORITY) & set(os.environ)
 
 
 def make_training(folder, killed_epoch=None):
