@@ -5,11 +5,12 @@ import numpy as np
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.task_plan import TaskSize
 from metalearn_tf.data.task_tree import classes_below, roots
+from metalearn_tf.data.whole_numbers import check_whole
 
 
 def check_integers(tasks_per_batch, seed):
     """Refuses batches that are not positive and seeds that are not integers."""
-    _check_positive("tasks_per_batch", tasks_per_batch)
+    check_whole(tasks_per_batch=tasks_per_batch)
     if not isinstance(seed, (int, np.integer)):
         raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
 
@@ -117,14 +118,9 @@ def _name(datasets, number):
     return f"the domain {datasets[number].domain or number!r}"
 
 
-def _check_positive(name, number):
-    if not isinstance(number, (int, np.integer)) or number < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
-
-
 def _check_range(name, number):
     if not isinstance(number, (tuple, list)):
-        _check_positive(name, number)
+        check_whole(**{name: number})
         return int(number), int(number)
     integers = all(isinstance(value, (int, np.integer)) for value in number)
     if len(number) != 2 or not integers or not 1 <= number[0] <= number[1]:

@@ -21,6 +21,7 @@ from metalearn_tf.data.glyph_rendering import (
     render_letter,
     signed_distance,
 )
+from metalearn_tf.data.whole_numbers import check_whole
 
 SCRIPTS = {
     "train": ("Latin", "Greek", "Cyrillic", "Canadian Syllabics"),
@@ -67,8 +68,7 @@ def load_glyphs(split, image_size=28, cache_dir=None):
     """
     if split not in tuple(SCRIPTS):
         raise ValueError(f"`split` must be one of {list(SCRIPTS)}. Received: split={split!r}")
-    if isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer)) or image_size < 8:
-        raise ValueError(f"`image_size` must be an integer of at least 8. Received: image_size={image_size!r}")
+    check_whole(least=8, image_size=image_size)
     versions = f"matplotlib{matplotlib.__version__}_freetype{PIL.features.version('freetype2')}"
     name = f"glyphs_v{VERSION}_{image_size}_{versions}"
     arrays = cached_arrays(name, lambda: _render_all(image_size), cache_dir)

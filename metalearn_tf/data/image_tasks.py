@@ -5,6 +5,7 @@ import tensorflow as tf
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episode_checks import check_domains
 from metalearn_tf.data.episodes import episodes
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.data.worker_batches import by_worker
 
 
@@ -34,10 +35,8 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
         ValueError: if a number is not accepted, a class has too few images, or the examples are not images.
         TypeError: if a dataset is not a `ClassDataset`.
     """
-    if not isinstance(shots, int) or shots < 2:
-        raise ValueError(f"`shots` must be an integer of at least 2. Received: {shots!r}")
-    if not isinstance(queries, int) or queries < 0:
-        raise ValueError(f"`queries` must be an integer of at least 0. Received: {queries!r}")
+    check_whole(least=2, shots=shots)
+    check_whole(least=0, queries=queries)
     if per not in ("class", "domain"):
         raise ValueError(f'`per` must be "class" or "domain". Received: {per!r}')
     domains = check_domains(dataset, proportions)

@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.report import Report, combine_reports
 from metalearn_tf.evaluation.scores import confusion_matrix, macro_recall_and_f1
 
@@ -37,8 +38,7 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
         ValueError: if a dataset has too few classes or examples, the learner's head is not `ways` wide, or a domain
             has no name or that of another.
     """
-    if not isinstance(episodes, int) or episodes < 1:
-        raise ValueError(f"`episodes` must be a positive integer. Received: {episodes!r}")
+    check_whole(episodes=episodes)
     width = getattr(learner, "max_ways", None)
     most_ways = max(ways) if isinstance(ways, (tuple, list)) else ways
     if width is not None and width != most_ways:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.scores import confidence_half_width
 
 _TASKS_PER_BATCH = 8
@@ -130,9 +131,8 @@ def by_presentation(labels, predictions, presentations):
 def _check(learner, ways, presentations, episodes):
     if not callable(getattr(learner, "present", None)):
         raise ValueError(f"`learner` must answer along sequences, as `MANN`. Received: {type(learner).__name__}")
-    for name, number, least in (("presentations", presentations, 2), ("episodes", episodes, 1)):
-        if not isinstance(number, int) or number < least:
-            raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {number!r}")
+    check_whole(least=2, presentations=presentations)
+    check_whole(episodes=episodes)
     most = getattr(learner, "max_ways", None)
     if most is not None and ways > most:
         raise ValueError(f"`ways` must be at most the learner's {most}. Received: {ways}")

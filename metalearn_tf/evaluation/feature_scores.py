@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.evaluation.distances import neighbor_radii, share_within
 
 _LARGEST_SUBSET = 1000
@@ -150,11 +151,10 @@ def precision_and_recall_of_features(real, generated, neighbors=3):
 def check_subsets(real_count, generated_count, subsets, subset_size):
     """The size of a subset, checked, or the default."""
     smaller = min(real_count, generated_count)
-    if not _is_integer(subsets) or subsets < 1:
-        raise ValueError(f"`subsets` must be a positive integer. Received: subsets={subsets!r}")
+    check_whole(subsets=subsets)
     if subset_size is None:
         return max(2, min(_LARGEST_SUBSET, smaller // 2))
-    if not _is_integer(subset_size) or not 2 <= subset_size <= smaller:
+    if not is_whole(subset_size) or not 2 <= subset_size <= smaller:
         raise ValueError(
             f"`subset_size` must be an integer from 2 to {smaller}, the number of images of the smaller set. "
             f"Received: subset_size={subset_size!r}"
@@ -165,7 +165,7 @@ def check_subsets(real_count, generated_count, subsets, subset_size):
 def check_neighbors(real_count, generated_count, neighbors):
     """Refuses a number of neighbours that a point of the smaller set does not have."""
     smaller = min(real_count, generated_count)
-    if not _is_integer(neighbors) or not 1 <= neighbors < smaller:
+    if not is_whole(neighbors) or not 1 <= neighbors < smaller:
         raise ValueError(
             f"`neighbors` must be a positive integer less than {smaller}, the number of images of the smaller set. "
             f"Received: neighbors={neighbors!r}"
@@ -231,7 +231,3 @@ def _kernel(features, others):
     cube = base * base
     cube *= base
     return cube
-
-
-def _is_integer(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.nearest_images import nearest_images
 from metalearn_tf.evaluation.sample_grid import to_pixels
 from metalearn_tf.evaluation.scored_images import check_images
@@ -71,8 +72,7 @@ def few_shot_figure(inputs, generated, training_images=None, path=None, columns=
     Raises:
         ValueError: if the images are not such, or differ in shape.
     """
-    if columns < 1:
-        raise ValueError(f"`columns` must be a positive integer. Received: columns={columns}")
+    check_whole(columns=columns)
     inputs, generated = check_images("inputs", inputs), check_images("generated", generated)[:columns]
     if inputs.shape[1:] != generated.shape[1:]:
         raise ValueError(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
 from metalearn_tf.evaluation.scored_images import check_images
@@ -39,8 +40,7 @@ class GenerativeScores(keras.callbacks.Callback):
         real_images = check_images("real_images", real_images, least=2)
         if count < 2:
             raise ValueError(f"`count` must be at least 2. Received: count={count}")
-        if every < 1:
-            raise ValueError(f"`every` must be a positive integer. Received: every={every}")
+        check_whole(every=every)
         if labels is not None and np.shape(labels) != (count,):
             raise ValueError(f"`labels` must have shape ({count},). Received: shape {np.shape(labels)}")
         self.feature_network = feature_network

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.scored_images import check_images
 
 _GAP = 1
@@ -31,8 +32,7 @@ def sample_grid(images, columns=None):
     count, height, width, channels = pixels.shape
     if columns is None:
         columns = math.ceil(math.sqrt(count))
-    if columns < 1:
-        raise ValueError(f"`columns` must be a positive integer. Received: columns={columns}")
+    check_whole(columns=columns)
     rows = math.ceil(count / columns)
     cells = np.full((rows * columns, height + _GAP, width + _GAP, channels), _GREY, "uint8")
     cells[:count, :height, :width] = pixels
@@ -68,8 +68,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def __init__(self, directory, count=64, labels=None, seed=0, columns=None, log_dir=None):
         super().__init__()
-        if count < 1:
-            raise ValueError(f"`count` must be a positive integer. Received: count={count}")
+        check_whole(count=count)
         if labels is not None and np.shape(labels) != (count,):
             raise ValueError(f"`labels` must have shape ({count},). Received: shape {np.shape(labels)}")
         if log_dir is not None and importlib.util.find_spec("tensorboard") is None:

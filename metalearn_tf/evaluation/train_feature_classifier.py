@@ -1,11 +1,11 @@
 """How the networks of the scores are trained."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range, to_image_range
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.feature_networks import build_classifier
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE
 from metalearn_tf.networks.schedule import warm_up_and_cosine
@@ -67,8 +67,7 @@ def _check(dataset, epochs, augmentation):
     check_image_range("dataset", dataset.examples, SCORED_RANGE)
     if dataset.num_classes < 2:
         raise ValueError(f"`dataset` must have at least 2 classes. Received: {dataset.num_classes}")
-    if not isinstance(epochs, (int, np.integer)) or epochs < 1:
-        raise ValueError(f"`epochs` must be a positive integer. Received: epochs={epochs!r}")
+    check_whole(epochs=epochs)
     if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):
         raise TypeError(f"`augmentation` must be a Keras layer. Received: {type(augmentation).__name__}")
 

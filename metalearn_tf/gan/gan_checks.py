@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses
 from metalearn_tf.gan.penalties import get_penalty
@@ -71,8 +72,7 @@ def check_options(gan):
         weight = getattr(objective, name)
         if weight is not None and not weight >= 0:
             raise ValueError(f"`{name}` must not be negative. Received: {weight!r}")
-    if not isinstance(gan.discriminator_steps, int) or gan.discriminator_steps < 1:
-        raise ValueError(f"`discriminator_steps` must be a positive integer. Received: {gan.discriminator_steps!r}")
+    check_whole(discriminator_steps=gan.discriminator_steps)
     if gan.average_decay is not None and not 0 <= gan.average_decay < 1:
         raise ValueError(f"`average_decay` must be in [0, 1), or None. Received: {gan.average_decay!r}")
     if objective.feature_matching_weight and "features" not in [layer.name for layer in gan.discriminator.layers]:
@@ -178,8 +178,7 @@ def check_sampling(gan, n, labels):
     Raises:
         ValueError: see `GAN.sample`.
     """
-    if not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"`n` must be a positive integer. Received: {n!r}")
+    check_whole(n=n)
     if labels is None and gan.conditional and not _has_pairs(gan):
         classes = gan.number_of_classes
         if classes is None:

@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
-from metalearn_tf.learners.gradient_based_learner import check_steps
 from metalearn_tf.learners.task_mapping import sum_over_tasks
 from metalearn_tf.learners.update_rules import scheduled_gradient_descent
 from metalearn_tf.networks.replicas import apply_mean
@@ -74,10 +74,10 @@ class MetaGAN(AdversarialModel):
     ):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
-        check_steps("inner_steps", inner_steps)
+        check_whole(inner_steps=inner_steps)
         for name, number in (("test_inner_steps", test_inner_steps), ("inner_batch_size", inner_batch_size)):
             if number is not None:
-                check_steps(name, number)
+                check_whole(**{name: number})
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
         self.gan = gan
         # === Inner rule ===
@@ -293,7 +293,7 @@ class MetaGAN(AdversarialModel):
         """
         images = check_task_images(self, images)
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
-        check_steps("steps", steps)
+        check_whole(steps=steps)
         weights = self._compiled_adapt(tf.constant(images), tf.constant([seed, 0]), tf.constant(steps))
         adapted = self.gan.copy()
         adapted.set_player_weights(weights)

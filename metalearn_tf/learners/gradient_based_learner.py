@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import support_statistics
 from metalearn_tf.learners.rematerialized import rematerialized
@@ -30,9 +31,9 @@ class GradientBasedLearner(MetaLearner):
 
     def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
         super().__init__(network, **kwargs)
-        check_steps("inner_steps", inner_steps)
+        check_whole(inner_steps=inner_steps)
         if test_inner_steps is not None:
-            check_steps("test_inner_steps", test_inner_steps)
+            check_whole(test_inner_steps=test_inner_steps)
         self.inner_steps = inner_steps
         self.test_inner_steps = test_inner_steps
         self.first_order = first_order
@@ -191,12 +192,6 @@ class GradientBasedLearner(MetaLearner):
             "first_order": self.first_order,
             "rematerialize": self.rematerialize,
         }
-
-
-def check_steps(name, steps):
-    """Refuses a number of steps that is no positive integer."""
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {steps!r}")
 
 
 def check_rate(name, rate):

@@ -8,6 +8,8 @@ import socket
 
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
+
 _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -64,8 +66,7 @@ def local_tf_configs(workers):
     Raises:
         ValueError: if `workers` is not a positive integer.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"`workers` must be a positive integer. Received: workers={workers!r}")
+    check_whole(workers=workers)
     with contextlib.ExitStack() as stack:
         # All at once, since a port that is closed may be given out again.
         sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.training.environment import RAY_PRIORITY, environment
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
@@ -116,10 +117,5 @@ def _train(train_function):
 def _check(train_function, workers, max_failures, cpus_per_worker):
     if not callable(train_function):
         raise ValueError(f"`train_function` must be a function of one argument. Received: {train_function!r}")
-    for name, value, least in (
-        ("workers", workers, 1),
-        ("max_failures", max_failures, -1),
-        ("cpus_per_worker", cpus_per_worker, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {value!r}")
+    check_whole(workers=workers, cpus_per_worker=cpus_per_worker)
+    check_whole(least=-1, max_failures=max_failures)

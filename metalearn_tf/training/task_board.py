@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.task_clock import TaskClock
 
@@ -63,9 +64,7 @@ class TaskBoard(keras.callbacks.TensorBoard):
     def __init__(self, log_dir, tasks, batches=2, every=1, seed=0, **kwargs):
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError("`TaskBoard` needs the tensorboard package: `pip install tensorboard`.")
-        for name, number in (("batches", batches), ("every", every)):
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
+        check_whole(batches=batches, every=every)
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
         super().__init__(log_dir, **kwargs)

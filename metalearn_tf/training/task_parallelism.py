@@ -4,6 +4,8 @@ import os
 
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
+
 
 def use_task_parallelism(cores=None):
     """Makes TensorFlow run one operation on one core, so that as many tasks run at once as there are cores.
@@ -23,8 +25,7 @@ def use_task_parallelism(cores=None):
     """
     cores = len(os.sched_getaffinity(0)) if cores is None and hasattr(os, "sched_getaffinity") else cores
     cores = os.cpu_count() or 1 if cores is None else cores
-    if not isinstance(cores, int) or cores < 1:
-        raise ValueError(f"`cores` must be a positive integer. Received: {cores!r}")
+    check_whole(cores=cores)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores)

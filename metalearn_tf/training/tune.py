@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
@@ -108,10 +109,10 @@ def tune(
     Reference: [Li et al., 2020](https://arxiv.org/abs/1810.05934)
     """
     numbers = {"steps_per_epoch": steps_per_epoch, "epochs": epochs, "validation_episodes": validation_episodes}
-    _check_whole(**numbers, trials=trials, grace_period=grace_period)
+    check_whole(**numbers, trials=trials, grace_period=grace_period)
     _check_seed(seed)
     if concurrent_trials is not None:
-        _check_whole(concurrent_trials=concurrent_trials)
+        check_whole(concurrent_trials=concurrent_trials)
     _check_halving(grace_period, reduction_factor, epochs)
     _check_datasets(train=train, validation=validation)
     first_trials = _check_first(first_trials, build_learner, trials)
@@ -169,12 +170,6 @@ def _write(directory, report):
 
 
 # === Checks ===
-
-
-def _check_whole(**numbers):
-    for name, value in numbers.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 
 def _check_seed(seed):

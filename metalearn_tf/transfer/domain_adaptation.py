@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_checks import check_examples
 from metalearn_tf.transfer.backbone_model import BackboneModel
@@ -14,7 +15,7 @@ from metalearn_tf.transfer.domain_checks import (
 )
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
-from metalearn_tf.transfer.transfer_checks import check_labels, check_whole
+from metalearn_tf.transfer.transfer_checks import check_labels
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
@@ -143,12 +144,12 @@ class DomainAdaptation(BackboneModel):
         Raises:
             ValueError: if the examples or labels do not fit the backbone, the classes or each other.
         """
-        check_whole("batch_size", batch_size, least=2)  # one alone has neither variance nor pairs
-        check_whole("epochs", epochs, least=1)
+        check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
+        check_whole(epochs=epochs)
         source_x, source_y, target_x = check_domains(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
-        check_whole("steps_per_epoch", steps_per_epoch, least=1)
+        check_whole(steps_per_epoch=steps_per_epoch)
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             x, y, *rest = kwargs["validation_data"]
             kwargs["validation_data"] = (*self._check_labelled("validation_data", x, y), *rest)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.transfer.backbone_checks import check_examples
 from metalearn_tf.transfer.domain_losses import check_bandwidths
 from metalearn_tf.transfer.transfer_checks import check_labels
@@ -12,8 +13,7 @@ METHODS = ("dann", "mmd", "coral", "source_only")
 
 def check_options(classes, method, weight, bandwidths, discriminator, seed):
     """Refuses options that are unknown, out of range or without effect."""
-    if not isinstance(classes, (int, np.integer)) or classes < 2:
-        raise ValueError(f"`classes` must be an integer of at least 2. Received: {classes!r}")
+    check_whole(least=2, classes=classes)
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
     if weight is not None:

@@ -10,9 +10,9 @@ from metalearn_tf.data.cache import cached_arrays
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.text_inputs import vocabulary_files
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
-from metalearn_tf.transfer.transfer_checks import check_whole
 
 # Of the files' content; features of another version are computed again.
 _VERSION = 1
@@ -45,7 +45,7 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
     """
     check_backbone(backbone)
     x = check_examples("x", x.examples if isinstance(x, ClassDataset) else x, backbone, image_range)
-    check_whole("batch_size", batch_size, least=1)
+    check_whole(batch_size=batch_size)
 
     def build():
         return {"features": _compute(backbone, x, batch_size, image_range)}

@@ -2,10 +2,11 @@
 
 import keras
 
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
-from metalearn_tf.transfer.transfer_checks import check_labels, check_validation, check_whole
+from metalearn_tf.transfer.transfer_checks import check_labels, check_validation
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 
 _PATIENCE = 5
@@ -85,8 +86,8 @@ def fine_tune(
     x = check_x("x", x)
     y, classes = check_labels("y", y, len(x))
     validation_data = check_validation(validation_data, classes, check_x)
-    check_whole("epochs", epochs, least=1)
-    check_whole("batch_size", batch_size, least=1)
+    check_whole(epochs=epochs)
+    check_whole(batch_size=batch_size)
     if not learning_rate > 0:
         raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
     if patience is not None and validation_data is None:

@@ -3,6 +3,7 @@
 import keras
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
@@ -10,7 +11,6 @@ from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
 from metalearn_tf.transfer.transfer_checks import (
     check_labels,
     check_validation,
-    check_whole,
 )
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 
@@ -76,8 +76,8 @@ def pretrain(
     References: those of the three models.
     """
     check_backbone(backbone)
-    check_whole("epochs", epochs, least=1)
-    check_whole("batch_size", batch_size, least=2)
+    check_whole(epochs=epochs)
+    check_whole(least=2, batch_size=batch_size)
     if not learning_rate > 0:
         raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from metalearn_tf.data.whole_numbers import check_whole
+
 
 def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
     """Refuses a plan of fine-tuning that cannot be followed.
@@ -10,9 +12,9 @@ def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
     Raises:
         ValueError: if a number is out of range.
     """
-    check_whole("classes", classes, least=2)
-    check_whole("head_epochs", head_epochs, least=0)
-    check_whole("stage_epochs", stage_epochs, least=1)
+    check_whole(least=2, classes=classes)
+    check_whole(least=0, head_epochs=head_epochs)
+    check_whole(stage_epochs=stage_epochs)
     if not 0.0 < layer_decay <= 1.0:
         raise ValueError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay}")
     if not 0.0 <= l2_sp < np.inf:
@@ -26,12 +28,6 @@ def check_augmentation(augmentation):
             "`augmentation` must be a Keras layer; put several into a `keras.Sequential`. "
             f"Received: {type(augmentation).__name__}"
         )
-
-
-def check_whole(name, value, least):
-    """Refuses what is not an integer of at least `least`."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}")
 
 
 def check_labels(argument, y, count, classes=None, every_class=True):

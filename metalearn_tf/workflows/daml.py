@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.maml import MAML
@@ -25,7 +26,6 @@ from metalearn_tf.workflows.class_gans import as_in, image_batches, more_example
 from metalearn_tf.workflows.parts_of_datasets import at_most, few_and_test, share_of
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
-    check_budget,
     check_disjoint,
     check_domains,
     check_images,
@@ -150,7 +150,7 @@ def daml(
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
         virtual_images = min(virtual_images, shots + train_queries)
     budget |= {"virtual_images": virtual_images, "tasks_per_batch": tasks_per_batch, "target_images": target_images}
-    check_budget(**budget)
+    check_whole(**budget)
     if virtual_images < shots + train_queries:
         raise ValueError(
             "`virtual_images` must be enough for a task, `shots + train_queries`. "

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.augmentation import augment_images, augmentation_model
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
 
 
@@ -110,5 +111,4 @@ def _check(learner, enlarger, copies):
             f"`enlarger` must go from images of the learner's shape {shape} to such images, with noise before them if "
             f"it is a generator, as that of `mtf.networks.augmentation_gan`. Received: images of the shapes {shapes}"
         )
-    if not isinstance(copies, int) or copies < 1:
-        raise ValueError(f"`copies` must be a positive integer. Received: {copies!r}")
+    check_whole(copies=copies)

@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
@@ -20,7 +21,6 @@ from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
-    check_budget,
     check_disjoint,
     check_images,
     check_share,
@@ -137,7 +137,7 @@ def gan_augmented(
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
     budget |= {"tasks_per_batch": tasks_per_batch, "gan_batch_size": gan_batch_size, "copies": copies}
-    check_budget(**budget)
+    check_whole(**budget)
     build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
     build_gan = build_gan or (lambda: _default_gan(train.example_shape))
     augmentation = classical_augmentation() if augmentation is None else augmentation

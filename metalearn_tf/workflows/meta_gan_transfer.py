@@ -12,6 +12,7 @@ import tensorflow as tf
 from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.gan.objectives import draw_noise
@@ -25,7 +26,6 @@ from metalearn_tf.workflows.classifier_training import ClassifierTraining
 from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
-    check_budget,
     check_domains,
     check_images,
     check_share,
@@ -136,7 +136,7 @@ def meta_gan_transfer(
     }
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
-    check_budget(**budget, shots=shots, gan_shots=gan_shots, gan_tasks=gan_tasks, batch_size=batch_size)
+    check_whole(**budget, shots=shots, gan_shots=gan_shots, gan_tasks=gan_tasks, batch_size=batch_size)
     shape, classes = target.example_shape, target.num_classes
     build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))

@@ -4,7 +4,6 @@ import functools
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range
-from metalearn_tf.transfer.transfer_checks import check_whole
 
 
 def check_images(**datasets):
@@ -105,12 +104,6 @@ def check_target(sources, target, shown, tested):
             f"`target` must have at least 2 classes of at least {needed} images: one half of them is for the test, and "
             f"{shown} of the other half are shown. Received: {target.num_classes} classes, the smallest of {smallest}"
         )
-
-
-def check_budget(**numbers):
-    """Refuses what are not positive integers."""
-    for name, value in numbers.items():
-        check_whole(name, value, least=1)
 
 
 def check_share(name, value):

@@ -68,8 +68,8 @@ def test_intervals_and_table():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"presentations": 1}, "`presentations` must be an integer of at least 2.*Received: 1"),
-        ({"episodes": 0}, "`episodes` must be an integer of at least 1.*Received: 0"),
+        ({"presentations": 1}, "`presentations` must be an integer of at least 2.*Received: presentations=1"),
+        ({"episodes": 0}, "`episodes` must be a positive integer.*Received: episodes=0"),
         ({"ways": 6}, "`ways` must be at most the learner's 5.*Received: 6"),
         ({"learner": object()}, "`learner` must answer along sequences.*Received: object"),
     ],

@@ -16,10 +16,10 @@ ray = pytest.importorskip("ray", reason="needs Ray, the extra `ray`")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"workers": 0}, "`workers` must be an integer of at least 1. Received: 0"),
-        ({"workers": True}, "`workers` must be an integer"),
-        ({"max_failures": -2}, "`max_failures` must be an integer of at least -1. Received: -2"),
-        ({"cpus_per_worker": 0.5}, "`cpus_per_worker` must be an integer of at least 1. Received: 0.5"),
+        ({"workers": 0}, "`workers` must be a positive integer. Received: workers=0"),
+        ({"workers": True}, "`workers` must be a positive integer"),
+        ({"max_failures": -2}, "`max_failures` must be an integer of at least -1. Received: max_failures=-2"),
+        ({"cpus_per_worker": 0.5}, "`cpus_per_worker` must be a positive integer. Received: cpus_per_worker=0.5"),
         ({"train_function": 3}, "`train_function` must be a function of one argument. Received: 3"),
     ],
 )

@@ -413,7 +413,7 @@ def test_another_worker_than_the_first_writes_nothing(tasks, tmp_path, monkeypat
 def test_arguments_are_checked(tasks, tmp_path):
     for name in ("batches", "every"):
         for number in (0, 1.5, True):
-            with pytest.raises(ValueError, match=f"`{name}` must be a positive integer. Received: {number}"):
+            with pytest.raises(ValueError, match=f"`{name}` must be a positive integer. Received: {name}={number}"):
                 mtf.training.TaskBoard(tmp_path, tasks(), **{name: number})
     with pytest.raises(ValueError, match="`seed` must be an integer. Received: None"):
         mtf.training.TaskBoard(tmp_path, tasks(), seed=None)

@@ -133,7 +133,7 @@ def test_features_that_are_not_finite_are_refused(tmp_path):
 
 @pytest.mark.parametrize("batch_size", [0, 2.5])
 def test_a_batch_has_a_number_of_examples(backbone, images, batch_size):
-    with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1"):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
         extract_features(backbone, images, batch_size=batch_size)
 
 

@@ -259,7 +259,7 @@ def bad(match, **changes):
         bad(r"`y` must be integers.*np.argmax", y=np.eye(32)),
         bad(r"`y` must be class numbers in \[0, 31\). Received: labels from -1", y=np.arange(32) - 1),
         bad(r"`epochs` must be at least 5.*Received: epochs=4", epochs=4),
-        bad(r"`epochs` must be an integer of at least 1", epochs=0),
+        bad(r"`epochs` must be a positive integer", epochs=0),
         bad(r"`stages` must be from 1 to 3", stages=4),
         bad(r"`stages` must be names of layers of the backbone.*\['nothing'\]", stages=["nothing"]),
         bad(r"`stages` must name layers from the top", stages=["convolution", "dense"]),

@@ -170,7 +170,7 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
         ({"data": quadrants()[0]}, r"`data` must have labels.*ClassDataset.*Received: examples alone"),
         ({"data": (quadrants()[0], np.zeros(32, int))}, r"`data\[1\]` must be of at least 2 classes"),
         ({"data": np.zeros((3, 5, 5, 1), "uint8")}, r"`data` must have the shape \(n, 4, 4, 1\)"),
-        ({"epochs": 0}, r"`epochs` must be an integer of at least 1"),
+        ({"epochs": 0}, r"`epochs` must be a positive integer"),
         ({"batch_size": 1}, r"`batch_size` must be an integer of at least 2"),
         ({"learning_rate": -1.0}, r"`learning_rate` must be positive"),
         ({"method": "contrastive", "validation_data": quadrants()}, r'`validation_data` is for "supervised"'),

@@ -229,7 +229,7 @@ def wide(name="wide"):
         ("meta_gan_transfer", {"target": domain("a", first=9)}, "`target` must be of another domain"),
         ("meta_gan_transfer", {"shots": 13}, "at least 26 images.*13 of the other half.*smallest of 24"),
         ("meta_gan_transfer", {"keep": 0.0}, r"`keep` must be in \(0, 1\]"),
-        ("meta_gan_transfer", {"draws": 0}, "`draws` must be an integer of at least 1"),
+        ("meta_gan_transfer", {"draws": 0}, "`draws` must be a positive integer"),
         ("daml", {"target_images": 2}, "`target_images` must be more than `shots`.*target_images=2, shots=2"),
         ("daml", {"target_images": 13}, "at least 26 images.*smallest of 24"),
         ("daml", {"sources": [SOURCES[0], domain("a", first=50)]}, "domain of its own"),
@@ -243,7 +243,7 @@ def wide(name="wide"):
         ("gan_augmented", {"ratios": ()}, "`ratios` must be positive, and there at least once"),
         ("gan_augmented", {"variety": -0.5}, "`variety` must be positive"),
         ("gan_augmented", {"ways": 7}, "classes"),
-        ("gan_augmented", {"steps": 1.5}, "`steps` must be an integer"),
+        ("gan_augmented", {"steps": 1.5}, "`steps` must be a positive integer"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(name, changes, message, tmp_path):

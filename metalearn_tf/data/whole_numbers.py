@@ -1,0 +1,24 @@
+"""Counts among arguments."""
+
+import numpy as np
+
+
+def is_whole(value):
+    """Whether a value is an integer, Python's or NumPy's; `True` and `False` are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_whole(least=1, **numbers):
+    """Refuses numbers that are not integers of at least `least`.
+
+    Args:
+        least: integer.
+        **numbers: by their names as arguments.
+
+    Raises:
+        ValueError: names the first that is not.
+    """
+    for name, value in numbers.items():
+        if not is_whole(value) or value < least:
+            accepted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+            raise ValueError(f"`{name}` must be {accepted}. Received: {name}={value!r}")
