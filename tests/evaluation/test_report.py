@@ -125,7 +125,7 @@ def test_head_of_another_width_is_refused(toy_dataset):
 
 
 def test_episodes_must_be_positive(toy_dataset):
-    with pytest.raises(ValueError, match=r"`episodes`.*Received: 0"):
+    with pytest.raises(ValueError, match=r"`episodes`.*Received: episodes=0"):
         evaluate_episodes(NearestPixels(), toy_dataset, ways=3, shots=1, episodes=0)
 
 

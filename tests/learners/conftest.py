@@ -14,12 +14,16 @@ _FOR_EVERY_LEARNER = (
     "test_adapted_models_give_the_probabilities_of_the_learner",
     "test_adapted_models_are_saved_and_loaded",
     "test_adapting_changes_neither_the_learner_nor_earlier_adapted_models",
-    "test_parallel_and_vectorized_tasks_give_the_same_step",
     "test_queries_of_no_weight_teach_nothing",
+)
+# These are of the way in which the tasks of a batch are computed: by default for learners that have a way of their own.
+_FOR_OTHER_STEPS = (
+    "test_parallel_and_vectorized_tasks_give_the_same_step",
     "test_mixed_precision_trains_and_predicts_closely",
 )
-# A minute each with all improvements, which `test_maml.py` tests one by one.
-_LONG = ("test_fit_learns", "test_parallel_and_vectorized_tasks_give_the_same_step")
+_OTHER_STEPS = ("MANN", "MetaLSTM", "Reptile")
+# A minute with all improvements, which `test_maml.py` tests one by one.
+_LONG = ("test_fit_learns",)
 
 
 def pytest_collection_modifyitems(items):
@@ -29,5 +33,6 @@ def pytest_collection_modifyitems(items):
             continue
         one_of_many = {"support", "running", "True"} & set(item.callspec.id.split("-"))
         is_long = parameters["build"] == "MAML++" and item.originalname in _LONG
-        if item.originalname not in _FOR_EVERY_LEARNER or one_of_many or is_long:
+        wanted = _FOR_EVERY_LEARNER + (_FOR_OTHER_STEPS if parameters["build"] in _OTHER_STEPS else ())
+        if item.originalname not in wanted or one_of_many or is_long:
             item.add_marker(pytest.mark.slow)
