@@ -22,3 +22,18 @@ def check_whole(least=1, **numbers):
         if not is_whole(value) or value < least:
             accepted = "a positive integer" if least == 1 else f"an integer of at least {least}"
             raise ValueError(f"`{name}` must be {accepted}. Received: {name}={value!r}")
+
+
+def check_python_whole(**numbers):
+    """Refuses numbers that are not Python's positive integers, which Keras's layers and files ask for.
+
+    Args:
+        **numbers: by their names as arguments.
+
+    Raises:
+        ValueError: names the first that is not.
+    """
+    check_whole(**numbers)
+    for name, value in numbers.items():
+        if not isinstance(value, int):
+            raise ValueError(f"`{name}` must be a positive integer of Python's. Received: {name}={value!r}")

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import support_statistics
 from metalearn_tf.learners.rematerialized import rematerialized
@@ -31,9 +31,9 @@ class GradientBasedLearner(MetaLearner):
 
     def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
         super().__init__(network, **kwargs)
-        check_whole(inner_steps=inner_steps)
+        check_python_whole(inner_steps=inner_steps)
         if test_inner_steps is not None:
-            check_whole(test_inner_steps=test_inner_steps)
+            check_python_whole(test_inner_steps=test_inner_steps)
         self.inner_steps = inner_steps
         self.test_inner_steps = test_inner_steps
         self.first_order = first_order

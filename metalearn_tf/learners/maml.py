@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
 from metalearn_tf.learners.update_rules import at_step, gradient_descent, scheduled_gradient_descent
 from metalearn_tf.networks.task_normalization import TaskNormalization
@@ -183,7 +183,7 @@ def _check_annealing(first_order, multi_step_loss, annealing_steps):
             '`annealing_steps` must be given with `first_order="annealed"` and with `multi_step_loss`. Received: None'
         )
     if annealing_steps is not None:
-        check_whole(annealing_steps=annealing_steps)
+        check_python_whole(annealing_steps=annealing_steps)
         if not needed:
             raise ValueError(
                 '`annealing_steps` is for `first_order="annealed"` and for `multi_step_loss`. '

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.padding import real_examples, restore_padding
@@ -229,7 +229,7 @@ def _shuffled(count, seed):
 def _check_arguments(network, sizes, usage_decay):
     if not isinstance(network.output_shape, tuple) or len(network.output_shape) != 2:
         raise ValueError(f"`network` must put out vectors (n, features). Received: output_shape={network.output_shape}")
-    check_whole(**sizes)
+    check_python_whole(**sizes)
     if sizes["read_heads"] > sizes["memory_slots"]:
         raise ValueError(
             f"`read_heads` must be at most `memory_slots`, {sizes['memory_slots']}. Received: {sizes['read_heads']}"

@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.lstm_rule import lstm_rule
 
@@ -38,7 +38,7 @@ class MetaLSTM(GradientBasedLearner):
         for name, rate in (("inner_learning_rate", inner_learning_rate), ("forget_rate", forget_rate)):
             if not 0 < rate < 1:
                 raise ValueError(f"`{name}` must be between 0 and 1. Received: {rate!r}")
-        check_whole(units=units)
+        check_python_whole(units=units)
         small = keras.initializers.RandomNormal(0.0, 0.01)
         self.lstm_kernel = self.add_weight(name="lstm_kernel", shape=(4 + units, 4 * units), initializer=small)
         self.lstm_bias = self.add_weight(name="lstm_bias", shape=(4 * units,), initializer="zeros")

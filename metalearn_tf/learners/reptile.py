@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
 
@@ -38,7 +38,7 @@ class Reptile(GradientBasedLearner):
     ):
         # === Layers ===
         super().__init__(network, inner_steps, test_inner_steps, first_order=True, rematerialize=False, **kwargs)
-        check_whole(inner_batch_size=inner_batch_size)
+        check_python_whole(inner_batch_size=inner_batch_size)
         if inner_optimizer is None:
             inner_optimizer = keras.optimizers.Adam(1e-3, beta_1=0.0)
         optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.adapted_variables())

@@ -1,12 +1,12 @@
 """Checks that the networks share."""
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 
 
 def check_image_network(input_shape, outputs, smallest_side, **positive):
     """Raises a `ValueError` that names the argument unless the sizes describe an image network."""
     _check_image_shape("input_shape", input_shape, smallest_side)
-    check_whole(**positive)
+    check_python_whole(**positive)
     check_outputs(outputs)
 
 
@@ -15,7 +15,7 @@ def check_generator_and_discriminator(image_shape, latent_dim, classes, filters)
     _check_image_shape("image_shape", image_shape, smallest_side=16)
     if image_shape[0] % 4 or image_shape[1] % 4:
         raise ValueError(f"`image_shape` must have sides that are multiples of 4. Received: {image_shape}")
-    check_whole(latent_dim=latent_dim, filters=filters)
+    check_python_whole(latent_dim=latent_dim, filters=filters)
     if classes is not None and (not isinstance(classes, int) or classes < 1):
         raise ValueError(f"`classes` must be a positive integer, or None without labels. Received: {classes!r}")
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.networks.checks import check_outputs
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
@@ -34,7 +34,7 @@ def mlp(input_shape=(1,), units=(40, 40), outputs=None, normalization=None, acti
     units = tuple(units)
     if not units:
         raise ValueError(f"`units` must hold at least one width. Received: {units}")
-    check_whole(**{f"units[{index}]": width for index, width in enumerate(units)})
+    check_python_whole(**{f"units[{index}]": width for index, width in enumerate(units)})
     check_outputs(outputs)
 
     x = inputs = keras.Input(input_shape, name="inputs")

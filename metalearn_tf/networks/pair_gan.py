@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.networks.dcgan import dcgan
 
 
@@ -33,7 +33,7 @@ def pair_gan(image_shape=(28, 28, 1), class_dim=56, style_dim=8, **options):
 
     Reference: [Donahue et al., 2018](https://arxiv.org/abs/1705.07904)
     """
-    check_whole(class_dim=class_dim, style_dim=style_dim)
+    check_python_whole(class_dim=class_dim, style_dim=style_dim)
     drawing, _ = dcgan(image_shape, class_dim + style_dim, **options)
     # Without its last activation, which the pair has once.
     drawing = keras.Model(drawing.inputs, drawing.layers[-1].input, name="drawing")

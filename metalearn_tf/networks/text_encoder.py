@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.networks.checks import check_outputs
 from metalearn_tf.networks.vocabulary import count_words, separate_words
 
@@ -52,7 +52,7 @@ def text_encoder(
 
     Reference: convolution: [Kim, 2014](https://arxiv.org/abs/1408.5882)
     """
-    check_whole(units=units, max_words=max_words)
+    check_python_whole(units=units, max_words=max_words)
     check_outputs(outputs)
     if pooling not in POOLINGS:
         raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: {pooling!r}")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 
 _BATCH = 512
 
@@ -34,7 +34,7 @@ def count_words(texts, vocabulary_size):
     Raises:
         ValueError: if `texts` is not a sequence of strings with words in it, or the size is not a positive integer.
     """
-    check_whole(vocabulary_size=vocabulary_size)
+    check_python_whole(vocabulary_size=vocabulary_size)
     texts = np.asarray(texts)
     strings = texts.ndim == 1 and texts.dtype.kind in "USO" and all(isinstance(t, (str, bytes)) for t in texts.tolist())
     if not strings:

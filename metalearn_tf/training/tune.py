@@ -3,11 +3,10 @@
 import pathlib
 
 import keras
-import numpy as np
 
 from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
@@ -174,7 +173,7 @@ def _write(directory, report):
 
 def _check_seed(seed):
     # What `keras.utils.set_random_seed` takes.
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+    if not is_whole(seed) or not 0 <= seed < 2**32:
         raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
 
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import check_rate
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import cosine_similarity
@@ -46,9 +46,9 @@ class Baseline(MetaLearner):
     def __init__(self, network, epochs=100, batch_size=4, learning_rate=0.01, weight_decay=0.001, seed=0, **kwargs):
         check_backbone(network, "network")
         super().__init__(network, **kwargs)
-        check_whole(epochs=epochs)
+        check_python_whole(epochs=epochs)
         if batch_size is not None:
-            check_whole(batch_size=batch_size)
+            check_python_whole(batch_size=batch_size)
         check_rate("learning_rate", learning_rate)
         if not weight_decay >= 0:
             raise ValueError(f"`weight_decay` must not be negative. Received: {weight_decay!r}")

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.view_augmentation import view_augmentation
@@ -33,7 +33,7 @@ class ContrastiveModel(BackboneModel):
     """
 
     def __init__(self, backbone, augmentation=None, temperature=0.5, projection=64, image_range=(0.0, 1.0), **kwargs):
-        check_whole(projection=projection)
+        check_python_whole(projection=projection)
         if not temperature > 0:
             raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
         # === Layers ===

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.transfer.backbone_model import BackboneModel
 
 _SMALLEST = 4
@@ -33,7 +33,7 @@ class DenoisingAutoencoder(BackboneModel):
     """
 
     def __init__(self, backbone, noise=0.1, filters=32, augmentation=None, image_range=(0.0, 1.0), **kwargs):
-        check_whole(filters=filters)
+        check_python_whole(filters=filters)
         if not noise >= 0:
             raise ValueError(f"`noise` must not be negative. Received: noise={noise}")
         # === Layers ===

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.augmentation import augment_images, augmentation_model
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
 
 
@@ -111,4 +111,4 @@ def _check(learner, enlarger, copies):
             f"`enlarger` must go from images of the learner's shape {shape} to such images, with noise before them if "
             f"it is a generator, as that of `mtf.networks.augmentation_gan`. Received: images of the shapes {shapes}"
         )
-    check_whole(copies=copies)
+    check_python_whole(copies=copies)

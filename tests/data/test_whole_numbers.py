@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.data.whole_numbers import check_python_whole, check_whole, is_whole
 
 
 @pytest.mark.parametrize("value", [3, np.int32(3), np.uint8(3)])
@@ -25,3 +25,11 @@ def test_the_first_number_that_is_too_small_is_named():
         check_whole(least=2, ways=5, shots=1, queries=0)
     with pytest.raises(ValueError, match="`steps` must be a positive integer. Received: steps=0"):
         check_whole(steps=0)
+
+
+def test_layers_are_given_integers_of_python():
+    check_python_whole(units=3)
+    with pytest.raises(ValueError, match=r"`units` must be .* of Python's. Received: units=np.int64\(3\)"):
+        check_python_whole(units=np.int64(3))
+    with pytest.raises(ValueError, match="`units` must be a positive integer. Received: units=0"):
+        check_python_whole(units=0)

@@ -370,8 +370,13 @@ def test_data_that_does_not_fit_is_refused(kind):
 
 def test_other_sizes_and_labels_are_refused():
     model, source, target = adaptation("mmd"), domain("source", 30), domain("target", 30)
-    for name, size in (("batch_size", 1), ("epochs", 0), ("steps_per_epoch", 0)):
-        with pytest.raises(ValueError, match=f"`{name}` must be an? .*integer"):
+    positive = "a positive integer"
+    for name, size, accepted in (
+        ("batch_size", 1, "an integer of at least 2"),
+        ("epochs", 0, positive),
+        ("steps_per_epoch", 0, positive),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be {accepted}. Received: {name}={size}"):
             model.fit(source, target[0], **{name: size})
     with pytest.raises(ValueError, match=r"`y` must be class numbers in \[0, 3\)"):
         model.evaluate(target[0], target[1] + 1)
