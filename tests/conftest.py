@@ -1,5 +1,7 @@
 """What the tests share."""
 
+import functools
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -7,8 +9,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import metalearn_tf as mtf
+
+# The collector walks all that TensorFlow's modules hold again and again while graphs are traced: a sixth of the suite.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +62,15 @@ def toy_dataset():
     patterns = random.integers(0, 200, (12, 16, 16, 1))
     images = patterns[:, None] + random.integers(0, 56, (12, 16, 16, 16, 1))
     return mtf.data.ClassDataset(images.reshape(-1, 16, 16, 1).astype("uint8"), np.repeat(np.arange(12), 16))
+
+
+@pytest.fixture(scope="session")
+def toy_tasks(toy_dataset):
+    """Sixteen batches of tasks of a seed, again and again, without the cost of a pipeline for each reader."""
+
+    @functools.cache
+    def make(ways, shots, queries, tasks, seed=0):
+        episodes = mtf.data.episodes(toy_dataset, ways, shots, queries, 16 * tasks, seed)
+        return tf.data.Dataset.from_tensor_slices(next(iter(episodes))).batch(tasks, drop_remainder=True).repeat()
+
+    return make

@@ -121,7 +121,8 @@ def whole(name):
     return state_of(model), model.history.history
 
 
-@pytest.mark.parametrize("save_freq, kills", [("epoch", [3, 9]), (3, [11])])
+# The plain models below stop between epochs.
+@pytest.mark.parametrize("save_freq, kills", [(3, [11]), pytest.param("epoch", [3, 9], marks=pytest.mark.slow)])
 def test_it_ends_as_if_it_had_not_been_stopped(name, whole, tmp_path, save_freq, kills):
     for step in kills:
         with pytest.raises(Killed):

@@ -58,20 +58,15 @@ HISTOGRAMS = {
     "MAML++": {"learned/inner_rates/step_1", "learned/inner_rates/step_2"},
     "MetaLSTM": {f"learned/{gate}_gate/step_{step}" for gate in ("input", "forget") for step in (1, 2)},
 }
+# Their curves are computed as those of a learner that is tested: long gates.
+LIKE_ANOTHER = {"ANIL", "MetaSGD", "MatchingNetwork", "NearestNeighbor"}
 # That make a learner of others, or are the bases of others.
 OTHERS = {"Ensemble", "MetaLearner", "GradientBasedLearner"}
 
 
 @pytest.fixture(scope="module")
-def tasks(toy_dataset):
-    """Eight batches of tasks of a seed, again and again, without the cost of a pipeline for each reader."""
-
-    @functools.cache
-    def make(seed=0):
-        episodes = mtf.data.episodes(toy_dataset, WAYS, SHOTS, QUERIES, TASKS * 8, seed)
-        return tf.data.Dataset.from_tensor_slices(next(iter(episodes))).batch(TASKS).repeat()
-
-    return make
+def tasks(toy_tasks):
+    return functools.partial(toy_tasks, WAYS, SHOTS, QUERIES, TASKS)
 
 
 def compiled(name, run_eagerly=True, **options):
@@ -127,7 +122,9 @@ def test_no_learner_is_left_out():
     assert public - OTHERS == {name for name in LEARNERS if name != "MAML++"}
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LIKE_ANOTHER else name for name in LEARNERS]
+)
 def test_every_learner_has_its_curves(name, tasks, tmp_path):
     learner = train(compiled(name), tmp_path, tasks(seed=0), tasks(seed=1), epochs=1)
     found = last(read(tmp_path))
