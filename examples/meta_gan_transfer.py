@@ -2,10 +2,12 @@
 
     python examples/meta_gan_transfer.py --data_dir DIR --usps_dir DIR --target mnist
     python examples/meta_gan_transfer.py --data_dir DIR --usps_dir DIR --target omniglot --shots 1 5
+    python examples/meta_gan_transfer.py --data_dir DIR --usps_dir DIR --target usps --conditional
 
 The domains are MNIST, USPS, Fashion-MNIST, Omniglot and the glyphs: one is the target, the others are the sources. Of
-Omniglot and the glyphs the target is ten characters. The GANs are trained once for all `--shots`. A run that was
-stopped goes on with the same command.
+Omniglot and the glyphs the target is ten characters. A GAN adapts to the images of one class, `--conditional` to those
+of all ten with their labels. The GANs are trained once for all `--shots`. A run that was stopped goes on with the same
+command.
 """
 
 import argparse
@@ -36,10 +38,14 @@ def ten_classes(dataset):
     return dataset.select(np.random.default_rng(0).permutation(dataset.class_names)[:10].tolist())
 
 
-def build_meta_gan(steps):
-    networks = mtf.networks.dcgan(filters=16, generator_normalization="layer", discriminator_normalization="layer")
+def build_meta_gan(steps, classes=None):
+    networks = mtf.networks.dcgan(
+        filters=16, classes=classes, generator_normalization="layer", discriminator_normalization="layer"
+    )
     gan = mtf.gan.GAN(*networks, penalty="r1", average_decay=None)
-    meta_gan = mtf.gan.MetaGAN(gan, inner_steps=20, inner_learning_rate=1e-3)
+    # Two images of each class in an inner step.
+    batch = 2 * classes if classes else None
+    meta_gan = mtf.gan.MetaGAN(gan, inner_steps=20, inner_learning_rate=1e-3, inner_batch_size=batch)
     meta_gan.compile(keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.5, steps, 0.02)))
     return meta_gan
 
@@ -49,6 +55,9 @@ def main():
     parser.add_argument("--target", choices=DOMAINS, default="mnist")
     parser.add_argument("--sources", nargs="+", choices=DOMAINS, default=None, help="by default all others")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5, 10], help="labelled target images of a class")
+    parser.add_argument(
+        "--conditional", action="store_true", help="one GAN of ten labels in place of one for each class"
+    )
     parser.add_argument("--gan_steps", type=int, default=1200, help="outer steps of four tasks each")
     parser.add_argument("--adapt_steps", type=int, default=50, help="inner steps on the target's images")
     parser.add_argument("--generated", type=int, default=256, help="images drawn of each class")
@@ -58,20 +67,22 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--usps_dir", default=None, help="the folder with usps/usps.npz in it; by default data_dir")
-    parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/meta_gan_transfer_TARGET")
+    parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/meta_gan_transfer_…")
     arguments = parser.parse_args()
 
     mtf.training.use_task_parallelism()
     sources = arguments.sources or [name for name in DOMAINS if name != arguments.target]
     domains = [load(name, arguments) for name in sources]
     target = ten_classes(load(arguments.target, arguments))
+    classes = target.num_classes if arguments.conditional else None
+    run_directory = arguments.run_dir or f"runs/meta_gan_transfer_{arguments.target}{'_conditional' * bool(classes)}"
     for shots in arguments.shots:
         report = mtf.workflows.meta_gan_transfer(
             domains,
             target,
-            arguments.run_dir or f"runs/meta_gan_transfer_{arguments.target}",
+            run_directory,
             shots=shots,
-            build_meta_gan=lambda: build_meta_gan(arguments.gan_steps),
+            build_meta_gan=lambda: build_meta_gan(arguments.gan_steps, classes),
             gan_steps=arguments.gan_steps,
             adapt_steps=arguments.adapt_steps,
             generated=arguments.generated,

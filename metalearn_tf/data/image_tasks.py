@@ -9,36 +9,44 @@ from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.data.worker_batches import by_worker
 
 
-def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", proportions=None, seed=0):
-    """An endless stream of tasks, each a few images of one class, or of one domain.
+def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", proportions=None, seed=0, ways=None):
+    """An endless stream of tasks, each a few images of one class, of one domain, or of several classes with labels.
 
     ```python
     tasks = mtf.data.image_tasks(train, shots=8, tasks_per_batch=4)
     meta_gan.fit(tasks, steps_per_epoch=100)
+
+    labelled = mtf.data.image_tasks(train, shots=8, ways=10)  # for a conditional GAN of ten classes
     ```
 
     Args:
         dataset: a `ClassDataset` or a `ShardedClassDataset` of images, or a list of them, the domains.
-        shots: images of a task, at least 2.
-        queries: further images of the same class or domain, on which the adapted GAN is judged.
+        shots: images of a task, at least 2; with `ways`, of each of its classes.
+        queries: further images of the same class or domain, on which the adapted GAN is judged; with `ways`, of each.
         tasks_per_batch: tasks in a batch.
         per: `"class"`, each task of one class; or `"domain"`, each of all classes of one `ClassDataset`.
         proportions: positive numbers, how many of the tasks are of each domain; by default as many.
         seed: integer; task `i` of a seed is the same on every machine.
+        ways: classes of a task, all of one domain, drawn anew for each; `None` for tasks without labels.
 
     Returns:
         An infinite `tf.data.Dataset` of images `(tasks, shots, height, width, channels)` float32, uint8 images in
         `[-1, 1]` as GANs take them, others as they are; with `queries`, of pairs of them and the query images
         `(tasks, queries, height, width, channels)`.
 
+        With `ways`, in place of images there are pairs of images `(tasks, ways * shots, …)`, one of each class in turn,
+        and their labels `(tasks, ways * shots)` int32 in `[0, ways)`.
+
     Raises:
         ValueError: if a number is not accepted, a class has too few images, or the examples are not images.
         TypeError: if a dataset is not a `ClassDataset`.
     """
-    check_whole(least=2, shots=shots)
+    check_whole(least=2 if ways is None else 1, shots=shots)
     check_whole(least=0, queries=queries)
-    if per not in ("class", "domain"):
-        raise ValueError(f'`per` must be "class" or "domain". Received: {per!r}')
+    if ways is not None:
+        check_whole(least=2, ways=ways)
+    if per not in ("class", "domain") or (per == "domain" and ways is not None):
+        raise ValueError(f'`per` must be "class" or "domain", and "class" with `ways`. Received: {per!r}, ways={ways}')
     domains = check_domains(dataset, proportions)
     if len(domains[0].example_shape) != 3:
         raise ValueError(
@@ -54,17 +62,33 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
     if per == "domain":
         domains = [_as_one_class(domain) for domain in domains]
     is_uint8 = domains[0].dtype == "uint8"
-    tasks = episodes(domains, 1, shots + queries - 1, 1, tasks_per_batch, seed, proportions=proportions)
+    # An episode has a query of each class, which is an image like the others here.
+    tasks = episodes(domains, ways or 1, max(1, shots + queries - 1), 1, tasks_per_batch, seed, proportions=proportions)
 
     def to_images(x, y):
-        images = tf.concat([x[0], x[2]], axis=1)
+        images = tf.concat([_by_class(part, ways or 1) for part in (x[0], x[2])], axis=2)
         images = 2.0 * images - 1.0 if is_uint8 else images
-        return (images[:, :shots], images[:, shots:]) if queries else images
+        parts = [images[:, :, :shots], images[:, :, shots : shots + queries]][: 2 if queries else 1]
+        parts = [part[:, 0] if ways is None else _in_turn(part) for part in parts]
+        return tuple(parts) if queries else parts[0]
 
     def make(worker, workers):
         return tasks.of_worker(worker, workers).map(to_images).prefetch(2).with_options(tasks.options())
 
     return by_worker(make, [tasks_per_batch])
+
+
+def _by_class(images, ways):
+    """Images `(tasks, ways * n, …)`, class by class, as `(tasks, ways, n, …)`."""
+    return tf.reshape(images, [images.shape[0] or -1, ways, images.shape[1] // ways, *images.shape[2:]])
+
+
+def _in_turn(images):
+    """Images `(tasks, ways, n, …)` as `(tasks, n * ways, …)`, one of each class in turn, and their labels."""
+    tasks, ways, count = images.shape[:3]
+    order = [0, 2, 1, *range(3, images.shape.rank)]
+    in_turn = tf.reshape(tf.transpose(images, order), [tasks or -1, count * ways, *images.shape[3:]])
+    return in_turn, tf.zeros_like(in_turn[..., 0, 0, 0], tf.int32) + tf.tile(tf.range(ways), [count])
 
 
 def _as_one_class(dataset):

@@ -82,7 +82,7 @@ def check_options(gan):
         )
     if (gan.encoder is not None) and not objective.reconstruction_weight:
         raise ValueError("`encoder` needs a positive `reconstruction_weight`. Received: 0")
-    if objective.reconstruction_weight and gan.encoder is None and not _has_pairs(gan):
+    if objective.reconstruction_weight and gan.encoder is None and not has_pairs(gan):
         raise ValueError(
             "`reconstruction_weight` needs an `encoder`, or networks that take source images as labels. "
             f"Received: {objective.reconstruction_weight!r}"
@@ -159,7 +159,7 @@ def check_labels(gan, labels, count):
     labels, shape = np.asarray(labels), tuple(gan.generator.inputs[1].shape[1:])
     if labels.shape != (count, *shape):
         raise ValueError(f"`labels` must have the shape {(count, *shape)}. Received: shape {labels.shape}")
-    if _has_pairs(gan):
+    if has_pairs(gan):
         check_images(gan, labels, "`labels`")
         return
     classes = gan.number_of_classes
@@ -179,18 +179,18 @@ def check_sampling(gan, n, labels):
         ValueError: see `GAN.sample`.
     """
     check_whole(n=n)
-    if labels is None and gan.conditional and not _has_pairs(gan):
+    if labels is None and gan.conditional and not has_pairs(gan):
         classes = gan.number_of_classes
         if classes is None:
             raise ValueError("`labels` are needed: the generator does not say how many classes it has. Received: None")
         labels = np.arange(n) % classes
     check_labels(gan, labels, n)
-    if labels is None or _has_pairs(gan):
+    if labels is None or has_pairs(gan):
         return labels
     return np.asarray(labels, "int32")
 
 
-def _has_pairs(gan):
+def has_pairs(gan):
     """Whether the second input is an image."""
     return gan.conditional and len(gan.generator.inputs[1].shape) == 4
 

@@ -16,17 +16,17 @@ def stateless_players(gan, weights):
     """
     count = len(gan.generator.trainable_variables)
 
-    def run(network, weights, x):
-        return network.stateless_call(weights, [], x, training=True)[0]
+    def run(network, weights, x, labels):
+        return network.stateless_call(weights, [], x if labels is None else [x, labels], training=True)[0]
 
     def judge(images, labels):
-        outputs = run(gan.judge, weights[count:], images)
+        outputs = run(gan.judge, weights[count:], images, labels)
         return outputs if gan.judge is not gan.discriminator else (outputs, None)
 
-    return Players(lambda noise, labels: run(gan.generator, weights[:count], noise), judge)
+    return Players(lambda noise, labels: run(gan.generator, weights[:count], noise, labels), judge)
 
 
-def inner_step(gan, rules, values, images, seed, step):
+def inner_step(gan, rules, values, images, labels, seed, step):
     """One inner step: the discriminator takes as many steps as the GAN has it, then the generator one.
 
     Args:
@@ -34,6 +34,7 @@ def inner_step(gan, rules, values, images, seed, step):
         rules: the `UpdateRule`s of generator and discriminator.
         values: both players' weights and the states of both rules, four lists of tensors.
         images: `(n, height, width, channels)`.
+        labels: `(n,)`, or `None`.
         seed: int32 `(2,)`, of the task.
         step: counts from 0.
 
@@ -47,11 +48,11 @@ def inner_step(gan, rules, values, images, seed, step):
     for one in seeds[1:]:
         noise_seed, loss_seed = split_seed(one, 2)
         noise = draw_noise(count, gan.latent_dim, noise_seed)
-        fake = stateless_players(gan, [*generator, *discriminator]).generate(noise, None)
+        fake = stateless_players(gan, [*generator, *discriminator]).generate(noise, labels)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(discriminator)
             players = stateless_players(gan, [*generator, *discriminator])
-            loss = gan.objective.discriminator_loss(players, images, fake, None, loss_seed)[0]
+            loss = gan.objective.discriminator_loss(players, images, fake, labels, loss_seed)[0]
         gradients = _gradients(tape, loss, discriminator)
         discriminator, discriminator_state = rules[1].update(gradients, discriminator_state, discriminator, loss, step)
 
@@ -60,13 +61,13 @@ def inner_step(gan, rules, values, images, seed, step):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(generator)
         players = stateless_players(gan, [*generator, *discriminator])
-        loss = gan.objective.generator_loss(players, images, noise, None, loss_seed)
+        loss = gan.objective.generator_loss(players, images, noise, labels, loss_seed)
     gradients = _gradients(tape, loss, generator)
     generator, generator_state = rules[0].update(gradients, generator_state, generator, loss, step)
     return generator, discriminator, generator_state, discriminator_state
 
 
-def outer_losses(gan, weights, queries, seed):
+def outer_losses(gan, weights, queries, seed, labels=None):
     """The losses of generator and discriminator with adapted weights, two float32 scalars.
 
     Args:
@@ -74,13 +75,14 @@ def outer_losses(gan, weights, queries, seed):
         weights: as in `stateless_players`.
         queries: images `(n, height, width, channels)`.
         seed: int32 `(2,)`.
+        labels: of the queries, `(n,)`, for conditional networks.
     """
     players, count = stateless_players(gan, weights), tf.shape(queries)[0]
     noise_seed, fake_seed, generator_seed, discriminator_seed = split_seed(seed, 4)
-    fake = players.generate(draw_noise(count, gan.latent_dim, fake_seed), None)
-    discriminator_loss = gan.objective.discriminator_loss(players, queries, fake, None, discriminator_seed)[0]
+    fake = players.generate(draw_noise(count, gan.latent_dim, fake_seed), labels)
+    discriminator_loss = gan.objective.discriminator_loss(players, queries, fake, labels, discriminator_seed)[0]
     noise = draw_noise(count, gan.latent_dim, noise_seed)
-    return gan.objective.generator_loss(players, queries, noise, None, generator_seed), discriminator_loss
+    return gan.objective.generator_loss(players, queries, noise, labels, generator_seed), discriminator_loss
 
 
 def fresh_rule(optimizer, variables):

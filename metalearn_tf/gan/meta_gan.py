@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
+from metalearn_tf.gan.task_data import prepare_tasks
 from metalearn_tf.learners.task_mapping import sum_over_tasks
 from metalearn_tf.learners.update_rules import scheduled_gradient_descent
 from metalearn_tf.networks.replicas import apply_mean
@@ -19,7 +19,8 @@ from metalearn_tf.serving.export_generator import export_meta_gan
 class MetaGAN(AdversarialModel):
     """Initial weights of a GAN from which a few steps on a few images of a new class lead to more images of it.
 
-    A task is a few images. In the inner loop both players take `inner_steps` steps on them. The outer algorithms are:
+    A task is a few images: of one class or domain or, where networks take labels, of several classes at once. In the
+    inner loop both players take `inner_steps` steps on them. The outer algorithms are:
 
     - `"reptile"`: the initial weights move towards the adapted ones. The outer gradient is their difference.
     - `"maml"`: each player's gradient of its own loss after adaptation, on the task's query images, through the whole
@@ -35,8 +36,8 @@ class MetaGAN(AdversarialModel):
     ```
 
     Args:
-        gan: a `GAN` without labels and encoder, whose networks are functions of their trainable weights alone: no
-            batch or spectral normalisation, whose averages a few images would not fill, and no dropout.
+        gan: a `GAN` without encoder, whose networks are functions of their trainable weights alone: no batch or
+            spectral normalisation, whose averages a few images would not fill, and no dropout.
         algorithm: `"reptile"`, `"fomaml"` or `"maml"`.
         inner_steps: steps of both players in meta-training.
         inner_learning_rate: of the inner steps; `None` for 1e-3, or 1e-2 of `"maml"`.
@@ -48,7 +49,8 @@ class MetaGAN(AdversarialModel):
         seed: integer, of the noise in training.
 
     Call arguments:
-        inputs: images `(tasks, images, height, width, channels)` in the generator's range.
+        inputs: images `(tasks, images, height, width, channels)` in the generator's range; of conditional networks a
+            pair of them and labels `(tasks, images)`.
 
     Output shape: generated images `(tasks, images, height, width, channels)`, as many as came in.
 
@@ -109,13 +111,14 @@ class MetaGAN(AdversarialModel):
 
     # === Pure functions of one task ===
 
-    def adapt_task(self, images, seed, steps=None):
+    def adapt_task(self, images, seed, steps=None, labels=None):
         """Adapts both players to one task.
 
         Args:
             images: `(n, height, width, channels)` float32, in the generator's range.
             seed: int32 `(2,)`, of the noise.
             steps: integer or int32 scalar; `None` for the steps outside training.
+            labels: `(n,)` int32 of conditional networks.
 
         Returns:
             The task state: the generator's adapted weights, then the discriminator's, a flat list of tensors.
@@ -123,18 +126,18 @@ class MetaGAN(AdversarialModel):
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
         _, values = tf.while_loop(
             lambda step, values: step < steps,
-            lambda step, values: (step + 1, self._inner_step(values, images, seed, step)),
+            lambda step, values: (step + 1, self._inner_step(values, images, labels, seed, step)),
             (tf.constant(0), self._initial_values()),
         )
         return [*values[0], *values[1]]
 
-    def generate(self, task_state, noise):
+    def generate(self, task_state, noise, labels=None):
         """Images `(n, height, width, channels)` float32 from a task state and noise `(n, latent_dim)`."""
-        return stateless_players(self.gan, task_state).generate(noise, None)
+        return stateless_players(self.gan, task_state).generate(noise, labels)
 
-    def judge(self, task_state, images):
+    def judge(self, task_state, images, labels=None):
         """The adapted discriminator's logits `(n, 1)`, high for what it takes for real."""
-        return stateless_players(self.gan, task_state).judge(images, None)[0]
+        return stateless_players(self.gan, task_state).judge(images, labels)[0]
 
     def inner_rules(self):
         """The update rules of generator and discriminator."""
@@ -149,19 +152,21 @@ class MetaGAN(AdversarialModel):
         ]
         return (*weights, *(rule.init(each) for rule, each in zip(self.inner_rules(), weights)))
 
-    def _inner_step(self, values, images, seed, step):
+    def _inner_step(self, values, images, labels, seed, step):
         if self.inner_batch_size is not None:
-            rows = step * self.inner_batch_size + tf.range(self.inner_batch_size)
-            images = tf.gather(images, rows % tf.shape(images)[0])
-        return inner_step(self.gan, self.inner_rules(), values, images, seed, step)
+            rows = (step * self.inner_batch_size + tf.range(self.inner_batch_size)) % tf.shape(images)[0]
+            images, labels = (None if part is None else tf.gather(part, rows) for part in (images, labels))
+        return inner_step(self.gan, self.inner_rules(), values, images, labels, seed, step)
 
-    def task_gradients(self, images, queries, seed):
+    def task_gradients(self, images, queries, seed, labels=None, query_labels=None):
         """The direction of one task's outer step.
 
         Args:
             images: `(n, height, width, channels)`, of the inner loop.
             queries: images on which the adapted players are judged.
             seed: int32 `(2,)`.
+            labels: of the images, for conditional networks.
+            query_labels: of the queries.
 
         Returns:
             The losses of generator and discriminator after adaptation, float32 scalars, and a gradient for each of
@@ -169,23 +174,23 @@ class MetaGAN(AdversarialModel):
         """
         inner_seed, outer_seed = split_seed(seed, 2)
         if self.algorithm == "maml":
-            return self._maml_gradients(images, queries, inner_seed, outer_seed)
-        weights = self.adapt_task(images, inner_seed, self.inner_steps)
+            return self._maml_gradients(images, queries, inner_seed, outer_seed, labels, query_labels)
+        weights = self.adapt_task(images, inner_seed, self.inner_steps, labels)
         if self.algorithm == "reptile":
-            losses = outer_losses(self.gan, weights, queries, outer_seed)
+            losses = outer_losses(self.gan, weights, queries, outer_seed, query_labels)
             return [*losses, *(variable - weight for variable, weight in zip(self.trainable_variables, weights))]
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            losses = outer_losses(self.gan, weights, queries, outer_seed)
+            losses = outer_losses(self.gan, weights, queries, outer_seed, query_labels)
         count = len(self.gan.generator.trainable_variables)
         return [*losses, *tape.gradient(losses[0], weights[:count]), *tape.gradient(losses[1], weights[count:])]
 
-    def _maml_gradients(self, images, queries, inner_seed, outer_seed):
+    def _maml_gradients(self, images, queries, inner_seed, outer_seed, labels, query_labels):
         with tf.GradientTape(persistent=True) as tape:
             values = self._initial_values()
             for step in range(self.inner_steps):
-                values = self._inner_step(values, images, inner_seed, step)
-            losses = outer_losses(self.gan, [*values[0], *values[1]], queries, outer_seed)
+                values = self._inner_step(values, images, labels, inner_seed, step)
+            losses = outer_losses(self.gan, [*values[0], *values[1]], queries, outer_seed, query_labels)
         learned, gradients = [], []
         for loss, network, rates in zip(losses, (self.gan.generator, self.gan.discriminator), self.inner_rates):
             variables = [variable.value for variable in (*network.trainable_variables, rates)]
@@ -222,8 +227,9 @@ class MetaGAN(AdversarialModel):
 
         Args:
             x: a `tf.data.Dataset` of images `(tasks, images, height, width, channels)`, or of pairs of those and query
-                images; or one array of tasks. Without query images, the adapted players are judged on the images
-                themselves; `"reptile"` adapts to both together.
+                images; or one array of tasks. Conditional networks take `(images, labels)`, with labels
+                `(tasks, images)`, or pairs of two of those. Without query images, the adapted players are judged on
+                the images themselves; `"reptile"` adapts to both together.
             **kwargs: as in Keras.
 
         Returns:
@@ -237,51 +243,44 @@ class MetaGAN(AdversarialModel):
         return self.fit_and_keep_best(x, **kwargs)
 
     def train_step(self, data):
-        images, queries = self._images_and_queries(data)
         step = tf.cast(self.optimizer.iterations, tf.int32)
-        means = self._mean_over_tasks(self.task_gradients, images, queries, step, self.trainable_variables)
+        means = self._mean_over_tasks(self.task_gradients, data, step, self.trainable_variables)
         apply_mean(self.optimizer, means[2:], self.trainable_variables)
         return self.track(*means[:2])
 
     def test_step(self, data):
-        def losses(images, queries, seed):
+        def losses(images, queries, seed, labels=None, query_labels=None):
             inner_seed, outer_seed = split_seed(seed, 2)
-            return [*outer_losses(self.gan, self.adapt_task(images, inner_seed), queries, outer_seed)]
+            weights = self.adapt_task(images, inner_seed, labels=labels)
+            return [*outer_losses(self.gan, weights, queries, outer_seed, query_labels)]
 
-        images, queries = self._images_and_queries(data)
-        return self.track(*self._mean_over_tasks(losses, images, queries, -1, []))
+        return self.track(*self._mean_over_tasks(losses, data, -1, []))
 
-    def _mean_over_tasks(self, function, images, queries, step, variables):
-        tasks = tf.shape(images)[0]
-        seeds = task_seeds(tf.stack([self.seed, step]), tasks)
+    def _mean_over_tasks(self, function, data, step, variables):
+        tasks = prepare_tasks(data, self.gan.conditional, self.gan.image_range, self.algorithm == "reptile")
+        count = tf.shape(tasks["images"])[0]
+        tasks["seed"] = task_seeds(tf.stack([self.seed, step]), count)
         like = [tf.zeros([]), tf.zeros([]), *map(tf.convert_to_tensor, variables)]
-        sums = sum_over_tasks(lambda task: function(*task), [images, queries, seeds], like)
-        return [total / tf.cast(tasks, total.dtype) for total in sums]
-
-    def _images_and_queries(self, data):
-        images, queries, _ = keras.utils.unpack_x_y_sample_weight(data)
-        images = to_image_range(images, self.gan.image_range)
-        queries = images if queries is None else to_image_range(queries, self.gan.image_range)
-        if self.algorithm == "reptile" and queries is not images:
-            images = tf.concat([images, queries], axis=1)
-        return images, queries
+        sums = sum_over_tasks(lambda task: function(**dict(zip(tasks, task))), list(tasks.values()), like)
+        return [total / tf.cast(count, total.dtype) for total in sums]
 
     # === Use ===
 
     def call(self, inputs, training=False):
-        def draw(task):
-            images, seed = task
+        def draw(images, seed, labels=None):
             noise = draw_noise(tf.shape(images)[0], self.gan.latent_dim, seed)
-            return self.generate(self.adapt_task(images, seed), noise)
+            return self.generate(self.adapt_task(images, seed, labels=labels), noise, labels)
 
-        seeds = tf.random.split(tf.constant([self.seed, -1]), tf.shape(inputs)[0])
-        return tf.map_fn(draw, (inputs, seeds), fn_output_signature=tf.float32)
+        tasks = dict(zip(("images", "labels"), inputs)) if self.gan.conditional else {"images": inputs}
+        tasks["seed"] = tf.random.split(tf.constant([self.seed, -1]), tf.shape(tasks["images"])[0])
+        return tf.map_fn(lambda task: draw(**task), tasks, fn_output_signature=tf.float32)
 
-    def adapt(self, images, steps=None, seed=0):
+    def adapt(self, images, labels=None, steps=None, seed=0):
         """Adapts to a few images.
 
         Args:
             images: `(n, height, width, channels)`, at least 2, uint8 or in the generator's range.
+            labels: classes `(n,)` of conditional networks.
             steps: inner steps; `None` for `test_inner_steps`, or as many as in training.
             seed: integer, of the noise.
 
@@ -289,12 +288,12 @@ class MetaGAN(AdversarialModel):
             A `GAN` with weights of its own, not compiled: `sample` it, export it, or compile it and train it further.
 
         Raises:
-            ValueError: if the images do not fit the networks, or are fewer than 2 or than `inner_batch_size`.
+            ValueError: if images or labels do not fit the networks, or are fewer than 2 or than `inner_batch_size`.
         """
-        images = check_task_images(self, images)
+        images, labels = check_task_images(self, images, labels)
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
         check_whole(steps=steps)
-        weights = self._compiled_adapt(tf.constant(images), tf.constant([seed, 0]), tf.constant(steps))
+        weights = self._compiled_adapt(images, tf.constant([seed, 0]), tf.constant(steps), labels)
         adapted = self.gan.copy()
         adapted.set_player_weights(weights)
         return adapted

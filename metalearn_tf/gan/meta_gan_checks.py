@@ -1,12 +1,12 @@
 """Checks on a MetaGAN and its tasks, made before any work is done."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.gan import GAN
-from metalearn_tf.gan.gan_checks import check_images
+from metalearn_tf.gan.gan_checks import check_images, check_labels, has_pairs
+from metalearn_tf.gan.task_data import split_tasks
 
 ALGORITHMS = ("reptile", "fomaml", "maml")
 
@@ -15,9 +15,9 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
     """Refuses GANs that cannot adapt in an inner loop, and options that do not go with the algorithm."""
     if not isinstance(gan, GAN):
         raise ValueError(f"`gan` must be a GAN. Received: {type(gan).__name__}")
-    if gan.conditional or gan.encoder is not None:
-        kind = "a conditional GAN" if gan.conditional else "a GAN with an encoder"
-        raise ValueError(f"`gan` must have networks without labels, and no encoder. Received: {kind}")
+    if has_pairs(gan) or gan.encoder is not None:
+        kind = "a GAN with an encoder" if gan.encoder is not None else "a GAN of source images"
+        raise ValueError(f"`gan` must have networks of noise, with or without labels, and no encoder. Received: {kind}")
     for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator)):
         if network.non_trainable_variables:
             layers = [layer.name for layer in network._flatten_layers() if layer._non_trainable_variables]
@@ -38,36 +38,50 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         raise ValueError(f'`learned_rates` needs `algorithm="maml"`. Received: {algorithm!r}')
 
 
-def check_task_images(meta_gan, images):
-    """The images of one task as float32 in the generator's range.
+def check_task_images(meta_gan, images, labels=None):
+    """The images of one task as float32 in the generator's range, and their labels as int32 or `None`; tensors.
 
     Raises:
         ValueError: see `MetaGAN.adapt`.
     """
     images = check_images(meta_gan.gan, images)
     _check_count(meta_gan, "`images`", len(images))
-    return to_image_range(tf.convert_to_tensor(images), meta_gan.gan.image_range).numpy()
+    check_labels(meta_gan.gan, labels, len(images))
+    images = to_image_range(tf.convert_to_tensor(images), meta_gan.gan.image_range)
+    return images, None if labels is None else tf.constant(np.asarray(labels), tf.int32)
 
 
 def check_tasks(meta_gan, x):
-    """Refuses tasks whose images do not fit; of a dataset, in its first batch."""
+    """Refuses tasks whose images and labels do not fit; of a dataset, in its first batch."""
     name = "`x`"
     if isinstance(x, tf.data.Dataset):
-        first = next(iter(x.take(1)), None)
-        if first is None:
+        x, name = next(iter(x.take(1)), None), "the first batch of `x`"
+        if x is None:
             raise ValueError("`x` must have at least one batch of tasks. Received: an empty dataset")
-        x, name = first, "the first batch of `x`"
-    for part in keras.utils.unpack_x_y_sample_weight(x)[:2]:
-        if part is None or not hasattr(part, "shape"):
+    elif isinstance(x, tuple):
+        if not meta_gan.gan.conditional:
+            raise ValueError(
+                "`x` must be one array of tasks, or a `tf.data.Dataset`, which may hold query images too: the networks "
+                "take no labels. Received: a tuple"
+            )
+        x = (x,)  # as Keras takes it: images and labels are one input
+    for images, labels in split_tasks(x, meta_gan.gan.conditional):
+        if not hasattr(images, "shape"):
             continue
-        part = np.asarray(part)
-        if part.ndim != 5 or 0 in part.shape:
+        images = np.asarray(images)
+        if images.ndim != 5 or 0 in images.shape:
             raise ValueError(
                 f"{name} must hold tasks of images, of the shape (tasks, images, "
-                f"height, width, channels), as `mtf.data.image_tasks` yields them. Received: shape {part.shape}"
+                f"height, width, channels), as `mtf.data.image_tasks` yields them. Received: shape {images.shape}"
             )
-        check_images(meta_gan.gan, part.reshape(-1, *part.shape[2:]), name)
-        _check_count(meta_gan, name, part.shape[1])
+        check_images(meta_gan.gan, images.reshape(-1, *images.shape[2:]), name)
+        _check_count(meta_gan, name, images.shape[1])
+        if labels is not None and np.shape(labels) != images.shape[:2]:
+            raise ValueError(
+                f"{name} must have a label for each image, of the shape {images.shape[:2]}. "
+                f"Received: shape {np.shape(labels)}"
+            )
+        check_labels(meta_gan.gan, None if labels is None else np.ravel(labels), images.shape[0] * images.shape[1])
 
 
 def _check_count(meta_gan, name, count):

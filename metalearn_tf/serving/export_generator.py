@@ -64,6 +64,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
     `serving_default` is `adapt_and_generate`; `generated` is (count, H, W, C) float32. The state, which a client keeps,
     is the generator's adapted weights. TensorFlow Serving takes the count 16 and the seed 0 where a request to
     `adapt_and_generate` has none.
+    A conditional MetaGAN has `labels` (S,) int32 beside `images`, and `wanted_labels` (N,) int32 in place of `count`.
 
     Args:
         meta_gan: a `MetaGAN`.
@@ -79,37 +80,61 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     gan = meta_gan.gan
     weights = gan.generator.trainable_variables
-    images = tf.TensorSpec((None, *gan.image_shape), tf.float32, name="images")
-    count, seed = (tf.TensorSpec((), tf.int32, name=name) for name in ("count", "seed"))
-    default_count, default_seed = tf.constant(16), tf.constant(0)  # see `export_gan`
-    state = [tf.TensorSpec(v.shape, tf.float32, name=f"state_{index}") for index, v in enumerate(weights)]
     least = max(2, meta_gan.inner_batch_size or 0)
+    shown = [tf.TensorSpec((None, *gan.image_shape), tf.float32, name="images")]
+    seed, default_seed = tf.TensorSpec((), tf.int32, name="seed"), tf.constant(0)  # see `export_gan`
+    if gan.conditional:
+        shown.append(tf.TensorSpec((None,), tf.int32, name="labels"))
+        wanted = tf.TensorSpec((None,), tf.int32, name="wanted_labels")
+    else:
+        wanted, default_count = tf.TensorSpec((), tf.int32, name="count"), tf.constant(16)
+    state = [tf.TensorSpec(v.shape, tf.float32, name=f"state_{index}") for index, v in enumerate(weights)]
 
     # Functions of their own, which the signatures call: the graph of each is stored once.
-    @tf.function(input_signature=[images, seed])
-    def adapt_weights(images, seed):
-        return meta_gan.adapt_task(images, tf.stack([seed, 0]))[: len(weights)]
-
-    @tf.function(input_signature=[state, count, seed])
-    def draw(weights, count, seed):
-        noise = tf.random.stateless_normal([check_count(count), gan.latent_dim], [seed, 0])
-        return {"generated": check_answer(meta_gan.generate(weights, noise), "generated")}
-
-    @tf.function(input_signature=[images, seed])
-    def adapt(images, seed=default_seed):
+    @tf.function(input_signature=[*shown, seed])
+    def adapt_weights(images, *labels_and_seed):
+        *labels, seed = labels_and_seed
         images = check_image_values(images, gan.image_shape, gan.image_range, least, "images")
-        return {spec.name: tensor for spec, tensor in zip(state, adapt_weights(images, seed))}
+        labels = [check_labels_below(given, gan.number_of_classes, "labels", images) for given in labels]
+        return meta_gan.adapt_task(images, tf.stack([seed, 0]), None, *labels)[: len(weights)]
 
-    @tf.function(input_signature=[*state, count, seed])
+    @tf.function(input_signature=[state, wanted, seed])
+    def draw(weights, wanted, seed):
+        if gan.conditional:
+            labels = check_labels_below(wanted, gan.number_of_classes, "wanted_labels")
+            count = tf.shape(labels)[0]
+        else:
+            labels, count = None, check_count(wanted)
+        noise = tf.random.stateless_normal([count, gan.latent_dim], [seed, 0])
+        return {"generated": check_answer(meta_gan.generate(weights, noise, labels), "generated")}
+
+    def named(weights):
+        return {spec.name: tensor for spec, tensor in zip(state, weights)}
+
+    @tf.function(input_signature=[*state, wanted, seed])
     def generate(*inputs):
-        *weights, count, seed = inputs
-        weights = [tf.ensure_shape(weight, spec.shape) for weight, spec in zip(weights, state)]
-        return draw(weights, count, seed)
+        *weights, wanted, seed = inputs
+        return draw([tf.ensure_shape(weight, spec.shape) for weight, spec in zip(weights, state)], wanted, seed)
 
-    @tf.function(input_signature=[images, count, seed])
-    def adapt_and_generate(images, count=default_count, seed=default_seed):
-        images = check_image_values(images, gan.image_shape, gan.image_range, least, "images")
-        return draw(adapt_weights(images, seed), count, seed)
+    if gan.conditional:
+
+        @tf.function(input_signature=[*shown, seed])
+        def adapt(images, labels, seed=default_seed):
+            return named(adapt_weights(images, labels, seed))
+
+        @tf.function(input_signature=[*shown, wanted, seed])
+        def adapt_and_generate(images, labels, wanted_labels, seed=default_seed):
+            return draw(adapt_weights(images, labels, seed), wanted_labels, seed)
+
+    else:
+
+        @tf.function(input_signature=[*shown, seed])
+        def adapt(images, seed=default_seed):
+            return named(adapt_weights(images, seed))
+
+        @tf.function(input_signature=[*shown, wanted, seed])
+        def adapt_and_generate(images, count=default_count, seed=default_seed):
+            return draw(adapt_weights(images, seed), count, seed)
 
     functions = {"adapt_and_generate": adapt_and_generate, "adapt": adapt, "generate": generate}
     _write(meta_gan, functions, "adapt_and_generate", path, meta_gan.variables, description, warm_up, least)
@@ -127,7 +152,7 @@ def _example_requests(signatures, images):
     """A request for each signature, of grey images and, for weights, zeros."""
 
     def array(spec):
-        count = images if spec.name == "images" else 1
+        count = images if spec.name in ("images", "labels") else 1
         if spec.name == "count":
             return np.int32(1)
         return np.zeros([count if side is None else side for side in spec.shape], spec.dtype.as_numpy_dtype)

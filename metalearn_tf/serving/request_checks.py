@@ -131,13 +131,21 @@ def check_count(count):
     return _after([_require(count > 0, "`count` must be positive.", count)], count)[0]
 
 
-def check_labels_below(labels, classes):
-    """Labels `(N,)`, passed on once there is one and all are classes; source images once there is one."""
+def check_labels_below(labels, classes, name="labels", examples=None):
+    """Labels `(N,)`, passed on once there is one and all are classes; source images once there is one.
+
+    With `examples`, there must be a label for each of them.
+    """
     count = tf.shape(labels)[0]
-    checks = [_require(count > 0, "`labels` must hold at least one.", count)]
+    checks = [_require(count > 0, f"`{name}` must hold at least one.", count)]
+    if examples is not None:
+        expected = tf.shape(examples)[0]
+        checks.append(
+            _require(tf.equal(count, expected), f"`{name}` must have one entry for each image.", count, expected)
+        )
     if labels.dtype.is_integer and classes is not None:
         known = tf.reduce_all((labels >= 0) & (labels < classes))
-        checks.append(_require(known, f"`labels` must be from 0 to {classes - 1}.", labels))
+        checks.append(_require(known, f"`{name}` must be from 0 to {classes - 1}.", labels))
     return _after(checks, labels)[0]
 
 

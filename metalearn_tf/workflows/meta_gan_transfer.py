@@ -1,7 +1,6 @@
 """A GAN that learned to adapt draws training images for a target domain."""
 
 import functools
-import math
 import pathlib
 import time
 
@@ -11,18 +10,17 @@ import tensorflow as tf
 
 from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.data.image_tasks import image_tasks
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
-from metalearn_tf.gan.objectives import draw_noise
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
 from metalearn_tf.training.descriptions import describe_dataset, describe_model
 from metalearn_tf.workflows.arms import ArmScores
-from metalearn_tf.workflows.class_gans import image_batches, to_gan_range
+from metalearn_tf.workflows.class_gans import to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
+from metalearn_tf.workflows.meta_gan_arms import adaptation_tasks, check_classes, drawing, trained_gans
 from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
@@ -30,11 +28,9 @@ from metalearn_tf.workflows.workflow_checks import (
     check_images,
     check_share,
     check_target,
-    merged_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
-_GAN_BATCH = 64
 # What `quick` leaves of the budget.
 _QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 10, "test_images": 100}
 
@@ -65,7 +61,9 @@ def meta_gan_transfer(
 
     For each seed a `MetaGAN` is meta-trained on tasks of the source domains, each a few images of one class. For each
     draw of `shots` labelled target images a class, it adapts to each class, and what it then draws trains the
-    classifier beside the real images. The arms, on the same draws, each with as many steps of the classifier:
+    classifier beside the real images. A conditional MetaGAN is meta-trained on tasks of as many classes as the target
+    has, labelled anew in each, and adapts to all classes at once. The arms, on the same draws, each with as many steps
+    of the classifier:
 
     - `"real images"` and `"classical augmentation"`, without a GAN.
     - `"GAN from scratch"`: the same GAN, trained on the few images of each class from random weights.
@@ -91,11 +89,11 @@ def meta_gan_transfer(
         target: a `ClassDataset` of another domain. Half of each class's images are for the draws, half for the test.
         run_directory: the folder of the run.
         shots: labelled target images of each class.
-        build_meta_gan: function without arguments to a compiled `MetaGAN` with first weights of its own; by default
-            Reptile around a `dcgan` with the R1 penalty.
+        build_meta_gan: function without arguments to a compiled `MetaGAN` with first weights of its own, without labels
+            or with as many as the target has classes; by default Reptile around a `dcgan` with the R1 penalty.
         build_classifier: function without arguments to a compiled `keras.Model` from images in [0, 1] to the
             probabilities of the target's classes; by default a Conv4 of 16 filters with random weights.
-        gan_shots: images to which a GAN adapts, in meta-training too.
+        gan_shots: images of a class to which a GAN adapts, in meta-training too.
         gan_steps: outer steps of the MetaGAN.
         gan_tasks: tasks of an outer step.
         adapt_steps: inner steps to adapt to a class of the target.
@@ -115,7 +113,8 @@ def meta_gan_transfer(
 
     Raises:
         ValueError: if an argument is not of its kind, there is one source only, the domains differ in shape, the target
-            has fewer images than shots, or the folder has a run of another configuration.
+            has fewer images than shots, a source has too few images or classes for a task, or the folder has a run of
+            another configuration.
 
     Reference: [Clouâtre and Demers, 2019](https://arxiv.org/abs/1901.02199)
     """
@@ -141,10 +140,13 @@ def meta_gan_transfer(
     build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
     augmentation = classical_augmentation() if augmentation is None else augmentation
+    meta_gan = build_meta_gan()
+    check_classes(meta_gan, classes)
+    adaptation_tasks(meta_gan, sources, gan_shots, gan_tasks, seed=0)  # refuses tasks that the sources do not have
     of_gans = {
         "workflow": "meta_gan_transfer",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
-        "meta_gan": describe_model(build_meta_gan()),
+        "meta_gan": describe_model(meta_gan),
         "gan_steps": budget["gan_steps"],
         "gan_shots": gan_shots,
         "gan_tasks": gan_tasks,
@@ -166,7 +168,7 @@ def meta_gan_transfer(
 
     # === Training of the GANs ===
     trained = [
-        _trained_gans(gans, build_meta_gan, sources, budget["gan_steps"], gan_shots, gan_tasks, seed)
+        trained_gans(gans, build_meta_gan, sources, budget["gan_steps"], gan_shots, gan_tasks, seed)
         for seed in range(budget["seeds"])
     ]
 
@@ -183,7 +185,7 @@ def meta_gan_transfer(
         for name in ("real images", "classical augmentation", *meta_gans):
             draw = None
             if name in meta_gans:
-                draw = _drawing(meta_gans[name], budget["adapt_steps"], budget["generated"], keep)
+                draw = drawing(meta_gans[name], budget["adapt_steps"], budget["generated"], keep)
             measure = functools.partial(_measure, shown, shots, draw, training, test, name != "real images", seed)
             scores.add(name, seed, measure, generates=draw is not None)
 
@@ -205,51 +207,6 @@ def _default_classifier(image_shape, classes):
     classifier = keras.Model(backbone.inputs, probabilities, name="classifier")
     classifier.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", jit_compile=False)
     return classifier
-
-
-# === GANs ===
-
-
-def _trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, seed):
-    """The MetaGANs of the three arms, by name; those not meta-trained adapt in the same way."""
-
-    def build():
-        keras.utils.set_random_seed(seed)
-        return build_meta_gan()
-
-    def meta_train(meta_gan):
-        tasks = image_tasks(sources, shots, tasks_per_batch=tasks_per_batch, seed=seed)
-        meta_gan.fit(tasks, steps_per_epoch=steps, verbose=0)
-
-    def train(gan):
-        # As many images as the inner loops of the meta-training see.
-        ordinary_steps = max(1, steps * tasks_per_batch * meta_gan.inner_steps * shots // _GAN_BATCH)
-        batches = image_batches(merged_sources(sources), _GAN_BATCH, seed).map(lambda images, labels: images)
-        gan.compile()
-        gan.fit(batches, steps_per_epoch=ordinary_steps, verbose=0)
-
-    meta_gan, fine_tuned = build(), build()
-    run.trained(f"meta_gan_{seed}", meta_gan, meta_train)
-    run.trained(f"gan_{seed}", fine_tuned.gan, train)
-    return {"GAN from scratch": build(), "GAN fine-tuned": fine_tuned, "MetaGAN": meta_gan}
-
-
-def _drawing(meta_gan, steps, count, keep):
-    """A function from the few images of each class `(classes, n, …)` in [-1, 1] to `count` new ones of each."""
-
-    @tf.function(reduce_retracing=True)
-    def draw(images, seed):
-        def draw_class(task):
-            images, seeds = task
-            state = meta_gan.adapt_task(images, seeds[0], steps)
-            drawn = meta_gan.generate(state, draw_noise(math.ceil(count / keep), meta_gan.gan.latent_dim, seeds[1]))
-            best = tf.math.top_k(meta_gan.judge(state, drawn)[:, 0], count).indices
-            return tf.gather(drawn, best)
-
-        seeds = tf.reshape(tf.random.split(tf.stack([seed, 0]), 2 * tf.shape(images)[0]), (-1, 2, 2))
-        return tf.map_fn(draw_class, (images, seeds), fn_output_signature=tf.float32)
-
-    return draw
 
 
 # === Data ===

@@ -45,6 +45,28 @@ def test_a_task_per_domain_mixes_the_classes_of_one_domain(dataset):
     assert any(len(set(task[:, 0, 0, 0])) > 1 for task in tasks)
 
 
+@pytest.mark.parametrize("queries", [0, 2])
+@pytest.mark.parametrize("shots", [1, 3])
+def test_labelled_tasks_hold_different_images_of_several_classes(shots, queries, dataset):
+    tasks = first(mtf.data.image_tasks(dataset, shots, queries, tasks_per_batch=8, ways=3))
+    (images, labels), *asked = tasks if queries else (tasks,)
+    assert images.shape == (8, 3 * shots, 4, 4, 1) and labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, 8 * [shots * [0, 1, 2]])
+    if queries:
+        np.testing.assert_array_equal(asked[0][1], 8 * [queries * [0, 1, 2]])
+        images, labels = (np.concatenate(parts, axis=1) for parts in zip((images, labels), asked[0]))
+    pixels = np.rint((np.asarray(images) + 1) * 127.5).astype(int)[..., 0]
+    for task, classes in zip(pixels, np.asarray(labels)):
+        assert len(set(task[:, 1, 1])) == 3 * (shots + queries)
+        of_label = [set(task[classes == label, 0, 0]) for label in range(3)]
+        assert [len(marks) for marks in of_label] == [1, 1, 1] and len(set.union(*of_label)) == 3
+
+
+def test_labels_stand_for_other_classes_in_each_task(dataset):
+    images, _ = first(mtf.data.image_tasks(dataset, 1, tasks_per_batch=32, ways=3))
+    assert len(set(np.asarray(images)[:, 0, 0, 0, 0])) == 4
+
+
 def test_tasks_do_not_depend_on_the_batch(dataset):
     one = np.concatenate([t.numpy() for t in mtf.data.image_tasks(dataset, 3, seed=5).take(6)])
     six = first(mtf.data.image_tasks(dataset, 3, tasks_per_batch=6, seed=5)).numpy()
@@ -57,6 +79,9 @@ def test_tasks_do_not_depend_on_the_batch(dataset):
         ({"shots": 1}, "`shots` must be an integer of at least 2"),
         ({"shots": 4, "queries": -1}, "`queries`"),
         ({"shots": 4, "per": "alphabet"}, "`per`"),
+        ({"shots": 4, "ways": 1}, "`ways` must be an integer of at least 2"),
+        ({"shots": 4, "ways": 5}, "classes"),
+        ({"shots": 4, "ways": 2, "per": "domain"}, '"class" with `ways`'),
         ({"shots": 5, "queries": 2}, "at most the images of every class, 6"),
         ({"shots": 20, "queries": 5, "per": "domain"}, "of every domain, 24"),
     ],

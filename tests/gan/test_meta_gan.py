@@ -26,6 +26,11 @@ def tasks_of(images, queries=0):
     return mtf.data.image_tasks(dataset, shots=4, queries=queries, tasks_per_batch=3)
 
 
+def make_conditional(algorithm="reptile", gan_options=None, **options):
+    gan = mtf.gan.GAN(generator(3), discriminator(3, activation="softplus"), **(gan_options or {}))
+    return mtf.gan.MetaGAN(gan, algorithm, **{"inner_steps": 2, **options})
+
+
 # The others differ from these two in their outer gradients alone, which are tested below.
 @pytest.mark.parametrize(
     "algorithm", [pytest.param(a, marks=pytest.mark.slow if a in ("fomaml", "maml") else []) for a in ALGORITHMS]
@@ -173,7 +178,10 @@ def test_evaluate_gives_the_losses_after_adaptation(images):
     ("make", "message"),
     [
         (lambda: mtf.gan.MetaGAN(generator()), "`gan` must be a GAN"),
-        (lambda: mtf.gan.MetaGAN(mtf.gan.GAN(generator(3), discriminator(3))), "without labels"),
+        (
+            lambda: mtf.gan.MetaGAN(mtf.gan.GAN(*mtf.networks.augmentation_gan((16, 16, 1), filters=4))),
+            "with or without labels, and no encoder. Received: a GAN of source images",
+        ),
         (lambda: mtf.gan.MetaGAN(mtf.gan.GAN(generator(None, "batch"), discriminator())), "generator_normalization"),
         (lambda: make_meta_gan(inner_steps=0), "`inner_steps`"),
         (lambda: make_meta_gan(inner_learning_rate=-1.0), "`inner_learning_rate`"),
@@ -213,6 +221,13 @@ def test_tasks_without_a_task_axis_are_refused(images):
         meta_gan.fit(tf.data.Dataset.from_tensors(images))
 
 
+def test_a_pair_of_arrays_is_refused(images):
+    meta_gan, tasks = make_meta_gan(), images[:12].reshape(3, 4, *SHAPE)
+    meta_gan.compile()
+    with pytest.raises(ValueError, match="the networks take no labels. Received: a tuple"):
+        meta_gan.fit((tasks, tasks))
+
+
 def test_a_bad_request_is_named(images, tmp_path):
     make_meta_gan().export(tmp_path / "1")
     served = tf.saved_model.load(str(tmp_path / "1")).signatures["adapt_and_generate"]
@@ -238,3 +253,105 @@ def test_a_request_may_leave_count_and_seed_to_tensorflow_serving(tmp_path):
 
 def test_noise_is_of_the_generator_s_width():
     assert make_meta_gan().gan.latent_dim == LATENT
+
+
+# === Of networks with labels ===
+
+
+@pytest.mark.parametrize("algorithm", ["reptile", "maml"])
+@pytest.mark.parametrize("queries", [0, 1])
+def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, queries, images, tmp_path):
+    meta_gan = make_conditional(algorithm, {"penalty": "r1", "feature_matching_weight": 1.0}, inner_batch_size=3)
+    dataset = mtf.data.ClassDataset(images, np.arange(30) // 6)
+    tasks = mtf.data.image_tasks(dataset, shots=2, queries=queries, tasks_per_batch=2, ways=3)
+    meta_gan.compile()
+    before = [v.numpy() for v in meta_gan.trainable_variables]
+    history = meta_gan.fit(tasks, steps_per_epoch=2, verbose=0).history
+    assert np.isfinite([history["generator_loss"], history["discriminator_loss"]]).all()
+    assert all(np.any(old != new.numpy()) for old, new in zip(before, meta_gan.trainable_variables))
+    assert np.isfinite(meta_gan.evaluate(tasks, steps=1, verbose=0)).all()
+
+    meta_gan.save(tmp_path / "meta_gan.keras")
+    again = keras.models.load_model(tmp_path / "meta_gan.keras")
+    for one in (meta_gan, again):
+        one.fit(tasks, steps_per_epoch=1, verbose=0)
+    for one, other in zip(meta_gan.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    labels, wanted = np.arange(6) % 3, np.asarray([2, 2, 0, 1])
+    adapted = meta_gan.adapt(images[:6], labels, seed=3)
+    meta_gan.export(tmp_path / "1", warm_up=False)
+    served = tf.saved_model.load(str(tmp_path / "1")).signatures
+    shown = {
+        "images": tf.constant(images[:6] / 127.5 - 1.0, tf.float32),
+        "labels": tf.constant(labels, tf.int32),
+        "seed": tf.constant(3),
+    }
+    request = {"wanted_labels": tf.constant(wanted, tf.int32), "seed": tf.constant(3)}
+    drawn = served["adapt_and_generate"](**{**shown, **request})["generated"]
+    np.testing.assert_allclose(drawn, adapted.sample(4, wanted, seed=3), atol=1e-4)
+    np.testing.assert_allclose(served["generate"](**served["adapt"](**shown), **request)["generated"], drawn, atol=1e-5)
+    for change, message in [
+        ({"labels": tf.constant([0, 1, 2, 0, 1, 3])}, "`labels` must be from 0 to 2"),
+        ({"labels": tf.constant([0, 1])}, "`labels` must have one entry for each image"),
+        ({"wanted_labels": tf.constant([-1])}, "`wanted_labels` must be from 0 to 2"),
+    ]:
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            served["adapt_and_generate"](**{**shown, **request, **change})
+
+
+def test_the_conditional_inner_loop_is_what_an_ordinary_gan_does_on_these_images(images):
+    meta_gan = make_conditional("maml", {"penalty": "gradient"}, inner_learning_rate=0.05)
+    labels = np.arange(6) % 3
+    gan = meta_gan.gan.copy()
+    gan.seed = 5
+    gan.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05))
+    gan.fit(images[:6], labels, batch_size=6, epochs=2, shuffle=False, verbose=0)
+    adapted = meta_gan.adapt(images[:6], labels, seed=5)
+    for network, other in [(gan.generator, adapted.generator), (gan.discriminator, adapted.discriminator)]:
+        for one, two in zip(network.get_weights(), other.get_weights()):
+            np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_call_draws_the_labels_that_came(images):
+    tasks = images[:12].reshape(2, 6, *SHAPE).astype("float32") / 127.5 - 1.0
+    labels = np.arange(12).reshape(2, 6) % 3
+    meta_gan = make_conditional()
+    drawn = meta_gan((tasks, labels))
+    assert drawn.shape == (2, 6, *SHAPE)
+    assert np.any(drawn != meta_gan((tasks, labels[:, ::-1])))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "`labels` are needed"),
+        ([0, 1, 2], r"`labels` must have the shape \(4,\)"),
+        ([0, 1, 2, 3], r"`labels` must be in \[0, 3\)"),
+        ([0.0, 1.0, 2.0, 0.0], "`labels` must be integers"),
+    ],
+)
+def test_bad_labels_are_refused(labels, message, images):
+    with pytest.raises(ValueError, match=message):
+        make_conditional().adapt(images[:4], labels)
+
+
+def test_labels_of_a_meta_gan_without_are_refused(images):
+    with pytest.raises(ValueError, match="`labels` must be None: the networks take no labels"):
+        make_meta_gan().adapt(images[:4], [0, 1, 2, 0])
+
+
+def test_tasks_whose_labels_do_not_fit_are_refused(images):
+    meta_gan = make_conditional()
+    meta_gan.compile()
+    dataset = mtf.data.ClassDataset(images, np.arange(30) // 6)
+    with pytest.raises(ValueError, match="`labels` are needed"):
+        meta_gan.fit(mtf.data.image_tasks(dataset, 4))
+    with pytest.raises(ValueError, match=r"`labels` must be in \[0, 3\)"):
+        meta_gan.fit(mtf.data.image_tasks(dataset, 4, ways=4))
+    tasks = images[:8].reshape(2, 4, *SHAPE)
+    with pytest.raises(ValueError, match=r"a label for each image, of the shape \(2, 4\). Received: shape \(2, 3\)"):
+        meta_gan.fit((tasks, np.zeros((2, 3), int)))
+    with pytest.raises(ValueError, match="must come with labels, as a pair"):
+        queried = tf.data.Dataset.from_tensors(((tasks, np.zeros((2, 4), int)), tasks))
+        meta_gan.fit(queried)

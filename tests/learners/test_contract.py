@@ -421,9 +421,7 @@ def test_labels_may_be_of_any_integer_type(trained, batch):
 # === How the tasks are run ===
 
 
-@pytest.mark.parametrize(
-    "normalization", ["transductive", "running", pytest.param("support", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("normalization", ["transductive", "running", pytest.param("support", marks=pytest.mark.slow)])
 def test_parallel_and_vectorized_tasks_give_the_same_step(build, batch, normalization):
     predictions, weights = [], []
     for mapping in ("parallel", "vectorized"):

@@ -10,15 +10,16 @@ import tensorflow as tf
 from small_domains import SHAPE, augmentation_gan, domain, pair_gan, prototypes
 
 import metalearn_tf as mtf
+from metalearn_tf.workflows.meta_gan_arms import drawing
 
 workflows = mtf.workflows
 
 
-def meta_gan():
+def meta_gan(classes=None, **options):
     networks = mtf.networks.dcgan(
-        SHAPE, 4, filters=4, generator_normalization="layer", discriminator_normalization="layer"
+        SHAPE, 4, classes, filters=4, generator_normalization="layer", discriminator_normalization="layer"
     )
-    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, average_decay=None), inner_steps=2)
+    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, average_decay=None), inner_steps=2, **options)
     meta_gan.compile()
     return meta_gan
 
@@ -185,6 +186,30 @@ def test_a_folder_of_another_run_is_refused(name, finished):
         CALLS[name](run_directory=path, quick=True, verbose=0, keep=0.25)
 
 
+# === Conditional MetaGANs ===
+
+
+def test_a_conditional_meta_gan_adapts_to_all_classes_at_once(tmp_path):
+    build = functools.partial(meta_gan, 6)
+    report = CALLS["meta_gan_transfer"](run_directory=tmp_path, build_meta_gan=build, quick=True, verbose=0)
+    assert {arm: found.generates for arm, found in report.arms.items()} == ARMS["meta_gan_transfer"]
+    signature = tf.saved_model.load(tmp_path / "shots_2/export/1").signatures["adapt_and_generate"]
+    assert {"labels", "wanted_labels"} < set(signature.structured_input_signature[1])
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_each_class_is_drawn_from_its_images(classes):
+    """Of three brightnesses, each shown under its label, or to a GAN of its own."""
+    keras.utils.set_random_seed(0)
+    levels = np.asarray([-0.8, 0.0, 0.8], "float32")
+    shown = np.broadcast_to(levels[:, None, None, None, None], (3, 4, *SHAPE))
+    draw = drawing(meta_gan(classes, inner_learning_rate=5e-3), steps=120, count=5, keep=0.5)
+    images = draw(tf.constant(shown), tf.constant(1)).numpy()
+    assert images.shape == (3, 5, *SHAPE)
+    dark, grey, bright = images.mean(axis=(1, 2, 3, 4))
+    assert dark < -0.4 and -0.2 < grey < 0.2 and bright > 0.4
+
+
 # === GAN-augmented meta-learning ===
 
 
@@ -230,6 +255,20 @@ def wide(name="wide"):
         ("meta_gan_transfer", {"shots": 13}, "at least 26 images.*13 of the other half.*smallest of 24"),
         ("meta_gan_transfer", {"keep": 0.0}, r"`keep` must be in \(0, 1\]"),
         ("meta_gan_transfer", {"draws": 0}, "`draws` must be a positive integer"),
+        ("meta_gan_transfer", {"gan_shots": 13}, "at most the images of every class, 12"),
+        (
+            "meta_gan_transfer",
+            {"build_meta_gan": functools.partial(meta_gan, 5)},
+            "`build_meta_gan` must build.*of the target's 6 classes. Received: a GAN of 5 classes",
+        ),
+        (
+            "meta_gan_transfer",
+            {
+                "build_meta_gan": functools.partial(meta_gan, 6),
+                "sources": [SOURCES[0].select(SOURCES[0].class_names[:5]), SOURCES[1]],
+            },
+            "classes",
+        ),
         ("daml", {"target_images": 2}, "`target_images` must be more than `shots`.*target_images=2, shots=2"),
         ("daml", {"target_images": 13}, "at least 26 images.*smallest of 24"),
         ("daml", {"sources": [SOURCES[0], domain("a", first=50)]}, "domain of its own"),

@@ -1,0 +1,110 @@
+"""The GANs of `meta_gan_transfer`: how those of its arms are trained, and what they draw of the target's classes."""
+
+import functools
+import math
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.gan.objectives import draw_noise
+from metalearn_tf.workflows.class_gans import image_batches
+from metalearn_tf.workflows.workflow_checks import merged_sources
+
+_GAN_BATCH = 64
+
+
+def check_classes(meta_gan, classes):
+    """Refuses a conditional MetaGAN of another number of classes than the target's."""
+    gan = meta_gan.gan
+    if gan.conditional and gan.number_of_classes != classes:
+        raise ValueError(
+            f"`build_meta_gan` must build a MetaGAN without labels, or with those of the target's {classes} classes. "
+            f"Received: a GAN of {gan.number_of_classes} classes"
+        )
+
+
+def adaptation_tasks(meta_gan, sources, shots, tasks_per_batch, seed):
+    """The tasks of the meta-training: images of one class, or of as many classes as a conditional GAN has."""
+    ways = meta_gan.gan.number_of_classes if meta_gan.gan.conditional else None
+    return image_tasks(sources, shots, tasks_per_batch=tasks_per_batch, seed=seed, ways=ways)
+
+
+def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, seed):
+    """The MetaGANs of the three arms, by name; those not meta-trained adapt in the same way.
+
+    Args:
+        run: the `RunDirectory` that keeps them.
+        build_meta_gan: function without arguments to a compiled `MetaGAN`.
+        sources: a list of `ClassDataset`s of images.
+        steps: outer steps.
+        shots: images of a class in a task.
+        tasks_per_batch: tasks of an outer step.
+        seed: integer.
+    """
+
+    def build():
+        keras.utils.set_random_seed(seed)
+        return build_meta_gan()
+
+    def meta_train(meta_gan):
+        tasks = adaptation_tasks(meta_gan, sources, shots, tasks_per_batch, seed)
+        meta_gan.fit(tasks, steps_per_epoch=steps, verbose=0)
+
+    def train(gan):
+        # As many images as the inner loops of the meta-training see.
+        classes = gan.number_of_classes if gan.conditional else 1
+        images = tasks_per_batch * meta_gan.inner_steps * (meta_gan.inner_batch_size or shots * classes)
+        batches = image_batches(merged_sources(sources), _GAN_BATCH, seed)
+        # The sources have more classes than labels: each label stands for several.
+        batches = batches.map(lambda images, labels: (images, labels % classes) if gan.conditional else images)
+        gan.compile()
+        gan.fit(batches, steps_per_epoch=max(1, steps * images // _GAN_BATCH), verbose=0)
+
+    meta_gan, fine_tuned = build(), build()
+    run.trained(f"meta_gan_{seed}", meta_gan, meta_train)
+    run.trained(f"gan_{seed}", fine_tuned.gan, train)
+    return {"GAN from scratch": build(), "GAN fine-tuned": fine_tuned, "MetaGAN": meta_gan}
+
+
+def drawing(meta_gan, steps, count, keep):
+    """How a MetaGAN enlarges classes.
+
+    Args:
+        meta_gan: a `MetaGAN`; of a conditional one the labels are the classes, and it adapts to all of them at once.
+        steps: inner steps.
+        count: images to draw of each class.
+        keep: share of what is drawn that is used: what the adapted discriminator takes for real the most.
+
+    Returns:
+        A function from the few images of each class `(classes, n, height, width, channels)` in [-1, 1] and an int32
+        scalar, the seed, to new images `(classes, count, height, width, channels)`.
+    """
+    drawn_of_each, latent_dim = math.ceil(count / keep), meta_gan.gan.latent_dim
+
+    def best(state, drawn, labels=None):
+        return tf.gather(drawn, tf.math.top_k(meta_gan.judge(state, drawn, labels)[:, 0], count).indices)
+
+    def draw_class(task):
+        images, seeds = task
+        state = meta_gan.adapt_task(images, seeds[0], steps)
+        return best(state, meta_gan.generate(state, draw_noise(drawn_of_each, latent_dim, seeds[1])))
+
+    def draw_label(state, task):
+        label, seed = task
+        labels = tf.fill([drawn_of_each], label)
+        return best(state, meta_gan.generate(state, draw_noise(drawn_of_each, latent_dim, seed), labels), labels)
+
+    @tf.function(reduce_retracing=True)
+    def draw(images, seed):
+        classes, shots = tf.shape(images)[0], tf.shape(images)[1]
+        seeds = tf.reshape(tf.random.split(tf.stack([seed, 0]), 2 * classes), (-1, 2, 2))
+        if not meta_gan.gan.conditional:
+            return tf.map_fn(draw_class, (images, seeds), fn_output_signature=tf.float32)
+        labels = tf.range(classes)
+        in_turn = tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), (-1, *images.shape[2:]))
+        state = meta_gan.adapt_task(in_turn, seeds[0, 0], steps, tf.tile(labels, [shots]))
+        draw_next = functools.partial(draw_label, state)
+        return tf.map_fn(draw_next, (labels, seeds[:, 1]), fn_output_signature=tf.float32)
+
+    return draw
