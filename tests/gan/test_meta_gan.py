@@ -258,8 +258,7 @@ def test_noise_is_of_the_generator_s_width():
 # === Of networks with labels ===
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "maml"])
-@pytest.mark.parametrize("queries", [0, 1])
+@pytest.mark.parametrize(("algorithm", "queries"), [("reptile", 1), ("maml", 0)])
 def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, queries, images, tmp_path):
     meta_gan = make_conditional(algorithm, {"penalty": "r1", "feature_matching_weight": 1.0}, inner_batch_size=3)
     dataset = mtf.data.ClassDataset(images, np.arange(30) // 6)

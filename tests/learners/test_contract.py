@@ -185,12 +185,11 @@ def assert_same_weights(actual, expected, rtol=1e-5, atol=1e-6):
 @pytest.mark.parametrize(
     "network",
     [
-        conv4(),
+        one_block("transductive"),
         # What differs by normalisation is in the step, which other tests compare for each.
-        pytest.param(one_block("support"), marks=pytest.mark.slow),
-        pytest.param(one_block("running"), marks=pytest.mark.slow),
+        *(pytest.param(network, marks=pytest.mark.slow) for network in (conv4(), *map(one_block, NORMALIZATIONS[1:]))),
     ],
-    ids=["transductive", "support", "running"],
+    ids=["transductive", "conv4", "support", "running"],
 )
 def test_fit_learns(build, tasks, network):
     learner = build(network)
