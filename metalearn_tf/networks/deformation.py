@@ -30,7 +30,7 @@ class Deformation(keras.layers.Layer):
     # Of pixels, for `mtf.gan.GAN`.
     output_range = (-1.0, 1.0)
 
-    def __init__(self, largest_move=0.475, dtype="float32", **kwargs):
+    def __init__(self, largest_move=1.0, dtype="float32", **kwargs):
         # Places in half precision would be whole pixels off.
         super().__init__(dtype=dtype, **kwargs)
         self.largest_move = largest_move
