@@ -75,12 +75,12 @@ def main():
     domains = [load(name, arguments) for name in sources]
     target = ten_classes(load(arguments.target, arguments))
     classes = target.num_classes if arguments.conditional else None
-    run_directory = arguments.run_dir or f"runs/meta_gan_transfer_{arguments.target}{'_conditional' * bool(classes)}"
+    kind = f"{arguments.target}_conditional" if arguments.conditional else arguments.target
     for shots in arguments.shots:
         report = mtf.workflows.meta_gan_transfer(
             domains,
             target,
-            run_directory,
+            arguments.run_dir or f"runs/meta_gan_transfer_{kind}",
             shots=shots,
             build_meta_gan=lambda: build_meta_gan(arguments.gan_steps, classes),
             gan_steps=arguments.gan_steps,

@@ -1,4 +1,4 @@
-"""Tasks of a few images without labels, for GANs that learn to adapt."""
+"""Tasks of a few images, for GANs that learn to adapt."""
 
 import tensorflow as tf
 
@@ -38,7 +38,8 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
         and their labels `(tasks, ways * shots)` int32 in `[0, ways)`.
 
     Raises:
-        ValueError: if a number is not accepted, a class has too few images, or the examples are not images.
+        ValueError: if a number is not accepted, a class has too few images, a domain too few classes, or the examples
+            are not images.
         TypeError: if a dataset is not a `ClassDataset`.
     """
     check_whole(least=2 if ways is None else 1, shots=shots)
@@ -54,10 +55,10 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
             f"Received: examples of the shape {domains[0].example_shape}"
         )
     smallest = min(int(domain.class_sizes.min() if per == "class" else len(domain)) for domain in domains)
-    if smallest < shots + queries:
+    if smallest < max(2, shots + queries):
         raise ValueError(
-            f"`shots` and `queries` together must be at most the images of every {per}, {smallest}; leave classes out "
-            f"with `dataset.select(...)`. Received: shots={shots}, queries={queries}"
+            f"`shots` and `queries` together must be at most the images of every {per}, {smallest}, and those at least "
+            f"2; leave classes out with `dataset.select(...)`. Received: shots={shots}, queries={queries}"
         )
     if per == "domain":
         domains = [_as_one_class(domain) for domain in domains]
@@ -68,9 +69,9 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
     def to_images(x, y):
         images = tf.concat([_by_class(part, ways or 1) for part in (x[0], x[2])], axis=2)
         images = 2.0 * images - 1.0 if is_uint8 else images
-        parts = [images[:, :, :shots], images[:, :, shots : shots + queries]][: 2 if queries else 1]
-        parts = [part[:, 0] if ways is None else _in_turn(part) for part in parts]
-        return tuple(parts) if queries else parts[0]
+        arrange = _in_turn if ways else lambda part: part[:, 0]
+        shown = arrange(images[:, :, :shots])
+        return (shown, arrange(images[:, :, shots : shots + queries])) if queries else shown
 
     def make(worker, workers):
         return tasks.of_worker(worker, workers).map(to_images).prefetch(2).with_options(tasks.options())
@@ -80,15 +81,14 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
 
 def _by_class(images, ways):
     """Images `(tasks, ways * n, …)`, class by class, as `(tasks, ways, n, …)`."""
-    return tf.reshape(images, [images.shape[0] or -1, ways, images.shape[1] // ways, *images.shape[2:]])
+    return tf.reshape(images, [-1, ways, images.shape[1] // ways, *images.shape[2:]])
 
 
 def _in_turn(images):
     """Images `(tasks, ways, n, …)` as `(tasks, n * ways, …)`, one of each class in turn, and their labels."""
-    tasks, ways, count = images.shape[:3]
-    order = [0, 2, 1, *range(3, images.shape.rank)]
-    in_turn = tf.reshape(tf.transpose(images, order), [tasks or -1, count * ways, *images.shape[3:]])
-    return in_turn, tf.zeros_like(in_turn[..., 0, 0, 0], tf.int32) + tf.tile(tf.range(ways), [count])
+    ways, count = images.shape[1:3]
+    in_turn = tf.reshape(tf.transpose(images, [0, 2, 1, 3, 4, 5]), [-1, count * ways, *images.shape[3:]])
+    return in_turn, tf.tile(tf.range(ways)[None], [tf.shape(images)[0], count])
 
 
 def _as_one_class(dataset):

@@ -26,7 +26,7 @@ def stateless_players(gan, weights):
     return Players(lambda noise, labels: run(gan.generator, weights[:count], noise, labels), judge)
 
 
-def inner_step(gan, rules, values, images, labels, seed, step):
+def inner_step(gan, rules, values, images, seed, step, labels=None):
     """One inner step: the discriminator takes as many steps as the GAN has it, then the generator one.
 
     Args:
@@ -34,9 +34,9 @@ def inner_step(gan, rules, values, images, labels, seed, step):
         rules: the `UpdateRule`s of generator and discriminator.
         values: both players' weights and the states of both rules, four lists of tensors.
         images: `(n, height, width, channels)`.
-        labels: `(n,)`, or `None`.
         seed: int32 `(2,)`, of the task.
         step: counts from 0.
+        labels: `(n,)`, for conditional networks.
 
     Returns:
         New `values`.
@@ -53,7 +53,7 @@ def inner_step(gan, rules, values, images, labels, seed, step):
             tape.watch(discriminator)
             players = stateless_players(gan, [*generator, *discriminator])
             loss = gan.objective.discriminator_loss(players, images, fake, labels, loss_seed)[0]
-        gradients = _gradients(tape, loss, discriminator)
+        gradients = gradients_of(tape, loss, discriminator)
         discriminator, discriminator_state = rules[1].update(gradients, discriminator_state, discriminator, loss, step)
 
     noise_seed, loss_seed = split_seed(seeds[0], 2)
@@ -62,7 +62,7 @@ def inner_step(gan, rules, values, images, labels, seed, step):
         tape.watch(generator)
         players = stateless_players(gan, [*generator, *discriminator])
         loss = gan.objective.generator_loss(players, images, noise, labels, loss_seed)
-    gradients = _gradients(tape, loss, generator)
+    gradients = gradients_of(tape, loss, generator)
     generator, generator_state = rules[0].update(gradients, generator_state, generator, loss, step)
     return generator, discriminator, generator_state, discriminator_state
 
@@ -92,5 +92,6 @@ def fresh_rule(optimizer, variables):
     return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)
 
 
-def _gradients(tape, loss, weights):
+def gradients_of(tape, loss, weights):
+    """The gradients of a loss by weights, dense tensors: those of label embeddings too."""
     return [tf.convert_to_tensor(g) for g in tape.gradient(loss, weights, unconnected_gradients="zero")]

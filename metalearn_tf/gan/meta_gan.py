@@ -5,10 +5,11 @@ import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.inner_game import fresh_rule, inner_step, outer_losses, stateless_players
+from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses, stateless_players
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
 from metalearn_tf.gan.task_data import prepare_tasks
+from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.task_mapping import sum_over_tasks
 from metalearn_tf.learners.update_rules import scheduled_gradient_descent
 from metalearn_tf.networks.replicas import apply_mean
@@ -43,7 +44,7 @@ class MetaGAN(AdversarialModel):
         inner_learning_rate: of the inner steps; `None` for 1e-3, or 1e-2 of `"maml"`.
         inner_optimizer: a `keras.optimizers.Optimizer`, from whose first state each task starts; `None` for Adam with
             `beta_1=0`. `"maml"` has gradient descent, the derivative of which has no poles, and takes none.
-        inner_batch_size: images of an inner step, taken in turn; `None` for all images of the task.
+        inner_batch_size: images of an inner step, taken in turn, those of each label in turn; `None` for all images.
         learned_rates: whether `"maml"` learns a rate for each inner step and each weight tensor.
         test_inner_steps: inner steps outside training; `None` for as many as in training.
         seed: integer, of the noise in training.
@@ -76,10 +77,8 @@ class MetaGAN(AdversarialModel):
     ):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
-        check_whole(inner_steps=inner_steps)
-        for name, number in (("test_inner_steps", test_inner_steps), ("inner_batch_size", inner_batch_size)):
-            if number is not None:
-                check_whole(**{name: number})
+        optional = {"test_inner_steps": test_inner_steps, "inner_batch_size": inner_batch_size}
+        check_whole(inner_steps=inner_steps, **{key: number for key, number in optional.items() if number is not None})
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
         self.gan = gan
         # === Inner rule ===
@@ -132,7 +131,7 @@ class MetaGAN(AdversarialModel):
         return [*values[0], *values[1]]
 
     def generate(self, task_state, noise, labels=None):
-        """Images `(n, height, width, channels)` float32 from a task state and noise `(n, latent_dim)`."""
+        """Images `(n, height, width, channels)` float32 of noise `(n, latent_dim)` and labels `(n,)`."""
         return stateless_players(self.gan, task_state).generate(noise, labels)
 
     def judge(self, task_state, images, labels=None):
@@ -154,9 +153,9 @@ class MetaGAN(AdversarialModel):
 
     def _inner_step(self, values, images, labels, seed, step):
         if self.inner_batch_size is not None:
-            rows = (step * self.inner_batch_size + tf.range(self.inner_batch_size)) % tf.shape(images)[0]
+            rows = inner_batch_rows(step, self.inner_batch_size, tf.shape(images)[0], labels)
             images, labels = (None if part is None else tf.gather(part, rows) for part in (images, labels))
-        return inner_step(self.gan, self.inner_rules(), values, images, labels, seed, step)
+        return inner_step(self.gan, self.inner_rules(), values, images, seed, step, labels)
 
     def task_gradients(self, images, queries, seed, labels=None, query_labels=None):
         """The direction of one task's outer step.
@@ -183,7 +182,8 @@ class MetaGAN(AdversarialModel):
             tape.watch(weights)
             losses = outer_losses(self.gan, weights, queries, outer_seed, query_labels)
         count = len(self.gan.generator.trainable_variables)
-        return [*losses, *tape.gradient(losses[0], weights[:count]), *tape.gradient(losses[1], weights[count:])]
+        of_generator = gradients_of(tape, losses[0], weights[:count])
+        return [*losses, *of_generator, *gradients_of(tape, losses[1], weights[count:])]
 
     def _maml_gradients(self, images, queries, inner_seed, outer_seed, labels, query_labels):
         with tf.GradientTape(persistent=True) as tape:
@@ -228,19 +228,19 @@ class MetaGAN(AdversarialModel):
         Args:
             x: a `tf.data.Dataset` of images `(tasks, images, height, width, channels)`, or of pairs of those and query
                 images; or one array of tasks. Conditional networks take `(images, labels)`, with labels
-                `(tasks, images)`, or pairs of two of those. Without query images, the adapted players are judged on
-                the images themselves; `"reptile"` adapts to both together.
+                `(tasks, images)`, or a dataset of pairs of two of those. Without query images, the adapted players are
+                judged on the images themselves; `"reptile"` adapts to both together.
             **kwargs: as in Keras.
 
         Returns:
             A `keras.callbacks.History`, whose losses are those after adaptation.
 
         Raises:
-            ValueError: if the images of the first batch do not fit the networks.
+            ValueError: if images or labels of the first batch do not fit the networks.
             FloatingPointError: as `GAN.fit`.
         """
-        check_tasks(self, x)
-        return self.fit_and_keep_best(x, **kwargs)
+        x, y = check_tasks(self, x)
+        return self.fit_and_keep_best(x, y, **kwargs)
 
     def train_step(self, data):
         step = tf.cast(self.optimizer.iterations, tf.int32)
@@ -257,7 +257,7 @@ class MetaGAN(AdversarialModel):
         return self.track(*self._mean_over_tasks(losses, data, -1, []))
 
     def _mean_over_tasks(self, function, data, step, variables):
-        tasks = prepare_tasks(data, self.gan.conditional, self.gan.image_range, self.algorithm == "reptile")
+        tasks = prepare_tasks(data, self.gan, queries_too=self.algorithm == "reptile")
         count = tf.shape(tasks["images"])[0]
         tasks["seed"] = task_seeds(tf.stack([self.seed, step]), count)
         like = [tf.zeros([]), tf.zeros([]), *map(tf.convert_to_tensor, variables)]
@@ -280,7 +280,7 @@ class MetaGAN(AdversarialModel):
 
         Args:
             images: `(n, height, width, channels)`, at least 2, uint8 or in the generator's range.
-            labels: classes `(n,)` of conditional networks.
+            labels: classes `(n,)` of conditional networks, all those that are to be drawn.
             steps: inner steps; `None` for `test_inner_steps`, or as many as in training.
             seed: integer, of the noise.
 

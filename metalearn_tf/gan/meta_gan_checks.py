@@ -52,21 +52,33 @@ def check_task_images(meta_gan, images, labels=None):
 
 
 def check_tasks(meta_gan, x):
-    """Refuses tasks whose images and labels do not fit; of a dataset, in its first batch."""
-    name = "`x`"
+    """Refuses tasks whose images and labels do not fit; of a dataset, in its first batch.
+
+    Returns:
+        The `x` and `y` of Keras's `fit`: a pair of arrays, images and labels, is both.
+    """
     if isinstance(x, tf.data.Dataset):
-        x, name = next(iter(x.take(1)), None), "the first batch of `x`"
-        if x is None:
+        first = next(iter(x.take(1)), None)
+        if first is None:
             raise ValueError("`x` must have at least one batch of tasks. Received: an empty dataset")
-    elif isinstance(x, tuple):
-        if not meta_gan.gan.conditional:
+        _check_batch(meta_gan, first, "the first batch of `x`")
+        return x, None
+    if isinstance(x, (tuple, list)):
+        if not meta_gan.gan.conditional or len(x) != 2 or not all(hasattr(part, "shape") for part in x):
             raise ValueError(
-                "`x` must be one array of tasks, or a `tf.data.Dataset`, which may hold query images too: the networks "
-                "take no labels. Received: a tuple"
+                "`x` must be one array of tasks or, of conditional networks, a pair `(images, labels)` of arrays; with "
+                f"query images, a `tf.data.Dataset`. Received: a {type(x).__name__} of {len(x)}"
             )
-        x = (x,)  # as Keras takes it: images and labels are one input
-    for images, labels in split_tasks(x, meta_gan.gan.conditional):
-        if not hasattr(images, "shape"):
+        _check_batch(meta_gan, tuple(x), "`x`")
+        return tuple(map(np.asarray, x))
+    if hasattr(x, "shape"):
+        _check_batch(meta_gan, x, "`x`")
+    return x, None
+
+
+def _check_batch(meta_gan, batch, name):
+    for images, labels in split_tasks(batch, meta_gan.gan.conditional):
+        if images is None:
             continue
         images = np.asarray(images)
         if images.ndim != 5 or 0 in images.shape:

@@ -18,39 +18,52 @@ def split_tasks(data, conditional):
         `(images, labels)` and `(queries, query_labels)`, with `None` for what is not there.
 
     Raises:
-        ValueError: if the queries of conditional networks have no labels.
+        ValueError: if there are labels for networks that take none, or none for others.
     """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
     if not conditional:
+        if _is_pair(x) or _is_pair(y) or (y is not None and len(y.shape) == 2):
+            raise ValueError(
+                "Tasks must be images, or pairs of images and query images: the networks take no labels. "
+                "Received: tasks with labels"
+            )
         return (x, None), (y, None)
-    if not isinstance(x, (tuple, list)):
-        return (x, y), (None, None)
-    if y is not None and not isinstance(y, (tuple, list)):
-        raise ValueError(
-            "Query images of a conditional GAN must come with labels, as a pair `(queries, query_labels)`. "
-            f"Received: {type(y).__name__}"
-        )
-    return tuple(x), (None, None) if y is None else tuple(y)
+    shown, asked = (x, y) if _is_pair(x) else ((x, y), (None, None))
+    asked = (None, None) if asked is None else asked
+    for part in (shown, asked):
+        if not _is_pair(part) or (part[0] is not None and (part[1] is None or len(part[1].shape) != 2)):
+            raise ValueError(
+                "Tasks of a conditional GAN must be pairs of images and their labels `(tasks, images)`, and query "
+                "images a pair of their own, as `mtf.data.image_tasks` yields them with `ways`. "
+                f"Received: {'a pair of other shapes' if _is_pair(part) else 'images without labels'}"
+            )
+    return tuple(shown), tuple(asked)
 
 
-def prepare_tasks(data, conditional, limits, queries_too):
+def _is_pair(part):
+    return isinstance(part, (tuple, list)) and len(part) == 2
+
+
+def prepare_tasks(data, gan, queries_too):
     """The tasks of a batch as tensors, by name.
 
     Args:
         data: as in `split_tasks`.
-        conditional: whether the networks take labels.
-        limits: lowest and highest value of a pixel.
+        gan: a `GAN`.
         queries_too: whether the inner loop sees the queries too.
 
     Returns:
-        A dict of `images` and `queries` `(tasks, n, height, width, channels)` float32, and for conditional networks
-        `labels` and `query_labels` `(tasks, n)` int32. Without queries the images are their own.
+        A dict of `images` and `queries` `(tasks, n, height, width, channels)` float32 in the generator's range, and for
+        conditional networks `labels` and `query_labels` `(tasks, n)` int32. Without queries the images are their own.
+
+    Raises:
+        ValueError: as `split_tasks`.
     """
-    shown, asked = split_tasks(data, conditional)
-    shown = _as_tensors(("images", "labels"), shown, limits)
+    shown, asked = split_tasks(data, gan.conditional)
+    shown = _as_tensors(("images", "labels"), shown, gan.image_range)
     if asked[0] is None:
         return shown | dict(zip(("queries", "query_labels"), shown.values()))
-    asked = _as_tensors(("queries", "query_labels"), asked, limits)
+    asked = _as_tensors(("queries", "query_labels"), asked, gan.image_range)
     if queries_too:
         shown = {name: tf.concat([part, more], 1) for (name, part), more in zip(shown.items(), asked.values())}
     return shown | asked

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
+from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
 
 
@@ -58,9 +59,7 @@ class Reptile(GradientBasedLearner):
     def inner_batch(self, inputs, support_y, step):
         count = tf.shape(support_y)[0]
         size = tf.minimum(self.inner_batch_size, count)
-        rows = (step * size + tf.range(size)) % count
-        if not support_y.dtype.is_floating:
-            rows = tf.gather(alternating_classes(support_y), rows)
+        rows = inner_batch_rows(step, size, count, None if support_y.dtype.is_floating else support_y)
         return tf.gather(inputs, rows), tf.gather(support_y, rows)
 
     def task_gradients(self, support_x, support_y, query_x, query_y, sample_weight=None):
@@ -93,10 +92,3 @@ class Reptile(GradientBasedLearner):
     def from_config(cls, config):
         inner_optimizer = keras.saving.deserialize_keras_object(config["inner_optimizer"])
         return super().from_config({**config, "inner_optimizer": inner_optimizer})
-
-
-def alternating_classes(labels):
-    """An order of `labels` `(n,)` in which every class comes once before any comes twice: int32 `(n,)`."""
-    same_before = tf.linalg.band_part(tf.cast(labels[:, None] == labels[None, :], tf.int32), -1, 0)
-    rounds = tf.reduce_sum(same_before, axis=1)
-    return tf.argsort(rounds * (tf.reduce_max(labels) + 1) + labels, stable=True)

@@ -5,7 +5,13 @@ import tensorflow as tf
 
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
 from metalearn_tf.serving.generator_card import generator_card
-from metalearn_tf.serving.request_checks import check_answer, check_count, check_image_values, check_labels_below
+from metalearn_tf.serving.request_checks import (
+    check_answer,
+    check_count,
+    check_image_values,
+    check_labels_among,
+    check_labels_below,
+)
 from metalearn_tf.serving.warm_up import wants_warm_up
 
 
@@ -64,7 +70,8 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
     `serving_default` is `adapt_and_generate`; `generated` is (count, H, W, C) float32. The state, which a client keeps,
     is the generator's adapted weights. TensorFlow Serving takes the count 16 and the seed 0 where a request to
     `adapt_and_generate` has none.
-    A conditional MetaGAN has `labels` (S,) int32 beside `images`, and `wanted_labels` (N,) int32 in place of `count`.
+    A conditional MetaGAN has `labels` (S,) int32 beside `images`, and in place of `count`, without a default,
+    `wanted_labels` (N,) int32 of classes that were shown.
 
     Args:
         meta_gan: a `MetaGAN`.
@@ -124,6 +131,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
 
         @tf.function(input_signature=[*shown, wanted, seed])
         def adapt_and_generate(images, labels, wanted_labels, seed=default_seed):
+            wanted_labels = check_labels_among(wanted_labels, labels, "wanted_labels")
             return draw(adapt_weights(images, labels, seed), wanted_labels, seed)
 
     else:

@@ -136,6 +136,7 @@ def check_labels_below(labels, classes, name="labels", examples=None):
 
     With `examples`, there must be a label for each of them.
     """
+    labels = tf.ensure_shape(labels, labels.shape, name=f"{name}_shape")
     count = tf.shape(labels)[0]
     checks = [_require(count > 0, f"`{name}` must hold at least one.", count)]
     if examples is not None:
@@ -147,6 +148,13 @@ def check_labels_below(labels, classes, name="labels", examples=None):
         known = tf.reduce_all((labels >= 0) & (labels < classes))
         checks.append(_require(known, f"`{name}` must be from 0 to {classes - 1}.", labels))
     return _after(checks, labels)[0]
+
+
+def check_labels_among(labels, shown, name):
+    """Labels `(N,)`, passed on once each is among those that were shown `(S,)`."""
+    unknown = tf.boolean_mask(labels, ~tf.reduce_any(labels[:, None] == shown[None, :], axis=1))
+    message = f"`{name}` must be among `labels`: nothing was shown of others."
+    return _after([_require(tf.size(unknown) == 0, message, unknown)], labels)[0]
 
 
 def check_image_values(images, shape, limits, least, name):

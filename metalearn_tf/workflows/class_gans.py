@@ -7,6 +7,7 @@ from metalearn_tf.data.array_batches import shuffled_rows, stream
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.gan.gan_checks import has_pairs
 
 _BATCH = 256
 
@@ -23,7 +24,7 @@ def gan_kind(gan, image_shape):
     """
     height, width, channels = image_shape
     if gan.conditional and gan.image_shape == tuple(image_shape):
-        return "others" if len(gan.generator.inputs[1].shape) == 4 else "labels"
+        return "others" if has_pairs(gan) else "labels"
     is_pair = "noise_1" in [layer.name for layer in gan.generator.layers]
     if not gan.conditional and is_pair and gan.image_shape == (height, width, 2 * channels):
         return "classes"

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.gan.objectives import draw_noise
 from metalearn_tf.workflows.class_gans import image_batches
 from metalearn_tf.workflows.workflow_checks import merged_sources
@@ -14,20 +15,36 @@ from metalearn_tf.workflows.workflow_checks import merged_sources
 _GAN_BATCH = 64
 
 
-def check_classes(meta_gan, classes):
-    """Refuses a conditional MetaGAN of another number of classes than the target's."""
-    gan = meta_gan.gan
-    if gan.conditional and gan.number_of_classes != classes:
+def check_adaptation(meta_gan, sources, classes, gan_shots):
+    """Refuses a MetaGAN that cannot adapt to the target, or not learn to on tasks of the sources.
+
+    Args:
+        meta_gan: what `build_meta_gan` built.
+        sources: a list of `ClassDataset`s.
+        classes: of the target.
+        gan_shots: images of a class.
+    """
+    if not isinstance(meta_gan, MetaGAN):
+        raise ValueError(f"`build_meta_gan` must build a MetaGAN. Received: {type(meta_gan).__name__}")
+    gan, shown = meta_gan.gan, gan_shots
+    if gan.conditional:
+        if gan.number_of_classes != classes:
+            raise ValueError(
+                f"`build_meta_gan` must build a MetaGAN without labels, or with those of the target's {classes} "
+                f"classes. Received: a GAN of {gan.number_of_classes} classes"
+            )
+        fewest, shown = min(dataset.num_classes for dataset in sources), gan_shots * classes
+        if fewest < classes:
+            raise ValueError(
+                f"`sources` must each have {classes} classes or more, the target's, for a conditional MetaGAN. "
+                f"Received: a source of {fewest}"
+            )
+    least, smallest = max(2, meta_gan.inner_batch_size or 0), min(int(dataset.class_sizes.min()) for dataset in sources)
+    if shown < least or not gan_shots <= smallest:
         raise ValueError(
-            f"`build_meta_gan` must build a MetaGAN without labels, or with those of the target's {classes} classes. "
-            f"Received: a GAN of {gan.number_of_classes} classes"
+            f"`gan_shots` must be at most the images of every class of the sources, {smallest}, and make tasks of "
+            f"{least} images or more. Received: gan_shots={gan_shots}, tasks of {shown}"
         )
-
-
-def adaptation_tasks(meta_gan, sources, shots, tasks_per_batch, seed):
-    """The tasks of the meta-training: images of one class, or of as many classes as a conditional GAN has."""
-    ways = meta_gan.gan.number_of_classes if meta_gan.gan.conditional else None
-    return image_tasks(sources, shots, tasks_per_batch=tasks_per_batch, seed=seed, ways=ways)
 
 
 def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, seed):
@@ -48,18 +65,19 @@ def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, se
         return build_meta_gan()
 
     def meta_train(meta_gan):
-        tasks = adaptation_tasks(meta_gan, sources, shots, tasks_per_batch, seed)
+        ways = meta_gan.gan.number_of_classes if meta_gan.gan.conditional else None
+        tasks = image_tasks(sources, shots, tasks_per_batch=tasks_per_batch, seed=seed, ways=ways)
         meta_gan.fit(tasks, steps_per_epoch=steps, verbose=0)
 
     def train(gan):
         # As many images as the inner loops of the meta-training see.
         classes = gan.number_of_classes if gan.conditional else 1
-        images = tasks_per_batch * meta_gan.inner_steps * (meta_gan.inner_batch_size or shots * classes)
+        images_per_step = tasks_per_batch * meta_gan.inner_steps * (meta_gan.inner_batch_size or shots * classes)
         batches = image_batches(merged_sources(sources), _GAN_BATCH, seed)
         # The sources have more classes than labels: each label stands for several.
         batches = batches.map(lambda images, labels: (images, labels % classes) if gan.conditional else images)
         gan.compile()
-        gan.fit(batches, steps_per_epoch=max(1, steps * images // _GAN_BATCH), verbose=0)
+        gan.fit(batches, steps_per_epoch=max(1, steps * images_per_step // _GAN_BATCH), verbose=0)
 
     meta_gan, fine_tuned = build(), build()
     run.trained(f"meta_gan_{seed}", meta_gan, meta_train)

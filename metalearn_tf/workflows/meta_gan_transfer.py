@@ -20,7 +20,7 @@ from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.class_gans import to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
-from metalearn_tf.workflows.meta_gan_arms import adaptation_tasks, check_classes, drawing, trained_gans
+from metalearn_tf.workflows.meta_gan_arms import check_adaptation, drawing, trained_gans
 from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
@@ -68,7 +68,8 @@ def meta_gan_transfer(
     - `"real images"` and `"classical augmentation"`, without a GAN.
     - `"GAN from scratch"`: the same GAN, trained on the few images of each class from random weights.
     - `"GAN fine-tuned"`: the same GAN, trained ordinarily on the images of all sources for as many steps of as many
-      images, then on the few images of each class.
+      images, then on the few images of each class. Each label of a conditional GAN then stands for several classes of
+      the sources.
     - `"MetaGAN"`: the adapted GAN.
 
     All GANs adapt with the same optimizer and number of steps, to the real images of a class and to augmented ones, up
@@ -96,7 +97,7 @@ def meta_gan_transfer(
         gan_shots: images of a class to which a GAN adapts, in meta-training too.
         gan_steps: outer steps of the MetaGAN.
         gan_tasks: tasks of an outer step.
-        adapt_steps: inner steps to adapt to a class of the target.
+        adapt_steps: inner steps to adapt to a class of the target, or to all at once.
         generated: images drawn of each class.
         keep: share in (0, 1] of what is drawn that is used: what the adapted discriminator takes for real the most.
         steps: of the classifier.
@@ -141,8 +142,7 @@ def meta_gan_transfer(
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
     augmentation = classical_augmentation() if augmentation is None else augmentation
     meta_gan = build_meta_gan()
-    check_classes(meta_gan, classes)
-    adaptation_tasks(meta_gan, sources, gan_shots, gan_tasks, seed=0)  # refuses tasks that the sources do not have
+    check_adaptation(meta_gan, sources, classes, gan_shots)
     of_gans = {
         "workflow": "meta_gan_transfer",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},

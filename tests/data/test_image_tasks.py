@@ -80,7 +80,7 @@ def test_tasks_do_not_depend_on_the_batch(dataset):
         ({"shots": 4, "queries": -1}, "`queries`"),
         ({"shots": 4, "per": "alphabet"}, "`per`"),
         ({"shots": 4, "ways": 1}, "`ways` must be an integer of at least 2"),
-        ({"shots": 4, "ways": 5}, "classes"),
+        ({"shots": 4, "ways": 5}, "`ways` must be at most"),
         ({"shots": 4, "ways": 2, "per": "domain"}, '"class" with `ways`'),
         ({"shots": 5, "queries": 2}, "at most the images of every class, 6"),
         ({"shots": 20, "queries": 5, "per": "domain"}, "of every domain, 24"),

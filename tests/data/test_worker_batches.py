@@ -22,6 +22,7 @@ PIPELINES = {
     "episodes": tasks,
     "ragged": lambda: mtf.data.episodes(DATASET, ways=(2, 4), shots=(1, 3), queries=2, tasks_per_batch=6),
     "image_tasks": lambda: mtf.data.image_tasks(DATASET, shots=3, queries=2, tasks_per_batch=6),
+    "labelled image_tasks": lambda: mtf.data.image_tasks(DATASET, shots=3, queries=2, tasks_per_batch=6, ways=2),
     "arrays": lambda: array_batches(IMAGES, np.arange(24), batch_size=18, seed=0),
 }
 

@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import metalearn_tf as mtf
 from metalearn_tf.gan.inner_game import outer_losses
-from metalearn_tf.gan.objectives import split_seed
+from metalearn_tf.gan.objectives import draw_noise, split_seed
 
 ALGORITHMS = {"reptile": {}, "fomaml": {}, "maml": {}, "maml with rates": {"learned_rates": True}}
 
@@ -221,11 +221,16 @@ def test_tasks_without_a_task_axis_are_refused(images):
         meta_gan.fit(tf.data.Dataset.from_tensors(images))
 
 
-def test_a_pair_of_arrays_is_refused(images):
+def test_labels_for_networks_without_are_refused(images):
     meta_gan, tasks = make_meta_gan(), images[:12].reshape(3, 4, *SHAPE)
     meta_gan.compile()
-    with pytest.raises(ValueError, match="the networks take no labels. Received: a tuple"):
-        meta_gan.fit((tasks, tasks))
+    for pair in ((tasks, tasks), [tasks, np.zeros((3, 4), int)]):
+        with pytest.raises(ValueError, match="`x` must be one array of tasks.* Received: a (tuple|list) of 2"):
+            meta_gan.fit(pair)
+    dataset = mtf.data.ClassDataset(images, np.arange(30) // 6)
+    for queries in (0, 1):
+        with pytest.raises(ValueError, match="the networks take no labels. Received: tasks with labels"):
+            meta_gan.fit(mtf.data.image_tasks(dataset, 4, queries, ways=3))
 
 
 def test_a_bad_request_is_named(images, tmp_path):
@@ -293,7 +298,11 @@ def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, que
     for change, message in [
         ({"labels": tf.constant([0, 1, 2, 0, 1, 3])}, "`labels` must be from 0 to 2"),
         ({"labels": tf.constant([0, 1])}, "`labels` must have one entry for each image"),
-        ({"wanted_labels": tf.constant([-1])}, "`wanted_labels` must be from 0 to 2"),
+        ({"wanted_labels": tf.constant([-1])}, "`wanted_labels` must be among `labels`"),
+        (
+            {"labels": tf.constant(3 * [0, 1])},
+            "`wanted_labels` must be among `labels`: nothing was shown of others.* 2",
+        ),
     ]:
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             served["adapt_and_generate"](**{**shown, **request, **change})
@@ -317,8 +326,29 @@ def test_call_draws_the_labels_that_came(images):
     labels = np.arange(12).reshape(2, 6) % 3
     meta_gan = make_conditional()
     drawn = meta_gan((tasks, labels))
-    assert drawn.shape == (2, 6, *SHAPE)
-    assert np.any(drawn != meta_gan((tasks, labels[:, ::-1])))
+    seeds = tf.random.split(tf.constant([meta_gan.seed, -1]), 2)
+    for one, task, seed, of_task in zip(drawn, tasks, seeds, labels):
+        state = meta_gan.adapt_task(tf.constant(task), seed, labels=tf.constant(of_task))
+        expected = meta_gan.generate(state, draw_noise(6, LATENT, seed), tf.constant(of_task))
+        np.testing.assert_allclose(one, expected, atol=1e-5)
+        assert np.any(one != meta_gan.generate(state, draw_noise(6, LATENT, seed), tf.constant(of_task[::-1])))
+
+
+def test_inner_batches_take_the_classes_in_turn(images):
+    meta_gan = make_conditional(inner_batch_size=3, inner_steps=2)
+    labels = np.repeat([0, 1, 2], 2)
+    in_turn = [0, 2, 4, 1, 3, 5]
+    adapted = [meta_gan.adapt(images[:6][rows], labels[rows]) for rows in (slice(None), in_turn)]
+    for one, other in zip(*(gan.generator.get_weights() for gan in adapted)):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_first_order_gradients_of_label_embeddings_are_dense(images):
+    meta_gan = make_conditional("fomaml")
+    task, labels = tf.constant(images[:6] / 127.5 - 1.0, tf.float32), tf.constant(np.arange(6) % 3)
+    _, _, *gradients = meta_gan.task_gradients(task, task, tf.constant([3, 4]), labels, labels)
+    for gradient, variable in zip(gradients, meta_gan.trainable_variables, strict=True):
+        assert isinstance(gradient, tf.Tensor) and gradient.shape == variable.shape
 
 
 @pytest.mark.parametrize(
@@ -344,13 +374,31 @@ def test_tasks_whose_labels_do_not_fit_are_refused(images):
     meta_gan = make_conditional()
     meta_gan.compile()
     dataset = mtf.data.ClassDataset(images, np.arange(30) // 6)
-    with pytest.raises(ValueError, match="`labels` are needed"):
-        meta_gan.fit(mtf.data.image_tasks(dataset, 4))
+    for unlabelled in (mtf.data.image_tasks(dataset, 4), mtf.data.image_tasks(dataset, 4, 1)):
+        with pytest.raises(ValueError, match="must be pairs of images and their labels.*Received: "):
+            meta_gan.fit(unlabelled)
+        with pytest.raises(ValueError, match="must be pairs of images and their labels.*Received: "):
+            meta_gan.evaluate(unlabelled, steps=1)
     with pytest.raises(ValueError, match=r"`labels` must be in \[0, 3\)"):
         meta_gan.fit(mtf.data.image_tasks(dataset, 4, ways=4))
     tasks = images[:8].reshape(2, 4, *SHAPE)
     with pytest.raises(ValueError, match=r"a label for each image, of the shape \(2, 4\). Received: shape \(2, 3\)"):
         meta_gan.fit((tasks, np.zeros((2, 3), int)))
-    with pytest.raises(ValueError, match="must come with labels, as a pair"):
-        queried = tf.data.Dataset.from_tensors(((tasks, np.zeros((2, 4), int)), tasks))
+    queried = tf.data.Dataset.from_tensors(((tasks, np.zeros((2, 4), int)), tasks))
+    with pytest.raises(ValueError, match="query images a pair of their own"):
         meta_gan.fit(queried)
+    with pytest.raises(ValueError, match="with query images, a `tf.data.Dataset`. Received: a tuple of 2"):
+        meta_gan.fit(((tasks, np.zeros((2, 4), int)), (tasks, np.zeros((2, 4), int))))
+
+
+def test_arrays_of_tasks_and_labels_train_as_a_dataset_of_them(images):
+    tasks, labels = images[:12].reshape(2, 6, *SHAPE), np.tile(np.arange(6) % 3, (2, 1))
+    weights = []
+    for data in ((tasks, labels), tf.data.Dataset.from_tensors((tasks, labels))):
+        keras.utils.set_random_seed(0)
+        meta_gan = make_conditional()
+        meta_gan.compile()
+        meta_gan.fit(data, shuffle=False, verbose=0)
+        weights.append(meta_gan.get_weights())
+    for one, other in zip(*weights):
+        np.testing.assert_allclose(one, other, atol=1e-6)

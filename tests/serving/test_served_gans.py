@@ -45,6 +45,43 @@ def test_a_meta_gan_adapts_without_python(algorithm, images, cpp_client, tmp_pat
     np.testing.assert_allclose(later.outputs["generated"], expected, atol=1e-4)
 
 
+def test_a_conditional_meta_gan_adapts_without_python(images, cpp_client, tmp_path):
+    keras.utils.set_random_seed(0)
+    networks = mtf.networks.dcgan(
+        filters=4, latent_dim=8, classes=3, generator_normalization="layer", discriminator_normalization="layer"
+    )
+    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, penalty="r1"), inner_steps=3, inner_batch_size=4)
+    meta_gan.export(tmp_path / "1", warm_up=False)
+    labels, wanted = np.arange(8, dtype="int32") % 3, np.asarray([2, 0, 2], "int32")
+    expected = meta_gan.adapt(images, labels, seed=5).sample(3, wanted, seed=5)
+
+    shown = {"images": images, "labels": labels, "seed": np.int32(5)}
+    request = {**shown, "wanted_labels": wanted}
+    whole, adapted, *refused = cpp_client.ask(
+        tmp_path / "1",
+        [
+            ("adapt_and_generate", request),
+            ("adapt", shown),
+            ("adapt_and_generate", {**request, "labels": labels[:7]}),
+            ("adapt_and_generate", {**request, "labels": labels[:, None]}),
+            ("adapt_and_generate", {**request, "labels": np.minimum(labels, 1)}),
+        ],
+    )
+    assert whole.error is None and adapted.error is None
+    np.testing.assert_allclose(whole.outputs["generated"], expected, atol=1e-4)
+    for answer, message in zip(refused, ("one entry for each image", "labels_shape", "must be among `labels`")):
+        assert message in answer.error
+    (later, unknown) = cpp_client.ask(
+        tmp_path / "1",
+        [
+            ("generate", {**adapted.outputs, "wanted_labels": wanted, "seed": np.int32(5)}),
+            ("generate", {**adapted.outputs, "wanted_labels": wanted + 1, "seed": np.int32(5)}),
+        ],
+    )
+    np.testing.assert_allclose(later.outputs["generated"], expected, atol=1e-4)
+    assert "`wanted_labels` must be from 0 to 2" in unknown.error
+
+
 def test_a_conditional_gan_draws_without_python(cpp_client, tmp_path):
     keras.utils.set_random_seed(0)
     gan = mtf.gan.GAN(*mtf.networks.dcgan(filters=4, latent_dim=8, classes=3))

@@ -1,0 +1,26 @@
+"""Which examples of a support set an inner step sees."""
+
+import tensorflow as tf
+
+
+def inner_batch_rows(step, size, count, labels=None):
+    """Rows of an inner step's batch: all examples in turn, step after step, those of each class in turn.
+
+    Args:
+        step: int32 scalar, counts from 0.
+        size: examples in a batch.
+        count: examples of the support set, int32 scalar.
+        labels: classes `(count,)`, or `None`, with which the order is that of the examples.
+
+    Returns:
+        int32 `(size,)`.
+    """
+    rows = (step * size + tf.range(size)) % count
+    return rows if labels is None else tf.gather(alternating_classes(labels), rows)
+
+
+def alternating_classes(labels):
+    """An order of `labels` `(n,)` in which every class comes once before any comes twice: int32 `(n,)`."""
+    same_before = tf.linalg.band_part(tf.cast(labels[:, None] == labels[None, :], tf.int32), -1, 0)
+    rounds = tf.reduce_sum(same_before, axis=1)
+    return tf.argsort(rounds * (tf.reduce_max(labels) + 1) + labels, stable=True)
