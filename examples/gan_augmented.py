@@ -6,7 +6,8 @@
 
 `--gan examples` trains a GAN that takes an image and draws others of its character, which also enlarges the support
 sets of the test; `--gan classes` one that draws new characters, from pairs of images of one. `--classes 100` leaves 100
-of the training characters. A run that was stopped goes on with the same command.
+of the training characters. The GANs are trained once for all learners. A run that was stopped goes on with the same
+command.
 """
 
 import argparse
@@ -71,11 +72,10 @@ def main():
     if arguments.classes:
         names = np.random.default_rng(0).permutation(train.class_names)[: arguments.classes]
         train = train.select(names.tolist())
-    kind = f"{arguments.classes or 'all'}_{arguments.learner}_{arguments.gan}_{arguments.ways}x{arguments.shots}"
     report = mtf.workflows.gan_augmented(
         train,
         test,
-        arguments.run_dir or f"runs/gan_augmented_{kind}",
+        arguments.run_dir or f"runs/gan_augmented_{arguments.classes or 'all'}_{arguments.gan}",
         build_learner=lambda: build_learner(arguments.learner, arguments.ways, arguments.steps),
         build_gan=lambda: build_gan(arguments.gan),
         ways=arguments.ways,

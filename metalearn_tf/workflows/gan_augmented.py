@@ -1,6 +1,7 @@
 """Meta-learning on tasks that a GAN adds to."""
 
 import functools
+import pathlib
 
 import keras
 import numpy as np
@@ -28,6 +29,19 @@ from metalearn_tf.workflows.workflow_checks import (
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
+# Of a configuration, what a GAN and its images depend on.
+_OF_GANS = (
+    "workflow",
+    "sources",
+    "gan",
+    "gan_steps",
+    "gan_batch_size",
+    "seeds",
+    "classes",
+    "ratios",
+    "keep",
+    "variety",
+)
 # What `quick` leaves of the budget.
 _QUICK = {"steps": 20, "gan_steps": 10, "episodes": 20, "seeds": 2, "classes": 20}
 
@@ -77,9 +91,10 @@ def gan_augmented(
     - `"…, ensemble"`: the mean answer of the learners of all seeds, each trained with a GAN of its own; of the best
       arm without a GAN and the best with one.
 
-    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments.
-    The folder has the weights of every model, what was drawn, `report.json`, `report.md`, `report.png`, and under
-    `export` the SavedModel of the best arm.
+    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
+    GANs and what they drew are in `run_directory / "gans"`, for any learner and test; all else, with `report.json`,
+    `report.md`, `report.png` and the SavedModel of the best arm under `export`, in a folder that is named by the
+    learner, ways and shots, such as `MAML_5x1`.
 
     ```python
     train, test = (mtf.data.load("omniglot", split) for split in ("train", "test"))
@@ -163,10 +178,23 @@ def gan_augmented(
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
-    stages = budget["seeds"] * (2 + 2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + 2)
-    run = RunDirectory(run_directory, configuration, stages, verbose)
+    stages = budget["seeds"] * (2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + 2)
+    folder, of_gans = pathlib.Path(run_directory), {name: configuration[name] for name in _OF_GANS}
+    gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
+    run = RunDirectory(folder / f"{type(learner).__name__}_{ways}x{shots}", configuration, stages, verbose)
 
-    # === Training and tests, seed by seed ===
+    # === Training of the GANs ===
+    def trained_gan(seed):
+        keras.utils.set_random_seed(seed)
+        gan, _ = gans.trained(
+            f"gan_{seed}", build_gan(), lambda gan: train_gan(gan, train, budget["gan_steps"], gan_batch_size, seed)
+        )
+        draw = functools.partial(_draw, gan, kind, train, max(ratios), budget["classes"], keep, variety, seed)
+        return gan, gans.stage(f"drawn_{seed}", draw)
+
+    trained = [trained_gan(seed) for seed in range(budget["seeds"])]
+
+    # === Training and tests of the learners, seed by seed ===
     scores, learners = ArmScores(run), {}
 
     def test_learner(name, learner, seed, generates, seconds=0.0):
@@ -179,14 +207,7 @@ def gan_augmented(
         options = {"support_augmentation": layer, "query_augmentation": layer, "proportions": proportions}
         return make_episodes(datasets, **train_task, tasks_per_batch=tasks_per_batch, seed=seed, **options)
 
-    def run_seed(seed):
-        keras.utils.set_random_seed(seed)
-        gan, _ = run.trained(
-            f"gan_{seed}", build_gan(), lambda gan: train_gan(gan, train, budget["gan_steps"], gan_batch_size, seed)
-        )
-        drawn = run.stage(
-            f"drawn_{seed}", lambda: _draw(gan, kind, train, max(ratios), budget["classes"], keep, variety, seed)
-        )
+    def run_seed(seed, gan, drawn):
         for name, ratio in mixtures.items():
             layer = None if name == "no augmentation" else augmentation
             make_tasks = functools.partial(tasks, ratio, layer, drawn, seed)
@@ -200,8 +221,8 @@ def gan_augmented(
                 enlarged = EnlargedSupport(learner, gan.sampler, copies)
                 test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, True, seconds)
 
-    for seed in range(budget["seeds"]):
-        run_seed(seed)
+    for seed, gan_and_drawn in enumerate(trained):
+        run_seed(seed, *gan_and_drawn)
     single = WorkflowReport("gan_augmented", configuration, scores.arms())
     for best, generates in ((single.best_without_gan, False), (single.best_with_gan, True)):
         ensemble = Ensemble(learners[best])

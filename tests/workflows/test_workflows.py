@@ -120,7 +120,7 @@ def finished(tmp_path_factory):
 
 
 def folder_of_report(name, path):
-    return path / "shots_2" if name == "meta_gan_transfer" else path
+    return path / {"gan_augmented": "PrototypicalNetwork_3x1", "meta_gan_transfer": "shots_2", "daml": "."}[name]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -224,7 +224,7 @@ def test_a_gan_of_more_examples_enlarges_the_classes_and_support_sets(tmp_path):
         "GAN, ratio 1, support enlarged": True,
         "GAN, ratio 1, support enlarged by the GAN": True,
     }
-    drawn = np.load(tmp_path / "drawn_0.npz", allow_pickle=False)
+    drawn = np.load(tmp_path / "gans/drawn_0.npz", allow_pickle=False)
     assert drawn["examples"].shape == (72, *SHAPE) and np.bincount(drawn["labels"]).tolist() == [12] * 6
 
 
@@ -235,7 +235,7 @@ def test_several_sources_are_one_set_of_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
         workflows.gan_augmented(SOURCES, TARGET, tmp_path, **CALLS["gan_augmented"].keywords)
-    assert json.loads((tmp_path / "configuration.json").read_text())["sources"]["classes"] == 12
+    assert json.loads((tmp_path / "gans/configuration.json").read_text())["sources"]["classes"] == 12
 
 
 # === What they refuse ===
