@@ -215,10 +215,11 @@ def gan_augmented(
             test_learner(name, learner, seed, bool(ratio), seconds)
             if layer is None:
                 continue
-            enlarged = EnlargedSupport(learner, augmentation, copies)
+            # With copies of its own, as from a GAN of its own: an ensemble gains by what its members do not share.
+            enlarged = EnlargedSupport(learner, augmentation, copies, seed)
             test_learner(f"{name}, support enlarged", enlarged, seed, bool(ratio), seconds)
             if kind == "others":
-                enlarged = EnlargedSupport(learner, gan.sampler, copies)
+                enlarged = EnlargedSupport(learner, gan.sampler, copies, seed)
                 test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, True, seconds)
 
     for seed, gan_and_drawn in enumerate(trained):
