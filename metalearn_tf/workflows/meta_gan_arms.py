@@ -1,6 +1,5 @@
 """The GANs of `meta_gan_transfer`: how those of its arms are trained, and what they draw of the target's classes."""
 
-import functools
 import math
 
 import keras
@@ -100,18 +99,13 @@ def drawing(meta_gan, steps, count, keep):
     """
     drawn_of_each, latent_dim = math.ceil(count / keep), meta_gan.gan.latent_dim
 
-    def best(state, drawn, labels=None):
+    def draw_best(state, seed, labels=None):
+        drawn = meta_gan.generate(state, draw_noise(drawn_of_each, latent_dim, seed), labels)
         return tf.gather(drawn, tf.math.top_k(meta_gan.judge(state, drawn, labels)[:, 0], count).indices)
 
     def draw_class(task):
         images, seeds = task
-        state = meta_gan.adapt_task(images, seeds[0], steps)
-        return best(state, meta_gan.generate(state, draw_noise(drawn_of_each, latent_dim, seeds[1])))
-
-    def draw_label(state, task):
-        label, seed = task
-        labels = tf.fill([drawn_of_each], label)
-        return best(state, meta_gan.generate(state, draw_noise(drawn_of_each, latent_dim, seed), labels), labels)
+        return draw_best(meta_gan.adapt_task(images, seeds[0], steps), seeds[1])
 
     @tf.function(reduce_retracing=True)
     def draw(images, seed):
@@ -122,7 +116,11 @@ def drawing(meta_gan, steps, count, keep):
         labels = tf.range(classes)
         in_turn = tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), (-1, *images.shape[2:]))
         state = meta_gan.adapt_task(in_turn, seeds[0, 0], steps, tf.tile(labels, [shots]))
-        draw_next = functools.partial(draw_label, state)
-        return tf.map_fn(draw_next, (labels, seeds[:, 1]), fn_output_signature=tf.float32)
+
+        def draw_label(task):
+            label, seed = task
+            return draw_best(state, seed, tf.fill([drawn_of_each], label))
+
+        return tf.map_fn(draw_label, (labels, seeds[:, 1]), fn_output_signature=tf.float32)
 
     return draw
