@@ -131,6 +131,8 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
 
         @tf.function(input_signature=[*shown, wanted, seed])
         def adapt_and_generate(images, labels, wanted_labels, seed=default_seed):
+            # One after the other: where labels are missing, the error must not be that others were wanted.
+            labels = check_labels_below(labels, gan.number_of_classes, "labels", images)
             wanted_labels = check_labels_among(wanted_labels, labels, "wanted_labels")
             return draw(adapt_weights(images, labels, seed), wanted_labels, seed)
 

@@ -88,8 +88,8 @@ def gan_augmented(
     - `"…, support enlarged"`: the same learners but the first, whose support sets of *unseen* classes are enlarged by
       classical augmentation, see `EnlargedSupport`.
     - `"…, support enlarged by the GAN"`, where the GAN takes an image and returns another of its class.
-    - `"…, ensemble"`: the mean answer of the learners of all seeds, each trained with a GAN of its own; of the best
-      arm without a GAN and the best with one.
+    - `"…, ensemble"`: the mean answer of the learners of all seeds, each with a GAN of its own; of the best arm without
+      a GAN, the best of those that a GAN has a part in by training alone, and the best whose support sets it enlarges.
 
     A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
     GANs and what they drew are in `run_directory / "gans"`, for any learner and test; all else, with `report.json`,
@@ -178,7 +178,8 @@ def gan_augmented(
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
-    stages = budget["seeds"] * (2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + 2)
+    ensembles = 1 + ways_to_enlarge
+    stages = budget["seeds"] * (2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + ensembles)
     folder, of_gans = pathlib.Path(run_directory), {name: configuration[name] for name in _OF_GANS}
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"{type(learner).__name__}_{ways}x{shots}", configuration, stages, verbose)
@@ -195,12 +196,13 @@ def gan_augmented(
     trained = [trained_gan(seed) for seed in range(budget["seeds"])]
 
     # === Training and tests of the learners, seed by seed ===
-    scores, learners = ArmScores(run), {}
+    scores, learners, gan_parts = ArmScores(run), {}, {}
 
-    def test_learner(name, learner, seed, generates, seconds=0.0):
+    def test_learner(name, learner, seed, gan_part, seconds=0.0):
         learners.setdefault(name, []).append(learner)
+        gan_parts[name] = gan_part
         options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed}
-        scores.add(name, seed, lambda: episode_scores(learner, target, **options), generates, seconds)
+        scores.add(name, seed, lambda: episode_scores(learner, target, **options), gan_part is not None, seconds)
 
     def tasks(ratio, layer, drawn, seed):
         datasets, proportions = _mixture(train, drawn, kind, ratio)
@@ -212,23 +214,26 @@ def gan_augmented(
             layer = None if name == "no augmentation" else augmentation
             make_tasks = functools.partial(tasks, ratio, layer, drawn, seed)
             learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget["steps"])
-            test_learner(name, learner, seed, bool(ratio), seconds)
+            gan_part = "training" if ratio else None
+            test_learner(name, learner, seed, gan_part, seconds)
             if layer is None:
                 continue
             # With copies of its own, as from a GAN of its own: an ensemble gains by what its members do not share.
             enlarged = EnlargedSupport(learner, augmentation, copies, seed)
-            test_learner(f"{name}, support enlarged", enlarged, seed, bool(ratio), seconds)
+            test_learner(f"{name}, support enlarged", enlarged, seed, gan_part, seconds)
             if kind == "others":
                 enlarged = EnlargedSupport(learner, gan.sampler, copies, seed)
-                test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, True, seconds)
+                test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, "support", seconds)
 
     for seed, gan_and_drawn in enumerate(trained):
         run_seed(seed, *gan_and_drawn)
-    single = WorkflowReport("gan_augmented", configuration, scores.arms())
-    for best, generates in ((single.best_without_gan, False), (single.best_with_gan, True)):
+    single = scores.arms()
+    for gan_part in dict.fromkeys(gan_parts.values()):
+        of_part = [name for name, part in gan_parts.items() if part == gan_part]
+        best = max(of_part, key=lambda name: single[name].accuracy)
         ensemble = Ensemble(learners[best])
         for seed in range(budget["seeds"]):
-            test_learner(f"{best}, ensemble", ensemble, seed, generates)
+            test_learner(f"{best}, ensemble", ensemble, seed, gan_part)
 
     # === Report and export ===
     arms = scores.arms()
