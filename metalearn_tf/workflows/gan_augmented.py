@@ -88,8 +88,8 @@ def gan_augmented(
     - `"…, support enlarged"`: the same learners but the first, whose support sets of *unseen* classes are enlarged by
       classical augmentation, see `EnlargedSupport`.
     - `"…, support enlarged by the GAN"`, where the GAN takes an image and returns another of its class.
-    - `"…, ensemble"`: the mean answer of the learners of all seeds, each with a GAN of its own; of the best arm without
-      a GAN, the best of those that a GAN has a part in by training alone, and the best whose support sets it enlarges.
+    - `"…, ensemble"`: the mean answer of the learners of all seeds, each with a GAN of its own; of every arm without a
+      GAN, the best that it has a part in by the training alone, and the best whose support sets it enlarges.
 
     A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
     GANs and what they drew are in `run_directory / "gans"`, for any learner and test; all else, with `report.json`,
@@ -178,7 +178,7 @@ def gan_augmented(
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
-    ensembles = 1 + ways_to_enlarge
+    ensembles = 3 + ways_to_enlarge
     stages = budget["seeds"] * (2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + ensembles)
     folder, of_gans = pathlib.Path(run_directory), {name: configuration[name] for name in _OF_GANS}
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
@@ -227,13 +227,10 @@ def gan_augmented(
 
     for seed, gan_and_drawn in enumerate(trained):
         run_seed(seed, *gan_and_drawn)
-    single = scores.arms()
-    for gan_part in dict.fromkeys(gan_parts.values()):
-        of_part = [name for name, part in gan_parts.items() if part == gan_part]
-        best = max(of_part, key=lambda name: single[name].accuracy)
-        ensemble = Ensemble(learners[best])
+    for name in _arms_of_ensembles(scores.arms(), gan_parts):
+        ensemble = Ensemble(learners[name])
         for seed in range(budget["seeds"]):
-            test_learner(f"{best}, ensemble", ensemble, seed, gan_part)
+            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name])
 
     # === Report and export ===
     arms = scores.arms()
@@ -275,6 +272,18 @@ def _mixture(train, drawn, kind, ratio):
     rows = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
     more = ClassDataset(examples[rows], labels[rows], train.class_names, train.parents, train.domain)
     return train.merge(more), None
+
+
+def _arms_of_ensembles(arms, gan_parts):
+    """Names of the arms whose learners are averaged.
+
+    All without a GAN, since the best of them need not be the best by itself: a GAN is compared with the best ensemble.
+    """
+    names = [name for name, part in gan_parts.items() if part is None]
+    for wanted in ("training", "support"):
+        of_part = [name for name, part in gan_parts.items() if part == wanted]
+        names += [max(of_part, key=lambda name: arms[name].accuracy)] if of_part else []
+    return names
 
 
 def _check_positive(name, values):
