@@ -85,8 +85,8 @@ def gan_augmented(
       | `mtf.networks.augmentation_gan` | more examples of each class | generated examples for each real one |
       | with `classes`, such as `mtf.networks.dcgan` | the same | the same |
 
-    - `"…, support enlarged"`: the same learners but the first, whose support sets of *unseen* classes are enlarged by
-      classical augmentation, see `EnlargedSupport`.
+    - `"…, support enlarged"`: the same learners, whose support sets of *unseen* classes are enlarged by classical
+      augmentation, see `EnlargedSupport`.
     - `"…, support enlarged by the GAN"`, where the GAN takes an image and returns another of its class.
     - `"…, ensemble"`: the mean answer of the learners of all seeds, each with a GAN of its own; of every arm without a
       GAN, the best that it has a part in by the training alone, and the best whose support sets it enlarges.
@@ -178,8 +178,8 @@ def gan_augmented(
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
-    ensembles = 3 + ways_to_enlarge
-    stages = budget["seeds"] * (2 * len(mixtures) + ways_to_enlarge * (len(mixtures) - 1) + ensembles)
+    ensembles = 4 + ways_to_enlarge
+    stages = budget["seeds"] * ((2 + ways_to_enlarge) * len(mixtures) + ensembles)
     folder, of_gans = pathlib.Path(run_directory), {name: configuration[name] for name in _OF_GANS}
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"{type(learner).__name__}_{ways}x{shots}", configuration, stages, verbose)
@@ -216,8 +216,6 @@ def gan_augmented(
             learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget["steps"])
             gan_part = "training" if ratio else None
             test_learner(name, learner, seed, gan_part, seconds)
-            if layer is None:
-                continue
             # With copies of its own, as from a GAN of its own: an ensemble gains by what its members do not share.
             enlarged = EnlargedSupport(learner, augmentation, copies, seed)
             test_learner(f"{name}, support enlarged", enlarged, seed, gan_part, seconds)

@@ -84,6 +84,7 @@ CALLS = {
 ARMS = {
     "gan_augmented": {
         "no augmentation": False,
+        "no augmentation, support enlarged": False,
         "classical augmentation": False,
         "classical augmentation, support enlarged": False,
         "GAN, ratio 1": True,
@@ -219,13 +220,15 @@ def test_a_gan_of_more_examples_enlarges_the_classes_and_support_sets(tmp_path):
         name: arm.generates for name, arm in report.arms.items() if "enlarged" in name and "ensemble" not in name
     }
     assert generates == {
+        "no augmentation, support enlarged": False,
+        "no augmentation, support enlarged by the GAN": True,
         "classical augmentation, support enlarged": False,
         "classical augmentation, support enlarged by the GAN": True,
         "GAN, ratio 1, support enlarged": True,
         "GAN, ratio 1, support enlarged by the GAN": True,
     }
     ensembles = {name: arm.generates for name, arm in report.arms.items() if name.endswith(", ensemble")}
-    assert list(ensembles.values()) == [False, False, False, True, True]
+    assert list(ensembles.values()) == [False, False, False, False, True, True]
     *_, in_training, in_test = ensembles
     assert "by the GAN" not in in_training and in_test.endswith("support enlarged by the GAN, ensemble")
     drawn = np.load(tmp_path / "gans/drawn_0.npz", allow_pickle=False)
