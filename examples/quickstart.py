@@ -32,6 +32,7 @@ def write_folder(dataset, classes, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=450)
+    parser.add_argument("--test_episodes", type=int, default=600)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/quickstart"))
     arguments = parser.parse_args()
     if arguments.output.exists():
@@ -54,7 +55,8 @@ def main():
 
     # 3. What it is worth on classes, and scripts, that it has never seen.
     for shots in (1, 5):
-        print(mtf.evaluation.evaluate_episodes(learner, test, ways=5, shots=shots, queries=10, episodes=600))
+        episodes = arguments.test_episodes
+        print(mtf.evaluation.evaluate_episodes(learner, test, ways=5, shots=shots, queries=10, episodes=episodes))
 
     # 4. A folder of images becomes a classifier. Three images of each class are enough.
     names = [test.class_names[index] for index in np.linspace(0, test.num_classes - 1, 5).astype(int)]

@@ -20,7 +20,7 @@ def run(script, *arguments, folder):
 
 
 def test_quickstart_then_your_own_images(tmp_path):
-    output = run("quickstart.py", "--steps", 30, folder=tmp_path)
+    output = run("quickstart.py", "--steps", 30, "--test_episodes", 40, folder=tmp_path)
     assert "5-way 1-shot" in output
     assert float(output.split("differs by at most ")[1].split()[0]) < 1e-5
     assert (tmp_path / "runs/quickstart/task.png").stat().st_size > 5000
