@@ -128,7 +128,8 @@ def gan_augmented(
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
         episodes: test episodes of each seed.
         seeds: how often all is done.
-        quick: a small fraction of the budget, to see that all works; its figures mean nothing.
+        quick: a small fraction of the budget, and of `ratios` the least and the largest, to see that all works; its
+            figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 
     Returns:
@@ -151,6 +152,7 @@ def gan_augmented(
     budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
+        ratios = list(dict.fromkeys((min(ratios), max(ratios))))
     budget |= {"tasks_per_batch": tasks_per_batch, "gan_batch_size": gan_batch_size, "copies": copies}
     check_whole(**budget)
     build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
