@@ -54,8 +54,8 @@ def main():
     print(f"trained for {time.perf_counter() - start:.0f} s")
 
     # 3. What it is worth on classes, and scripts, that it has never seen.
+    episodes = arguments.test_episodes
     for shots in (1, 5):
-        episodes = arguments.test_episodes
         print(mtf.evaluation.evaluate_episodes(learner, test, ways=5, shots=shots, queries=10, episodes=episodes))
 
     # 4. A folder of images becomes a classifier. Three images of each class are enough.

@@ -71,7 +71,7 @@ def test_invariants_of_every_task(setting, tasks_per_batch, seed):
             np.testing.assert_array_equal(query[:, 1].reshape(ways, queries), np.tile(classes[:, :1], queries))
 
 
-@hypothesis.settings(few, max_examples=6)
+@few
 @hypothesis.given(strategies.integers(2, 80), strategies.integers(0, 1000))
 def test_episode_i_of_a_seed_is_the_same_for_every_batch_size(tasks_per_batch, seed):
     dataset, count = numbered([5, 6, 7, 8]), 70  # more than one block of random numbers
