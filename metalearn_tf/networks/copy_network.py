@@ -66,6 +66,11 @@ def check_can_be_copied(network, argument):
         )
 
 
+def as_model(part):
+    """A part of a configuration as the model that it describes, or is, in a copy's configuration."""
+    return part if isinstance(part, keras.Model) else keras.saving.deserialize_keras_object(part)
+
+
 def _copy_what_is_no_weight(layer, copy):
     """The flag, which not every configuration has, and what a layer such as `Normalization` keeps in its own way."""
     if copy.trainable != layer.trainable:
@@ -88,7 +93,9 @@ def _custom_objects(network):
         for value in (layer, *vars(layer).values()):
             is_function = isinstance(value, types.FunctionType)
             one = value if is_function else type(value)
-            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(("keras.", "keras_hub.")):
+            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(
+                ("keras.", "keras_hub.")
+            ):
                 found.setdefault(one.__name__, one)
     return found
 
