@@ -37,7 +37,7 @@ def check_labels(learner, argument, y, shape):
         if not np.isfinite(y).all():
             raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
         return
-    kinds = f"class numbers, integers of shape {shape}"
+    kinds = f"class numbers, one label for each example: integers of shape {shape}"
     if learner.takes_targets and takes != "labels":
         kinds += f", or floating targets of shape {targets_shape}"
     elif y.dtype.kind == "f" and not learner.takes_targets:

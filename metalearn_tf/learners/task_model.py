@@ -52,7 +52,8 @@ class TaskModel(ReplicatedModel):
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""
         _check_class_weight(class_weight)
-        x, y = check_tasks(self, x, y, sample_weight)
+        # One batch of many, whose tasks may have other numbers of ways.
+        x, y = check_tasks(self, x, y, sample_weight, training=False)
         return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
