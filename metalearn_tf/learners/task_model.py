@@ -87,9 +87,9 @@ class TaskModel(ReplicatedModel):
 def _by_name(method, *arguments):
     """The arguments of a call of one of Keras's methods beside its data, by their names."""
     *data, args, kwargs = arguments
-    options = inspect.signature(method).bind(None, *data, *args, **kwargs).arguments
-    options = {name: value for name, value in options.items() if name not in ("self", "x", "y")}
-    return {**options, **options.pop("kwargs", {})}
+    options = dict(inspect.signature(method).bind(None, *data, *args, **kwargs).arguments)
+    further = options.pop("kwargs", {})
+    return {**{name: value for name, value in options.items() if name not in ("self", "x", "y")}, **further}
 
 
 def _check_class_weight(class_weight):
