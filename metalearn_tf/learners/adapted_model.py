@@ -73,20 +73,6 @@ class AdaptedModel(keras.Model):
 
     # === Keras ===
 
-    def compile(self, optimizer="sgd", loss=None, metrics=None, jit_compile=False, **kwargs):
-        """As `keras.Model.compile`, for `evaluate`: nothing is trained.
-
-        Args:
-            optimizer: of no account.
-            loss: on probabilities and class numbers; by default cross-entropy, or the squared error in a regression.
-            metrics: as in Keras.
-            jit_compile: as in Keras.
-            **kwargs: as in Keras.
-        """
-        if loss is None:
-            loss = "mean_squared_error" if self.regression else "sparse_categorical_crossentropy"
-        super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
-
     def fit(self, *args, **kwargs):
         raise NotImplementedError(
             "An adapted model is not trained: `learner.adapt` with more examples makes another one; "

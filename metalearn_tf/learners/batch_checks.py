@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.learners.label_checks import as_array, check_labels, check_same_kind
+from metalearn_tf.learners.label_checks import as_array, check_labels, check_metric_fits, check_same_kind
 from metalearn_tf.learners.task_checks import check_dtype, check_examples, takes_integers
 from metalearn_tf.networks.text_inputs import takes_texts
 
@@ -88,6 +88,7 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
     if query_y is not None:
         check_labels(learner, "query_y", query_y, query_x.shape[:2])
         check_same_kind(support_y, query_y)
+        check_metric_fits(learner, query_y)
         _check_weights(sample_weight, query_y.shape[:2])
     if support_y.dtype.kind != "f":
         if query_y is not None and sample_weight is None:

@@ -88,21 +88,34 @@ def check_metrics(argument, metrics):
         metrics: as `compile` takes them.
 
     Raises:
-        ValueError: if one of them takes probabilities, or one-hot labels.
+        ValueError: if one of them takes probabilities, one-hot labels or a fixed number of outputs.
     """
     for metric in keras.tree.flatten(metrics):
-        is_shorthand = isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce")
-        name = metric.lower() if is_shorthand else _keras_name(keras.metrics.get(metric))
-        if name in ("accuracy", "acc") or name is None:
-            continue
+        name = _metric_name(metric)
         of_logits = getattr(metric, "_fn_kwargs", {}).get("from_logits") or getattr(metric, "from_logits", False)
-        if name in _METRICS_OF_ONE_HOT_LABELS or (name in _CROSS_ENTROPIES and not of_logits):
+        if name in _OTHER_METRICS or (name in _CROSS_ENTROPIES and not of_logits):
             raise ValueError(
-                f'`{argument}` must take class numbers and logits, as "accuracy", '
-                "`keras.metrics.SparseTopKCategoricalAccuracy(k)` and "
+                f'`{argument}` must take class numbers and logits, as "accuracy" and '
                 "`keras.metrics.SparseCategoricalCrossentropy(from_logits=True)`; recall and f1 are in the report of "
                 f"`mtf.evaluation.evaluate_episodes`. Received: {metric!r}"
             )
+        if name == "sparsetopkcategoricalaccuracy":
+            raise ValueError(
+                f"`{argument}` must not need a fixed number of outputs, which tasks do not have. A function does "
+                "without: `def top_2(y, logits): return tf.reduce_any(tf.math.top_k(logits, 2).indices == "
+                f"tf.cast(y, tf.int32)[..., None], axis=-1)`. Received: {metric!r}"
+            )
+
+
+def metric_of_targets(*metrics):
+    """The first metric, as `compile` takes them, that compares predictions with targets of their shape; or `None`."""
+    return next((metric for metric in keras.tree.flatten(metrics) if _metric_name(metric) in _METRICS_OF_TARGETS), None)
+
+
+def _metric_name(metric):
+    if metric is None or (isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce")):
+        return metric and metric.lower()  # shorthands, for which Keras chooses by the shapes
+    return _keras_name(keras.metrics.get(metric))
 
 
 def _keras_name(one):
@@ -146,7 +159,7 @@ _OF_TARGETS = (
     "squaredhinge",
 )
 _CROSS_ENTROPIES = ("crossentropy", "ce", "sparsecategoricalcrossentropy", "binarycrossentropy")
-_METRICS_OF_ONE_HOT_LABELS = (
+_OTHER_METRICS = (
     "auc",
     "binaryaccuracy",
     "binaryiou",
@@ -173,4 +186,20 @@ _METRICS_OF_ONE_HOT_LABELS = (
     "topkcategoricalaccuracy",
     "truenegatives",
     "truepositives",
+)
+_METRICS_OF_TARGETS = (
+    "meansquarederror",
+    "rootmeansquarederror",
+    "meanabsoluteerror",
+    "meanabsolutepercentageerror",
+    "meansquaredlogarithmicerror",
+    "logcosh",
+    "logcosherror",
+    "huber",
+    "cosinesimilarity",
+    "poisson",
+    "r2score",
+    "binarycrossentropy",
+    "concordancecorrelation",
+    "pearsoncorrelation",
 )

@@ -67,6 +67,16 @@ def check_same_kind(support_y, query_y):
         )
 
 
+def check_metric_fits(learner, query_y):
+    """Refuses class numbers for a metric that compares predictions with targets."""
+    metric = learner.metric_of_targets if learner.compiled else None
+    if metric is not None and query_y.dtype.kind != "f":
+        raise ValueError(
+            '`metrics` must take class numbers and logits for such tasks, as "accuracy". '
+            f"Received: {metric!r}, which compares predictions with floating targets"
+        )
+
+
 def _may_be_labels(y):
     """Whether rows of several numbers are one-hot, of zeros and ones, or the probabilities of classes."""
     if y.shape[-1] < 2 or y.size == 0 or not (y >= 0).all():
@@ -83,7 +93,11 @@ def _advice(y, shape):
         return ""
     is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and np.equal(np.mod(y, 1), 0).all())
     if y.shape == shape:
-        return "; `y.astype('int32')` makes class numbers of them" if is_whole else "; targets of one output are `y[..., None]`"
+        return (
+            "; `y.astype('int32')` makes class numbers of them"
+            if is_whole
+            else "; targets of one output are `y[..., None]`"
+        )
     if y.shape == (*shape, 1):
         cast = "" if y.dtype.kind in "iu" else ".astype('int32')"
         return f"; `np.squeeze(y, axis=-1){cast}` makes class numbers of them" if is_whole else ""

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
-from metalearn_tf.learners.compile_checks import check_compile
+from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
 from metalearn_tf.learners.network_pass import run_network, running_state
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
@@ -156,6 +156,7 @@ class MetaLearner(TaskModel):
         optimizer = keras.optimizers.get(optimizer)
         if kwargs.get("auto_scale_loss", True):
             optimizer = with_loss_scaling(optimizer, self.network)
+        self.metric_of_targets = metric_of_targets(metrics, kwargs.get("weighted_metrics"))
         self._compiled_adapt = None  # it holds the loss
         super().compile(
             optimizer=optimizer,

@@ -1,6 +1,7 @@
 """The methods of a Keras model by which tasks come in, with what comes in checked."""
 
 import inspect
+import types
 
 import keras
 import tensorflow as tf
@@ -31,8 +32,8 @@ class TaskModel(ReplicatedModel):
         if validation is not None:
             check_has_end("validation_data", validation, "validation_steps", options.get("validation_steps"))
             options["validation_data"] = self._checked_validation(validation)
-        if isinstance(x, tf.data.Dataset):
-            options.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
+        if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
+            options.setdefault("shuffle", False)  # Keras warns of its own default, which these cannot follow
         return super().fit(x, y, **options)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -47,18 +48,20 @@ class TaskModel(ReplicatedModel):
         """As `keras.Model.predict`, on `(support_x, support_y, query_x)` or whole tasks: logits; raises as `fit`."""
         options = _by_name(keras.Model.predict, x, args, kwargs)
         check_has_end("x", x, "steps", options.get("steps"))
-        return super().predict(self._checked("x", x, None, None)[0], **options)
+        return super().predict(self._checked("x", x, None, None, labelled=False)[0], **options)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""
         _check_class_weight(class_weight)
         # One batch of many, whose tasks may have other numbers of ways.
         x, y = check_tasks(self, x, y, sample_weight, training=False)
+        _check_there_are_labels("x", y)
         return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """As `keras.Model.test_on_batch`, on one batch of tasks; raises as `fit`."""
         x, y = check_tasks(self, x, y, sample_weight, training=False)
+        _check_there_are_labels("x", y)
         return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def predict_on_batch(self, x):
@@ -69,16 +72,25 @@ class TaskModel(ReplicatedModel):
         """Raises a `ValueError` for tasks, arrays or a `tf.data.Dataset`, that the learner cannot be evaluated on."""
         self._checked("x", x, y, sample_weight)
 
-    def _checked(self, argument, x, y, sample_weight, training=False):
+    def _checked(self, argument, x, y, sample_weight, training=False, labelled=True):
         """`x` and `y` to go on with, once their first batch has been checked."""
         batch, x = read_first_batch(argument, x)
-        if batch is not None:
+        if batch is None:
+            x, y = check_tasks(self, x, y, sample_weight, training)
+            batch = x, y
+        else:
             check_tasks(self, *batch, training=training)
-            return x, y
-        return check_tasks(self, x, y, sample_weight, training)
+        if labelled:
+            _check_there_are_labels(argument, batch[1])
+        return x, y
 
     def _checked_validation(self, data):
         if isinstance(data, (tuple, list)):
+            if len(data) not in (2, 3):
+                raise ValueError(
+                    "`validation_data` must be tasks, `((support_x, support_y, query_x), query_y)`, or these and "
+                    f"`sample_weight`. Received: a {type(data).__name__} of {len(data)}"
+                )
             x, y, *sample_weight = data
             return (*self._checked("validation_data", x, y, *(sample_weight or [None])), *sample_weight)
         return self._checked("validation_data", data, None, None)[0]
@@ -90,6 +102,14 @@ def _by_name(method, *arguments):
     options = dict(inspect.signature(method).bind(None, *data, *args, **kwargs).arguments)
     further = options.pop("kwargs", {})
     return {**{name: value for name, value in options.items() if name not in ("self", "x", "y")}, **further}
+
+
+def _check_there_are_labels(argument, query_y):
+    if query_y is None:
+        raise ValueError(
+            f"`{argument}` must come with `query_y`, the labels of the queries: "
+            "`((support_x, support_y, query_x), query_y)`. Received: no labels"
+        )
 
 
 def _check_class_weight(class_weight):
