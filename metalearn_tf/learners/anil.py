@@ -80,7 +80,7 @@ class ANIL(GradientBasedLearner):
             return run_network(self.body, support_x)
 
     def _head_outputs(self, features, weights):
-        return tf.cast(self.head.stateless_call(weights, [], features)[0], tf.float32)
+        return run_network(self.head, features, weights)[0]
 
     def get_config(self):
         return {**super().get_config(), "inner_learning_rate": self.inner_learning_rate}

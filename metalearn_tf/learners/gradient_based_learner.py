@@ -1,10 +1,12 @@
 """Learners that adapt by gradient steps on the support set."""
 
+import functools
+
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.learners.network_pass import support_statistics
+from metalearn_tf.learners.network_pass import layer_losses, result_dtype, support_statistics, with_layer_losses
 from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_mapping import in_training
 
@@ -66,6 +68,10 @@ class GradientBasedLearner(MetaLearner):
         """The inputs and labels of an inner step: by default all of them."""
         return inputs, support_y
 
+    def inner_loss(self, support_y, outputs, weights):
+        """The scalar loss that an inner step lowers, of the outputs for its batch and the adapted weights."""
+        return self.support_loss(support_y, outputs)
+
     def classify_by_step(self, support_x, support_y, query_x):
         ways = self.task_ways(support_y)
 
@@ -94,7 +100,8 @@ class GradientBasedLearner(MetaLearner):
         """The task state of adapted weights."""
         statistics = []
         if support_statistics(self.network):  # those that queries need are the adapted weights'
-            statistics = self.encode_support(support_x, self.network_weights(weights, step))[1]
+            with layer_losses():  # a pass for the statistics alone: it is part of no loss
+                statistics = self.encode_support(support_x, self.network_weights(weights, step))[1]
         return [*weights, *statistics, tf.convert_to_tensor(ways)]
 
     def task_ways(self, support_y):
@@ -110,22 +117,22 @@ class GradientBasedLearner(MetaLearner):
             A list with the adapted weights and the rule's state after each step, two lists of tensors; outside
             training after the last step only.
         """
-        values, count, run_step = self._inner_steps(inputs, support_y, ways)
+        values, count, run_step = self._inner_steps(support_y, ways)
         if not in_training():
             # No one differentiates through these steps, and a loop keeps the graph that is served small.
             steps = self.steps_outside_training
             _, *values = tf.while_loop(
                 lambda step, *_: step < steps,
-                lambda step, *values: [step + 1, *run_step(step, *values)],
+                lambda step, *values: [step + 1, *run_step(step, inputs, *values)],
                 [tf.constant(0), *values],
             )
             return [(values[:count], values[count:])]
 
         trajectory = []
         for step in range(self.inner_steps):
-            run = lambda *values, step=step: run_step(step, *values)  # noqa: E731
+            run = functools.partial(run_step, step)
             run = rematerialized(run, self.running_state()) if self.rematerialize else run
-            values = run(*values)
+            values = run(inputs, *values)
             trajectory.append((values[:count], values[count:]))
         return trajectory
 
@@ -137,35 +144,36 @@ class GradientBasedLearner(MetaLearner):
             support_y: labels or targets.
             ways: the number of ways.
             output: function of the adapted weights, the rule's state and the step whose network they belong to (see
-                `network_weights`), to a float32 tensor.
+                `network_weights`), to a tensor of `result_dtype(network)`.
 
         Returns:
             The function's outputs before the first inner step and after each, `(steps_outside_training + 1, ...)`.
         """
-        values, count, run_step = self._inner_steps(inputs, support_y, ways)
+        values, count, run_step = self._inner_steps(support_y, ways)
         steps = self.steps_outside_training
 
         def body(step, outputs, *values):
             # Before the first step the network is that which the first step uses.
             outputs = outputs.write(step, output(values[:count], values[count:], tf.maximum(step - 1, 0)))
-            return [step + 1, outputs, *run_step(step, *values)]
+            return [step + 1, outputs, *run_step(step, inputs, *values)]
 
-        outputs = tf.TensorArray(tf.float32, steps + 1)
+        outputs = tf.TensorArray(result_dtype(self.network), steps + 1)
         _, outputs, *values = tf.while_loop(lambda step, *_: step < steps, body, [tf.constant(0), outputs, *values])
         return outputs.write(steps, output(values[:count], values[count:], -1)).stack()
 
-    def _inner_steps(self, inputs, support_y, ways):
+    def _inner_steps(self, support_y, ways):
         """The weights and the rule's state before the first step, the number of weights, and a step of both."""
         weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
-        rule, count = self.update_rule(), len(weights)
+        count = len(weights)
 
-        def run_step(step, *values):
+        # All that a gradient goes through is an argument, or read from a variable inside: see `rematerialized`.
+        def run_step(step, inputs, *values):
             weights, state = values[:count], values[count:]
             loss, gradients = self._inner_gradients(inputs, support_y, ways, weights, step)
-            weights, state = rule.update(gradients, list(state), list(weights), loss, step)
+            weights, state = self.update_rule().update(gradients, list(state), list(weights), loss, step)
             return [*weights, *state]
 
-        return [*weights, *rule.init(weights)], count, run_step
+        return [*weights, *self.update_rule().init(weights)], count, run_step
 
     def _inner_gradients(self, inputs, support_y, ways, weights, step):
         # float16 gradients of a mean over few examples underflow; a power of two is exact to divide by again.
@@ -173,7 +181,9 @@ class GradientBasedLearner(MetaLearner):
         inputs, support_y = self.inner_batch(inputs, support_y, step)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            loss = scale * self.support_loss(support_y, self.inner_outputs(inputs, weights, step)[:, :ways])
+            with layer_losses():
+                outputs = self.inner_outputs(inputs, weights, step)[:, :ways]
+                loss = scale * with_layer_losses(self.inner_loss(support_y, outputs, weights))
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         gradients = [tf.convert_to_tensor(gradient) / scale for gradient in gradients]
         if self.stops_inner_gradients():

@@ -5,12 +5,13 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.adapted_model import AdaptedModel
-from metalearn_tf.learners.network_pass import run_network, running_state
+from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
-from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
+from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
+from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.replicated_model import ReplicatedModel
@@ -94,8 +95,11 @@ class MetaLearner(ReplicatedModel):
 
     @property
     def vectorizes_tasks(self):
-        """Whether all tasks of a batch are computed in common operations. TensorFlow has none for strings."""
-        return is_vectorized(self.task_mapping) and not takes_texts(self.network)
+        """Whether all tasks of a batch are computed in common operations.
+
+        TensorFlow has none for strings, and none for the gradient of the loop in recurrent layers.
+        """
+        return is_vectorized(self.task_mapping) and not takes_texts(self.network) and not has_loops(self.network)
 
     def encode_support(self, x, weights=None):
         """The network on a support set.
@@ -174,10 +178,11 @@ class MetaLearner(ReplicatedModel):
             sample_weight: `(queries,)`, or `None`.
 
         Returns:
-            The scalar loss of `compile`, and the logits `(queries, ways)` for the metrics.
+            The scalar loss of `compile`, with what layers add to it, and the logits `(queries, ways)` for the metrics.
         """
-        logits = tf.cast(self.classify(self.adapt_task(support_x, support_y), query_x), tf.float32)
-        return self.compiled_loss(query_y, logits, sample_weight), logits
+        logits = self.classify(self.adapt_task(support_x, support_y), query_x)
+        logits = tf.cast(logits, result_dtype(self.network))
+        return with_layer_losses(self.compiled_loss(query_y, logits, sample_weight)), logits
 
     def compiled_loss(self, query_y, logits, sample_weight=None):
         """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
@@ -188,6 +193,16 @@ class MetaLearner(ReplicatedModel):
         value = undivided(self._compute_loss(None, y, logits, sample_weight, training=training), self.loss)
         return value / tf.cast(tasks, value.dtype) if is_sum(self.loss) else value
 
+    @property
+    def losses(self):
+        """None, for Keras: `query_loss` adds what layers add in the passes of a task, a step what weights add."""
+        return []
+
+    def regularization_loss(self):
+        """What the regularisers of the trainable variables add to the loss of a step, scalar; `None` without any."""
+        penalties = [v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None]
+        return tf.add_n(penalties) if penalties else None
+
     def task_gradients(self, *task):
         """The direction of one task's outer step; the arguments are those of `query_loss`.
 
@@ -197,9 +212,9 @@ class MetaLearner(ReplicatedModel):
         with tf.GradientTape() as tape:
             loss, logits = self.query_loss(*task)
             scaled_loss = self.optimizer.scale_loss(loss)
-        # TensorFlow's variables, since Keras's cannot stand where no gradient comes from.
-        variables = [variable.value for variable in self.trainable_variables]
-        return loss, logits, tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
+        gradients = tape.gradient(scaled_loss, [variable.value for variable in self.trainable_variables])
+        check_reached(self.trainable_variables, gradients)
+        return loss, logits, gradients
 
     def batch_gradients(self, tasks, ways):
         """`task_gradients` of each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
@@ -213,19 +228,35 @@ class MetaLearner(ReplicatedModel):
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
-        apply_mean(self.optimizer, [tf.reduce_mean(g, axis=0) for g in gradients], self.trainable_variables)
+        gradients, penalty = self._with_penalty([tf.reduce_mean(gradient, axis=0) for gradient in gradients])
+        apply_mean(self.optimizer, gradients, self.trainable_variables)
         states = [tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1] for values in states]
         for variable, value in zip(self.running_state(), mean_over_replicas(states)):
             variable.assign(value)
-        self._loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=tf.shape(losses)[0])
+        self._loss_tracker.update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
+
+    def _with_penalty(self, gradients):
+        """The gradients of a step with those of `regularization_loss`, and that loss, 0 without regularisers."""
+        with tf.GradientTape() as tape:
+            penalty = self.regularization_loss()
+            scaled_penalty = None if penalty is None else self.optimizer.scale_loss(penalty)
+        if penalty is None:
+            return gradients, 0.0
+        variables = [variable.value for variable in self.trainable_variables]
+        of_penalty = tape.gradient(scaled_penalty, variables, unconnected_gradients="zero")
+        return [one + other for one, other in zip(gradients, of_penalty)], penalty
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y_pred = batch_logits(self, x, False, None if sample_weight is None else tf.convert_to_tensor(y))
+        y_real = None if sample_weight is None else tf.convert_to_tensor(y)
+        y_pred, added = batch_logits_and_losses(self, x, False, y_real)
         y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
         tasks = tf.shape(x[0])[0]
-        self._loss_tracker.update_state(self.batch_loss(y, y_pred, sample_weight, tasks, False), sample_weight=tasks)
+        loss = self.batch_loss(y, y_pred, sample_weight, tasks, False)
+        for more in (tf.reduce_mean(added), self.regularization_loss()):
+            loss += 0.0 if more is None else tf.cast(more, loss.dtype)
+        self._loss_tracker.update_state(loss, sample_weight=tasks)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):
