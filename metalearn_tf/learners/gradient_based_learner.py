@@ -9,6 +9,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import layer_losses, result_dtype, support_statistics, with_layer_losses
 from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.gradient_checks import check_reached
 
 
 class GradientBasedLearner(MetaLearner):
@@ -184,8 +185,13 @@ class GradientBasedLearner(MetaLearner):
             with layer_losses():
                 outputs = self.inner_outputs(inputs, weights, step)[:, :ways]
                 loss = scale * with_layer_losses(self.inner_loss(support_y, outputs, weights))
-        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
-        gradients = [tf.convert_to_tensor(gradient) / scale for gradient in gradients]
+        gradients = tape.gradient(loss, weights)
+        if in_training():
+            check_reached(self.adapted_variables(), gradients)
+        gradients = [
+            tf.zeros_like(weight) if gradient is None else tf.convert_to_tensor(gradient) / scale
+            for weight, gradient in zip(weights, gradients)
+        ]
         if self.stops_inner_gradients():
             gradients = [tf.stop_gradient(gradient) for gradient in gradients]
         return loss / scale, gradients

@@ -82,7 +82,7 @@ class MANN(MetaLearner):
         self.interface.build((None, controller_units))
         self.head = keras.layers.Dense(ways, dtype=dtype)
         self.head.build((None, controller_units + read_width))
-        # Training steps, each with orders of its own. Not the optimizer's, which counts several as one that accumulates.
+        # Training steps, each with orders of its own. An optimizer that accumulates gradients counts several as one.
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
         # === Config ===
         self.usage_decay = usage_decay

@@ -16,7 +16,7 @@ def rematerialized(function, state=()):
             from the values that the first one found, and what it assigns is dropped.
 
     Returns:
-        A function of the same tensors with the same values and gradients, those by the variables that it reads included.
+        A function of the same tensors with the same values and gradients, also those by the variables that it reads.
 
     Reference: [Chen et al., 2016](https://arxiv.org/abs/1604.06174)
     """

@@ -6,13 +6,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.learners.test_contract import LEARNERS
+from test_contract import LEARNERS
 
 import metalearn_tf as mtf
 
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 2, 4
 TRAINED = {name: build for name, build in LEARNERS.items() if name not in ("Ensemble", "Baseline", "BaselinePlusPlus")}
+# These run by default: of each way to take a step. The others share their code, and run with `-m slow`.
+OF_EACH_KIND = ("MAML", "Reptile", "PrototypicalNetwork", "MANN")
 UNROLLED = ("MAML", "MAML++", "ANIL", "MetaSGD", "MetaLSTM")  # those that keep the activations of inner steps
+
+
+def each(names, by_default=OF_EACH_KIND):
+    """The names as parameters, those beyond `by_default` as long gates."""
+    return [pytest.param(name, marks=[] if name in by_default else [pytest.mark.slow]) for name in names]
 
 
 def network(outputs, dtype=None):
@@ -77,12 +84,12 @@ def test_rematerializing_changes_no_gradient(name):
     assert_same_step(step(build(name, rematerialize=True), *tasks()), plain(name))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", each(TRAINED))
 def test_vectorized_tasks_change_no_gradient(name):
     assert_same_step(step(build(name, task_mapping="vectorized"), *tasks()), plain(name))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", each(TRAINED))
 def test_padding_changes_no_gradient(name):
     (support_x, support_y, query_x), query_y = tasks()
     if name == "MANN":  # its sequences are in random order, drawn for as many examples as there are with padding
@@ -95,7 +102,7 @@ def test_padding_changes_no_gradient(name):
     assert_same_step(padded, plain(name))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", each(TRAINED))
 def test_a_batch_is_the_mean_of_its_tasks(name):
     if name == "MANN":
         pytest.skip("the orders of its sequences are drawn for a batch: see test_mann.py")
@@ -105,7 +112,7 @@ def test_a_batch_is_the_mean_of_its_tasks(name):
     assert_same_step((changes, np.mean([part[1] for part in parts])), plain(name))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", each(TRAINED))
 def test_float64_changes_no_gradient(name):
     expected = plain(name)
     keras.config.set_floatx("float64")
@@ -120,7 +127,7 @@ def test_float64_changes_no_gradient(name):
     assert_same_step(actual, expected)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", each(TRAINED))
 def test_accumulated_steps_are_their_mean(name):
     if name in ("MANN", "Reptile"):
         pytest.skip("a step's order of examples, or the moments of its inner optimizer, depend on the steps before")
@@ -132,3 +139,34 @@ def test_accumulated_steps_are_their_mean(name):
         learner.train_on_batch([tensor[part] for tensor in x], y[part])
     changes = [np.asarray(v) - start for v, start in zip(learner.trainable_variables, before)]
     assert_same_step((changes, plain(name)[1]), plain(name))
+
+
+def network_with_a_loose_end(outputs):
+    """A layer of whose output nothing comes: times zero by way of the batch's size."""
+
+    @keras.saving.register_keras_serializable("tests")
+    class Unused(keras.layers.Layer):
+        def build(self, shape):
+            self.unused = self.add_weight(name="unused", shape=(3,))
+
+        def call(self, x):
+            return x
+
+    layers = [keras.Input((5,)), keras.layers.Dense(6, activation="tanh"), Unused(name="loose")]
+    return keras.Sequential([*layers, *([] if outputs is None else [keras.layers.Dense(outputs)])])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_variable_that_no_gradient_reaches_is_named(name):
+    learner = TRAINED[name](network_with_a_loose_end)
+    learner.compile()
+    with pytest.raises(ValueError, match=r"must have a part in the loss.*Received: no gradient for \['loose/unused'\]"):
+        learner.train_on_batch(*tasks())
+
+
+def test_a_frozen_variable_needs_no_gradient():
+    network = network_with_a_loose_end(None)
+    network.get_layer("loose").trainable = False
+    learner = mtf.learners.PrototypicalNetwork(network)
+    learner.compile()
+    assert np.isfinite(learner.train_on_batch(*tasks()))
