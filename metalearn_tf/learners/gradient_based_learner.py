@@ -5,9 +5,11 @@ import functools
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.learners.label_checks import check_puts_out_logits
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import layer_losses, result_dtype, support_statistics, with_layer_losses
 from metalearn_tf.learners.rematerialized import rematerialized
+from metalearn_tf.learners.task_checks import check_logits
 from metalearn_tf.learners.task_mapping import in_training
 from metalearn_tf.networks.gradient_checks import check_reached
 
@@ -29,11 +31,13 @@ class GradientBasedLearner(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number of steps is not a positive integer.
+        ValueError: if a number of steps is not a positive integer, or the network puts out no vectors, or a softmax. A
+            sigmoid fits targets between 0 and 1 alone: class labels are refused with it.
     """
 
     def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
         super().__init__(network, **kwargs)
+        self.head_activation = check_logits(network)
         check_python_whole(inner_steps=inner_steps)
         if test_inner_steps is not None:
             check_python_whole(test_inner_steps=test_inner_steps)
@@ -107,7 +111,10 @@ class GradientBasedLearner(MetaLearner):
 
     def task_ways(self, support_y):
         """The number of outputs that the task uses: all of them in a regression."""
-        return self.max_ways if support_y.dtype.is_floating else self.ways(support_y)
+        if support_y.dtype.is_floating:
+            return self.max_ways
+        check_puts_out_logits(self, "support_y")
+        return self.ways(support_y)
 
     # === The inner loop ===
 

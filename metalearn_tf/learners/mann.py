@@ -9,6 +9,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype, with_layer_losses
 from metalearn_tf.learners.padding import real_examples, restore_padding
 from metalearn_tf.learners.task_batches import map_in_training, tasks_differ
+from metalearn_tf.learners.task_checks import check_embedding
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
 from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
@@ -53,6 +54,8 @@ class MANN(MetaLearner):
     Reference: [Santoro et al., 2016](https://arxiv.org/abs/1605.06065)
     """
 
+    takes_targets = False
+
     def __init__(
         self,
         network,
@@ -65,6 +68,7 @@ class MANN(MetaLearner):
         **kwargs,
     ):
         super().__init__(network, **kwargs)
+        check_embedding(network)
         self._sizes = {
             "ways": ways,
             "memory_slots": memory_slots,
@@ -72,7 +76,7 @@ class MANN(MetaLearner):
             "controller_units": controller_units,
             "read_heads": read_heads,
         }
-        _check_arguments(network, self._sizes, usage_decay)
+        _check_arguments(self._sizes, usage_decay)
         # === Layers ===
         # The recurrence is float32 (or float64) under every policy: roundings would add up along the sequence.
         read_width, dtype = read_heads * memory_width, result_dtype(network).name
@@ -240,9 +244,7 @@ def _shuffled(count, seed):
     return tf.argsort(tf.random.stateless_uniform([count], key, alg="philox"))
 
 
-def _check_arguments(network, sizes, usage_decay):
-    if not isinstance(network.output_shape, tuple) or len(network.output_shape) != 2:
-        raise ValueError(f"`network` must put out vectors (n, features). Received: output_shape={network.output_shape}")
+def _check_arguments(sizes, usage_decay):
     check_python_whole(**sizes)
     if sizes["read_heads"] > sizes["memory_slots"]:
         raise ValueError(

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.task_checks import check_embedding
 
 DISTANCES = ("squared_euclidean", "cosine")
 
@@ -23,14 +24,18 @@ class PrototypicalNetwork(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if `distance` is unknown or `logit_scale` is not positive.
+        ValueError: if the network puts out no vectors, or probabilities; or if `distance` is unknown or `logit_scale`
+            not positive.
 
     Reference: [Snell et al., 2017](https://arxiv.org/abs/1703.05175);
         cosine: [Gidaris and Komodakis, 2018](https://arxiv.org/abs/1804.09458)
     """
 
+    takes_targets = False
+
     def __init__(self, network, distance="squared_euclidean", logit_scale=None, **kwargs):
         super().__init__(network, **kwargs)
+        check_embedding(network)
         if distance not in DISTANCES:
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: {distance!r}")
         if logit_scale is None:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import class_means
+from metalearn_tf.learners.task_checks import check_headless
 
 _FILTERS, _UNITS = 64, 8
 
@@ -31,20 +32,23 @@ class RelationNetwork(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if the network's output is neither.
+        ValueError: if the network's output is neither, or probabilities.
 
     Reference: [Sung et al., 2018](https://arxiv.org/abs/1711.06025)
     """
 
+    takes_targets = False
+
     def __init__(self, network, **kwargs):
         super().__init__(network, **kwargs)
-        shape = network.output_shape[1:] if isinstance(network.output_shape, tuple) else ()
+        shape = network.output_shape[1:]
         if len(shape) not in (1, 3) or None in shape:
             raise ValueError(
                 "`network` must put out feature maps (n, height, width, channels), as "
                 "`mtf.networks.conv4(feature_map=True)` does, or vectors (n, features), all sides known. "
                 f"Received: output_shape={network.output_shape}"
             )
+        check_headless(network)
         # A layer on the concatenation of two inputs is the sum of a layer on each: the half on the queries runs once
         # for a query, not once for each pair, and the half on the classes belongs to the adaptation.
         self.class_layer = _comparison(shape, network.dtype_policy, name="class_layer")

@@ -7,6 +7,7 @@ from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
+from metalearn_tf.learners.regularization import regularization_loss
 from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
 
 
@@ -65,8 +66,8 @@ class Reptile(GradientBasedLearner):
 
     def inner_loss(self, support_y, outputs, weights):
         # A task is trained on as Keras trains: there is no other loss that regularisers could be part of.
-        penalties = [v.regularizer(w) for v, w in zip(self.adapted_variables(), weights) if v.regularizer is not None]
-        return super().inner_loss(support_y, outputs, weights) + sum(penalties)
+        penalty = regularization_loss(self.adapted_variables(), weights)
+        return super().inner_loss(support_y, outputs, weights) + (0.0 if penalty is None else penalty)
 
     def regularization_loss(self):
         return None

@@ -21,30 +21,3 @@ def task_loss(y_true, y_pred):
     if y_true.shape.rank == y_pred.shape.rank:
         return tf.reduce_mean(tf.math.squared_difference(tf.cast(y_true, y_pred.dtype), y_pred), axis=-1)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y_true, tf.int32), y_pred)
-
-
-def check_loss(loss):
-    """Refuses the losses that take probabilities: learners return logits, and training would go wrong unseen."""
-    if loss is None:
-        return
-    # Keras turns a loss's class name into an instance, and its function's name into the function.
-    resolved = keras.losses.get(loss)
-    takes_probabilities = getattr(resolved, "__name__", None) in _OF_PROBABILITIES
-    if isinstance(resolved, keras.losses.Loss):
-        from_logits = resolved.get_config().get("from_logits")
-        takes_probabilities = from_logits is False or isinstance(resolved, keras.losses.KLDivergence)
-    if takes_probabilities:
-        raise ValueError(
-            "`loss` must take logits: leave it out, or pass "
-            f"`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. Received: loss={loss!r}"
-        )
-
-
-_OF_PROBABILITIES = (
-    "sparse_categorical_crossentropy",
-    "categorical_crossentropy",
-    "binary_crossentropy",
-    "categorical_focal_crossentropy",
-    "binary_focal_crossentropy",
-    "kl_divergence",
-)

@@ -44,6 +44,8 @@ class Baseline(MetaLearner):
     Reference: [Chen et al., 2019](https://arxiv.org/abs/1904.04232)
     """
 
+    takes_targets = False
+
     def __init__(self, network, epochs=100, batch_size=4, learning_rate=0.01, weight_decay=0.001, seed=0, **kwargs):
         check_backbone(network, "network")
         super().__init__(network, **kwargs)
