@@ -1,8 +1,10 @@
 """One pass of a network as a pure function: of its weights, and of the statistics that its normalisation keeps."""
 
+import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.second_derivatives import twice_differentiable_stateless_call
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
@@ -23,7 +25,8 @@ def run_network(network, x, weights=None, statistics=()):
     weights = [tf.convert_to_tensor(v) for v in network.trainable_variables] if weights is None else weights
     values = {id(v): tf.convert_to_tensor(v) for v in network.non_trainable_variables}
     values.update((id(variable), statistic) for variable, statistic in zip(kept, statistics))
-    outputs, updated = network.stateless_call(weights, list(values.values()), x, training=in_training())
+    call = twice_differentiable_stateless_call if in_training() else keras.Model.stateless_call
+    outputs, updated = call(network, weights, list(values.values()), x, training=in_training())
     updated = dict(zip(values, updated))
     if in_training():
         for variable in running_state(network):
