@@ -7,6 +7,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import support_statistics
 from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.batch_normalization_warning import warn_of_batch_normalization
 from metalearn_tf.networks.second_derivatives import check_second_derivatives
 
 
@@ -39,6 +40,7 @@ class GradientBasedLearner(MetaLearner):
         check_python_whole(inner_steps=inner_steps)
         if test_inner_steps is not None:
             check_python_whole(test_inner_steps=test_inner_steps)
+        warn_of_batch_normalization(network)
         if first_order is not True:
             check_second_derivatives(self.inner_layer(), "network", instead=self.without_second_derivatives)
         self.inner_steps = inner_steps

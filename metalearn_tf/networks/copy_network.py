@@ -88,7 +88,9 @@ def _custom_objects(network):
         for value in (layer, *vars(layer).values()):
             is_function = isinstance(value, types.FunctionType)
             one = value if is_function else type(value)
-            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(("keras.", "keras_hub.")):
+            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(
+                ("keras.", "keras_hub.")
+            ):
                 found.setdefault(one.__name__, one)
     return found
 

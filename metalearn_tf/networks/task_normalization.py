@@ -48,6 +48,8 @@ class TaskNormalization(keras.layers.Layer):
         normalization: `"transductive"`, `"support"` or `"running"`.
         momentum: of the moving averages, for `"running"`. After `n` batches it is at most `n / (n + 1)`.
         epsilon: added to the variance.
+        scale: whether a factor of each channel is trained; otherwise it is 1.
+        center: whether an offset of each channel is trained; otherwise it is 0.
 
     Input shape: `(batch, ..., channels)`, any floating dtype.
     Output shape: the same.
@@ -59,18 +61,20 @@ class TaskNormalization(keras.layers.Layer):
         [Bronskill et al., 2020](https://arxiv.org/abs/2003.03284).
     """
 
-    def __init__(self, normalization="transductive", momentum=0.9, epsilon=1e-3, **kwargs):
+    def __init__(self, normalization="transductive", momentum=0.9, epsilon=1e-3, scale=True, center=True, **kwargs):
         super().__init__(**kwargs)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: {normalization!r}")
         self.normalization = normalization
         self.momentum = momentum
         self.epsilon = epsilon
+        self.has_scale = scale
+        self.has_offset = center
 
     def build(self, input_shape):
         options = {"shape": (input_shape[-1],), "dtype": wide_dtype(self), "autocast": False}
-        self.scale = self.add_weight(name="scale", initializer="ones", **options)
-        self.offset = self.add_weight(name="offset", initializer="zeros", **options)
+        self.scale = self.add_weight(name="scale", initializer="ones", trainable=self.has_scale, **options)
+        self.offset = self.add_weight(name="offset", initializer="zeros", trainable=self.has_offset, **options)
         if self.normalization != "transductive":
             self.mean = self.add_weight(name="mean", initializer="zeros", trainable=False, **options)
             self.variance = self.add_weight(name="variance", initializer="ones", trainable=False, **options)
@@ -134,6 +138,8 @@ class TaskNormalization(keras.layers.Layer):
             "normalization": self.normalization,
             "momentum": self.momentum,
             "epsilon": self.epsilon,
+            "scale": self.has_scale,
+            "center": self.has_offset,
         }
 
 
