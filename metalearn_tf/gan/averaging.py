@@ -21,7 +21,10 @@ def move_average(averaged, network, decay, step):
         decay: the share of the old average that stays.
         step: float32 scalar, from 1. Early averages forget faster.
     """
-    decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    early_decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
     for average, variable in zip(averaged.variables, network.variables):
         value = tf.convert_to_tensor(variable)
-        average.assign(decay * average + (1.0 - decay) * value if value.dtype.is_floating else value)
+        if value.dtype.is_floating:
+            decay = tf.cast(early_decay, value.dtype)
+            value = decay * average + (1.0 - decay) * value
+        average.assign(value)

@@ -11,6 +11,7 @@ from metalearn_tf.gan.gan_checks import check_networks, check_options, check_sam
 from metalearn_tf.gan.image_range import image_range
 from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
 from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
+from metalearn_tf.networks.second_derivatives import check_second_derivatives, twice_differentiable_call
 from metalearn_tf.serving.export_generator import export_gan
 
 
@@ -90,12 +91,13 @@ class GAN(AdversarialModel):
         )
         self.discriminator_steps, self.average_decay, self.seed = discriminator_steps, average_decay, seed
         check_options(self)
-        self.judge = self.discriminator
+        self.judge = discriminator
         if feature_matching_weight:
             outputs = [discriminator.output, discriminator.get_layer("features").output]
             self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
-        self._compiled_generate = None
-        self.built = True
+        if penalty is not None:
+            check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")
+        self._compiled_generate, self.built = None, True
 
     # === What the networks say ===
 
@@ -136,7 +138,7 @@ class GAN(AdversarialModel):
         """The networks as functions, with their present weights."""
 
         def judge(images, labels):
-            outputs = self.judge(_inputs(images, labels), training=training)
+            outputs, _ = twice_differentiable_call(self.judge, _inputs(images, labels), training=training)
             return outputs if self.judge is not self.discriminator else (outputs, None)
 
         return Players(

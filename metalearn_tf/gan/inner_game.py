@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.gan.objectives import Players, draw_noise, split_seed
 from metalearn_tf.learners.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
+from metalearn_tf.networks.second_derivatives import twice_differentiable_pass
 
 
 def stateless_players(gan, weights):
@@ -17,7 +18,8 @@ def stateless_players(gan, weights):
     count = len(gan.generator.trainable_variables)
 
     def run(network, weights, x, labels):
-        return network.stateless_call(weights, [], x if labels is None else [x, labels], training=True)[0]
+        inputs = x if labels is None else [x, labels]
+        return twice_differentiable_pass(network, weights, [], inputs, True)[0]
 
     def judge(images, labels):
         outputs = run(gan.judge, weights[count:], images, labels)

@@ -7,6 +7,7 @@ from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.gan_checks import check_images, check_labels, has_pairs
 from metalearn_tf.gan.task_data import split_tasks
+from metalearn_tf.networks.second_derivatives import check_second_derivatives
 
 ALGORITHMS = ("reptile", "fomaml", "maml")
 
@@ -36,6 +37,11 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         )
     if learned_rates and algorithm != "maml":
         raise ValueError(f'`learned_rates` needs `algorithm="maml"`. Received: {algorithm!r}')
+    if algorithm == "maml":
+        instead = 'take the `algorithm` "fomaml" or "reptile"'
+        check_second_derivatives(gan.generator, "generator", instead=instead)
+        # The generator's gradient goes through the images that the discriminator is given.
+        check_second_derivatives(gan.judge, "discriminator", of_inputs=True, instead=instead)
 
 
 def check_task_images(meta_gan, images, labels=None):

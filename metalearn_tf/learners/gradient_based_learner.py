@@ -11,7 +11,9 @@ from metalearn_tf.learners.network_pass import layer_losses, result_dtype, suppo
 from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_checks import check_logits
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.batch_normalization_warning import warn_of_batch_normalization
 from metalearn_tf.networks.gradient_checks import check_reached
+from metalearn_tf.networks.second_derivatives import check_second_derivatives
 
 
 class GradientBasedLearner(MetaLearner):
@@ -31,9 +33,13 @@ class GradientBasedLearner(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number of steps is not a positive integer, or the network puts out no vectors, or a softmax. A
-            sigmoid fits targets between 0 and 1 alone: class labels are refused with it.
+        ValueError: if a number of steps is not a positive integer, or the network puts out no vectors, or a softmax, or
+            has layers without the second derivative that is taken where `first_order` is not True. A sigmoid fits
+            targets between 0 and 1 alone: class labels are refused with it.
     """
+
+    # What an error proposes to someone whose network has no second derivative.
+    without_second_derivatives = "leave it out with `first_order=True`"
 
     def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
         super().__init__(network, **kwargs)
@@ -41,6 +47,9 @@ class GradientBasedLearner(MetaLearner):
         check_python_whole(inner_steps=inner_steps)
         if test_inner_steps is not None:
             check_python_whole(test_inner_steps=test_inner_steps)
+        warn_of_batch_normalization(network)
+        if first_order is not True:
+            check_second_derivatives(self.inner_layer(), "network", instead=self.without_second_derivatives)
         self.inner_steps = inner_steps
         self.test_inner_steps = test_inner_steps
         self.first_order = first_order
@@ -60,6 +69,10 @@ class GradientBasedLearner(MetaLearner):
     def adapted_variables(self):
         """The variables that the inner loop adapts: by default the network's trainable ones."""
         return self.network.trainable_variables
+
+    def inner_layer(self):
+        """What the inner loop differentiates, and the outer loop again: the network, or a layer of it."""
+        return self.network
 
     def network_weights(self, weights, step):
         """The network's weights at an inner step, from the adapted ones; `step` is -1 for queries."""

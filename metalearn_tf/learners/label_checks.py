@@ -83,7 +83,11 @@ def _advice(y, shape):
         return ""
     is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and np.equal(np.mod(y, 1), 0).all())
     if y.shape == shape:
-        return "; `y.astype('int32')` makes class numbers of them" if is_whole else "; targets of one output are `y[..., None]`"
+        return (
+            "; `y.astype('int32')` makes class numbers of them"
+            if is_whole
+            else "; targets of one output are `y[..., None]`"
+        )
     if y.shape == (*shape, 1):
         cast = "" if y.dtype.kind in "iu" else ".astype('int32')"
         return f"; `np.squeeze(y, axis=-1){cast}` makes class numbers of them" if is_whole else ""

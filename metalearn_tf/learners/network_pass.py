@@ -3,10 +3,11 @@
 import contextlib
 import contextvars
 
-import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.second_derivatives import twice_differentiable_pass
+from metalearn_tf.networks.stateless_pass import stateless_pass
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 _layer_losses = contextvars.ContextVar("layer_losses", default=None)
@@ -52,16 +53,15 @@ def run_network(network, x, weights=None, statistics=()):
     weights = [tf.convert_to_tensor(v) for v in network.trainable_variables] if weights is None else weights
     values = {id(v): tf.convert_to_tensor(v) for v in network.non_trainable_variables}
     values.update((id(variable), statistic) for variable, statistic in zip(kept, statistics))
-    variables = [*network.trainable_variables, *network.non_trainable_variables]
-    mapping = zip(variables, [*weights, *values.values()], strict=True)
-    with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-        outputs = network(x, training=in_training())
+    run = twice_differentiable_pass if in_training() else stateless_pass
+    outputs, updated, losses = run(network, weights, list(values.values()), x, in_training())
+    updated = dict(zip(values, updated))
     if (collected := _layer_losses.get()) is not None:
-        collected += scope.losses
+        collected += losses
     if in_training():
         for variable in running_state(network):
-            variable.assign(scope.get_current_value(variable))
-    return tf.cast(outputs, result_dtype(network)), [scope.get_current_value(v) for v in kept]
+            variable.assign(updated[id(variable)])
+    return tf.cast(outputs, result_dtype(network)), [updated[id(v)] for v in kept]
 
 
 def result_dtype(network):
