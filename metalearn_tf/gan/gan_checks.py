@@ -110,7 +110,8 @@ def check_images(gan, images, name="`images`", shape=None):
         return images
     if images.dtype.kind != "f":
         raise ValueError(
-            f"{name} must be floating, or uint8; `images.astype('uint8')` makes bytes of numbers from 0 to 255. Received: dtype={images.dtype}"
+            f"{name} must be floating, or uint8; `images.astype('uint8')` makes bytes of numbers from 0 to 255. "
+            f"Received: dtype={images.dtype}"
         )
     low, high = float(images.min()), float(images.max())
     if not np.isfinite([low, high]).all():

@@ -28,10 +28,10 @@ def check_data_options(options):
 
 def _refuse(options, reasons, method):
     for name, reason in reasons.items():
-        if options.get(name) is not None:
-            raise ValueError(
-                f"`{name}` must be left out of a GAN's `{method}`: {reason}. Received: {name}={options[name]!r}"
-            )
+        value = options.get(name)
+        if value is not None:
+            received = repr(value) if isinstance(value, (str, int, float, list, dict)) else f"a {type(value).__name__}"
+            raise ValueError(f"`{name}` must be left out of a GAN's `{method}`: {reason}. Received: {received}")
 
 
 def check_end(argument, data, steps_argument, steps):

@@ -8,6 +8,8 @@ from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses
 from metalearn_tf.gan.penalties import get_penalty
+from metalearn_tf.networks.copy_network import check_can_be_copied
+from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.task_normalization import TaskNormalization
 from metalearn_tf.networks.value_range import value_range
 
@@ -27,14 +29,16 @@ def check_networks(generator, discriminator, encoder=None):
         if len(network.outputs) != 1:
             raise ValueError(f"`{name}` must have one output. Received: a network of {len(network.outputs)} outputs")
     _check_shapes(networks)
+    for name, network in networks.items():
+        check_can_be_copied(network, name)
     for name, network in list(networks.items())[1:]:
         low, high = value_range(network)
-        if np.isfinite(low) or np.isfinite(high):
+        if np.isfinite(low) or np.isfinite(high) or _is_seen_bounded(network):
             what = "logits" if name == "discriminator" else "noise"
             raise ValueError(
                 f"`{name}` must put out {what}, any real numbers; end it without an activation, such as "
                 "`keras.layers.Dense(units)`: a probability's sigmoid is part of the losses. "
-                f"Received: a last activation with values from {low:g} to {high:g}"
+                f"Received: a network {network.name!r} whose last activation bounds them"
             )
     variables = [{id(variable) for variable in network.trainable_variables} for network in networks.values()]
     if len(set.union(*variables)) < sum(map(len, variables)):
@@ -42,6 +46,11 @@ def check_networks(generator, discriminator, encoder=None):
             f"{' and '.join(f'`{name}`' for name in networks)} must not share trainable weights, which would be pulled "
             "both ways. Received: networks with a layer in common"
         )
+
+
+def _is_seen_bounded(network):
+    """Whether a layer of the user's own seems to make probabilities, by what it puts out."""
+    return len(network.inputs) == 1 and head_activation(network) is not None
 
 
 def _check_shapes(networks):
