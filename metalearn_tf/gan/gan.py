@@ -128,7 +128,7 @@ class GAN(GANNetworks):
                 trainable=False,
                 aggregation="only_first_replica",
             )
-        self._compiled_draw = tf.function(self._draw, reduce_retracing=True)
+        self._compiled_draw = tf.function(lambda *inputs: self._draw(*inputs), reduce_retracing=True)
         self.built = True
 
     # === Training ===

@@ -143,7 +143,7 @@ class MetaGAN(AdversarialModel):
 
     def generate(self, task_state, noise, labels=None):
         """Images `(n, height, width, channels)` float32 of noise `(n, latent_dim)` and labels `(n,)`."""
-        return stateless_players(self.gan, task_state).generate(noise, labels)[0]
+        return tf.cast(stateless_players(self.gan, task_state).generate(noise, labels)[0], tf.float32)
 
     def judge(self, task_state, images, labels=None):
         """The adapted discriminator's logits `(n, 1)`, high for what it takes for real."""
