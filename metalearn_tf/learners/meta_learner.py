@@ -9,7 +9,6 @@ from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
 from metalearn_tf.learners.compile_checks import check_compile
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
-from metalearn_tf.learners.regularization import regularization_loss, with_regularization
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
 from metalearn_tf.learners.task_checks import check_network, check_support
 from metalearn_tf.learners.task_loss import task_loss
@@ -18,6 +17,7 @@ from metalearn_tf.learners.task_model import TaskModel
 from metalearn_tf.networks.copy_network import as_model, copy_network
 from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.regularization import regularization_loss, with_regularization
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.networks.text_inputs import takes_texts
@@ -215,7 +215,7 @@ class MetaLearner(TaskModel):
 
     def regularization_loss(self):
         """What the regularisers of the trainable variables add to the loss of a step, scalar; `None` without any."""
-        return regularization_loss(self.trainable_variables, self.trainable_variables)
+        return regularization_loss(self.trainable_variables)
 
     def task_gradients(self, *task):
         """The direction of one task's outer step; the arguments are those of `query_loss`.

@@ -7,8 +7,8 @@ from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
-from metalearn_tf.learners.regularization import regularization_loss
 from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
+from metalearn_tf.networks.regularization import regularization_loss
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

@@ -29,7 +29,9 @@ def gradient_descent(rates):
 
     def update(gradients, state, weights, loss, step):
         each = rates if isinstance(rates, list) else [rates] * len(weights)
-        return [weight - rate * gradient for weight, rate, gradient in zip(weights, each, gradients)], state
+        # A layer may have a dtype of its own, the rates have that of the model.
+        steps = [tf.cast(rate, weight.dtype) * gradient for rate, weight, gradient in zip(each, weights, gradients)]
+        return [weight - step for weight, step in zip(weights, steps)], state
 
     return UpdateRule(lambda weights: [], update)
 

@@ -1,19 +1,22 @@
-"""Checks on gradients, made where the graph of a training step is traced."""
+"""Trainable variables that a loss does not depend on."""
 
 
 def check_reached(variables, gradients):
-    """Refuses a training in which a variable would never change, because the loss does not depend on it.
+    """Refuses trainable variables that no gradient reaches: an optimizer would pass them by without a word.
+
+    It acts when the graph of a training step is traced, and costs nothing afterwards.
 
     Args:
-        variables: Keras variables that are to be trained.
-        gradients: for each of them its gradient, `None` where the loss does not depend on it.
+        variables: Keras variables.
+        gradients: one for each, as `tf.GradientTape.gradient` returns them: `None` where nothing arrives.
 
     Raises:
-        ValueError: names the variables that no gradient reaches.
+        ValueError: names the variables.
     """
-    unreached = [variable.path for variable, gradient in zip(variables, gradients, strict=True) if gradient is None]
-    if unreached:
+    missing = [variable.path for variable, gradient in zip(variables, gradients, strict=True) if gradient is None]
+    if missing:
         raise ValueError(
-            "Each trainable variable must have a part in the loss. Connect the layers of these to the output, or set "
-            f"`layer.trainable = False` on them. Received: no gradient for {unreached}"
+            f"No gradient reaches the trainable variables {missing}; connect them to the loss, or set "
+            "`trainable = False` on their layers before `compile`. Rounding, `argmax`, casts to integers and "
+            "`stop_gradient` cut gradients."
         )

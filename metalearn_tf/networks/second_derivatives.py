@@ -10,6 +10,7 @@ from tensorflow.python.framework import ops
 from metalearn_tf.networks.exact_derivatives import EXACT_OPERATIONS, exact_derivatives, is_variance_of_moments
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 from metalearn_tf.networks.max_pooling import MaxPooling
+from metalearn_tf.networks.regularization import added_losses
 from metalearn_tf.networks.stateless_pass import stateless_pass
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
@@ -75,14 +76,14 @@ def twice_differentiable_call(layer, inputs, **options):
     """A pass with exact derivatives of every order, if `check_second_derivatives` has seen the layer.
 
     Returns:
-        `layer(inputs, **options)`, and the list `layer.losses` of this pass.
+        `layer(inputs, **options)`, and the list of what layers add to the loss in this pass.
     """
     if layer not in _mended_layers:
-        return layer(inputs, **options), layer.losses
+        return layer(inputs, **options), added_losses(layer)
     flat = [tf.convert_to_tensor(tensor) for tensor in keras.tree.flatten(inputs)]
 
     def run(*flat):
-        return layer(keras.tree.pack_sequence_as(inputs, flat), **options), layer.losses
+        return layer(keras.tree.pack_sequence_as(inputs, flat), **options), added_losses(layer)
 
     return exact_derivatives(run, *flat)
 
