@@ -108,9 +108,9 @@ class BackboneModel(keras.Model):
         variables = self.trainable_variables
         gradients = tape.gradient(loss, variables)
         check_reached(variables, gradients)
-        self.step(gradients, variables)
+        self.move(gradients, variables)
 
-    def step(self, gradients, variables):
+    def move(self, gradients, variables):
         """The optimizer's step."""
         self.optimizer.apply(gradients, variables)
 

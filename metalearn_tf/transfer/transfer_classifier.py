@@ -178,7 +178,7 @@ class TransferClassifier(BackboneModel):
         pairs = zip(layer_weights(self.backbone), self._start)
         return 0.5 * tf.add_n([tf.reduce_sum(tf.square(variable - start)) for variable, start in pairs])
 
-    def step(self, gradients, variables):
+    def move(self, gradients, variables):
         """Moves the variables by the optimizer's step, times the factor of the group that each is in."""
         factors = {
             id(variable): self.layer_decay ** (number + 1)
@@ -187,7 +187,7 @@ class TransferClassifier(BackboneModel):
         }
         slowed = [v for v in variables if factors.get(id(v), 1.0) != 1.0]
         before = [tf.identity(v) for v in slowed]
-        super().step(gradients, variables)
+        super().move(gradients, variables)
         for variable, old in zip(slowed, before):
             variable.assign(old + factors[id(variable)] * (variable - old))
 
