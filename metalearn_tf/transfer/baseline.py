@@ -9,7 +9,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype
 from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.learners.update_rules import momentum_descent
-from metalearn_tf.transfer.backbone_checks import check_backbone
+from metalearn_tf.transfer.backbone_checks import check_features
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -47,7 +47,7 @@ class Baseline(MetaLearner):
     takes_targets = False
 
     def __init__(self, network, epochs=100, batch_size=4, learning_rate=0.01, weight_decay=0.001, seed=0, **kwargs):
-        check_backbone(network, "network")
+        check_features(network, "network")
         super().__init__(network, **kwargs)
         check_python_whole(epochs=epochs)
         if batch_size is not None:
