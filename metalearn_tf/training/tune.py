@@ -4,8 +4,8 @@ import pathlib
 
 import keras
 
-from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray

@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.evaluation.scores import confidence_half_width
 
 
@@ -145,7 +146,7 @@ class WorkflowReport:
         axis.axvline(100 * self.arms[self.best_without_gan].accuracy, color="grey", linestyle=":", linewidth=1)
         axis.set_yticks(range(len(names)), names)
         axis.set_xlabel("test accuracy %, 95 % interval; orange: with a GAN")
-        figure.savefig(path, dpi=120)
+        write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
         return pathlib.Path(path)
 
 
