@@ -111,7 +111,7 @@ def read_arrays(path):
     return arrays
 
 
-def write_arrays(path, arrays):
-    """Writes a dict of arrays in one step: a reader finds all of them, or what was there before."""
+def write_arrays(path, arrays, previous=None):
+    """Writes a dict of arrays in one step, as `write_whole` does."""
     arrays = {**arrays, _CONTENTS: np.asarray(list(arrays), str)}
-    write_whole(path, lambda file: np.savez(file, **arrays))
+    write_whole(path, lambda file: np.savez(file, **arrays), previous)

@@ -11,7 +11,7 @@ _OWN_GROUP = pathlib.Path("/proc/self/cgroup")
 def usable_cores():
     """How many cores this process may use; at least 1.
 
-    Not those of the machine, as `os.cpu_count` counts them: a job of a cluster is bound to some of them, and a container
+    Not those of the machine, as `os.cpu_count` counts: a job of a cluster is bound to some of them, and a container
     has a share of their time. More threads than that wait for each other.
 
     Returns:

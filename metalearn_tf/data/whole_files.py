@@ -1,11 +1,12 @@
 """Files that are written in one step, whoever else writes or reads them at the same time."""
 
+import contextlib
 import os
 import pathlib
 import uuid
 
 
-def write_whole(path, write):
+def write_whole(path, write, previous=None):
     """Writes a file in one step: a reader finds all of it, or what was there before.
 
     Any number of processes and threads may write the same file at once; the last one stays. What is written goes first
@@ -15,6 +16,7 @@ def write_whole(path, write):
     Args:
         path: of the file; folders above it are made.
         write: function of an open binary file.
+        previous: path that the file before, if there is one, gets in place of being lost.
 
     Raises:
         OSError: if the file cannot be written; the one before is then untouched.
@@ -27,6 +29,10 @@ def write_whole(path, write):
             write(file)
             file.flush()
             os.fsync(file.fileno())
+            if previous is not None:
+                # There is none at first, nor where another writer has just given it its new name.
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(path, previous)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from metalearn_tf.gan.averaging import frozen_copy, move_average
 from metalearn_tf.gan.gan_checks import check_networks, check_options, check_sampling, check_training_data
 from metalearn_tf.gan.image_range import image_range
 from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
+from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
 from metalearn_tf.serving.export_generator import export_gan
 
@@ -277,9 +278,7 @@ class GAN(AdversarialModel):
 
     def copy(self):
         """A GAN of the same configuration and weights, which shares none of them; it is not compiled."""
-        copy = type(self).from_config(self.get_config())
-        copy.set_weights(self.get_weights())
-        return copy
+        return copy_network(self)
 
     def set_player_weights(self, weights):
         """Sets the generator's trainable weights and, after them in the list, the discriminator's; and the average."""

@@ -11,11 +11,12 @@ from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, re
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
 from metalearn_tf.learners.task_loss import check_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
+from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.replicated_model import ReplicatedModel
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
-from metalearn_tf.networks.text_inputs import copy_vocabularies, takes_texts
+from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.export import export_learner
 
 
@@ -300,9 +301,7 @@ class MetaLearner(ReplicatedModel):
 
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
-        copy = type(self).from_config(self.get_config())
-        copy_vocabularies(self.network, copy.network)
-        copy.set_weights(self.get_weights())
+        copy = copy_network(self)
         if self.compiled:
             copy.compile("sgd", loss=self.loss)  # the loss may be part of the adaptation; nothing is trained
         return copy

@@ -2,6 +2,7 @@
 
 import keras
 
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
@@ -12,6 +13,7 @@ from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 _PATIENCE = 5
 
 
+@random_state_kept()
 def fine_tune(
     backbone,
     x,
@@ -63,7 +65,8 @@ def fine_tune(
         patience: epochs without a lower validation loss after which training stops, counted when all layers are
             unfrozen; 5 by default, where there is `validation_data`.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
-        seed: integer, of the head, the order of the examples and the augmentation.
+        seed: integer, of the head, the order of the examples and the augmentation. The random states of Python, NumPy,
+            Keras and TensorFlow are afterwards what they were.
         callbacks: of `fit`.
         verbose: of `fit`.
 

@@ -3,6 +3,7 @@
 import keras
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
@@ -18,6 +19,7 @@ WITHOUT_LABELS = {"autoencoder": DenoisingAutoencoder, "contrastive": Contrastiv
 METHODS = ("supervised", *WITHOUT_LABELS)
 
 
+@random_state_kept()
 def pretrain(
     backbone,
     data,
@@ -62,7 +64,8 @@ def pretrain(
             `"contrastive"` `mtf.transfer.view_augmentation`.
         validation_data: `(x, y)` for the progress bar, with `"supervised"`.
         image_range: lowest and highest value of a pixel that the backbone takes.
-        seed: integer, of what is above the backbone, the order of the examples and all noise.
+        seed: integer, of what is above the backbone, the order of the examples and all noise. The random states of
+            Python, NumPy, Keras and TensorFlow are afterwards what they were.
         callbacks: of `fit`.
         verbose: of `fit`.
         **options: see the table.

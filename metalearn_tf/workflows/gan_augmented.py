@@ -8,6 +8,7 @@ import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
@@ -46,6 +47,7 @@ _OF_GANS = (
 _QUICK = {"steps": 20, "gan_steps": 10, "episodes": 20, "seeds": 2, "classes": 20}
 
 
+@random_state_kept()
 def gan_augmented(
     sources,
     target,
@@ -127,7 +129,8 @@ def gan_augmented(
         gan_batch_size: images, or pairs, in a step of the GAN.
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
         episodes: test episodes of each seed.
-        seeds: how often all is done.
+        seeds: how often all is done, each time with other first weights and other draws. The user's random states are
+            afterwards what they were.
         quick: a small fraction of the budget, and of `ratios` the least and the largest, to see that all works; its
             figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
