@@ -32,6 +32,9 @@ _BROKEN = (
     struct.error,
 )
 
+# How PNG files store grey of few bits, and by what Pillow multiplies it.
+_FEW_BITS = {"L;2": 255 // 3, "L;4": 255 // 15}
+
 # Other places than the Exif block in which Pillow looks for an orientation: notes of editing programs, which browsers
 # and cameras do not heed, nor a served model.
 _NOTES = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
@@ -117,6 +120,7 @@ def _decode(file, formats):
     is_content = isinstance(file, bytes)
     try:
         with Image.open(io.BytesIO(file) if is_content else file, formats=formats) as image:
+            _scale_transparent_value(image)
             image.load()
             for note in _NOTES:
                 image.info.pop(note, None)
@@ -126,6 +130,13 @@ def _decode(file, formats):
     except _BROKEN as error:
         name = f"of {len(file)} bytes" if is_content else repr(os.fspath(file))
         raise ValueError(f"The image {name} cannot be read: {error}") from error
+
+
+def _scale_transparent_value(image):
+    """Pillow brings grey of 2 and 4 bits to 8, but not the value that is transparent."""
+    storage = image.tile[0].args if image.format == "PNG" and image.tile else None
+    if storage in _FEW_BITS and "transparency" in image.info:
+        image.info["transparency"] *= _FEW_BITS[storage]
 
 
 def _to_eight_bits(image):

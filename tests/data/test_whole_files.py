@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import pathlib
 import threading
 
 import pytest
@@ -19,7 +20,7 @@ def write_often(folder, number, start):
     start.wait()
     for turn in range(WRITES):
         write_text(f"{folder}/new/record.json", json.dumps([number, turn, TEXT]))
-        found = json.loads(open(f"{folder}/new/record.json").read())
+        found = json.loads(pathlib.Path(folder, "new", "record.json").read_text())
         if found[2] != TEXT:
             raise SystemExit(1)
 
