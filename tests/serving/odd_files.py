@@ -58,8 +58,8 @@ def interlaced_png(image):
 
 def deep(channels):
     """Sixteen bits a channel, as bytes of rows with the high byte first."""
-    values = picture(40, 32, channels).astype(">u2") * 256 + RANDOM.integers(0, 256, (32, 40, channels)).astype(">u2")
-    return values.reshape(32, -1).view("uint8")
+    values = picture(40, 32, channels) * 256.0 + RANDOM.integers(0, 256, (32, 40, channels))
+    return values.astype(">u2").reshape(32, -1).view("uint8")
 
 
 def with_other_segments_first(file):
