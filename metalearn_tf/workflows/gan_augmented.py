@@ -203,11 +203,12 @@ def gan_augmented(
     # === Training and tests of the learners, seed by seed ===
     scores, learners, gan_parts = ArmScores(run), {}, {}
 
-    def test_learner(name, learner, seed, gan_part, seconds=0.0):
+    def test_learner(name, learner, seed, gan_part, seconds=0.0, one_training=False):
         learners.setdefault(name, []).append(learner)
         gan_parts[name] = gan_part
         options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed}
-        scores.add(name, seed, lambda: episode_scores(learner, target, **options), gan_part is not None, seconds)
+        measure = functools.partial(episode_scores, learner, target, **options)
+        scores.add(name, seed, measure, gan_part is not None, seconds, one_training)
 
     def tasks(ratio, layer, drawn, seed):
         datasets, proportions = _mixture(train, drawn, kind, ratio)
@@ -233,7 +234,8 @@ def gan_augmented(
     for name in _arms_of_ensembles(scores.arms(), gan_parts):
         ensemble = Ensemble(learners[name])
         for seed in range(budget["seeds"]):
-            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name])
+            # Of the learners of all seeds: there is one of it, which has other test episodes in each seed.
+            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name], one_training=budget["seeds"] > 1)
 
     # === Report and export ===
     arms = scores.arms()
