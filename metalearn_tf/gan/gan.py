@@ -7,6 +7,7 @@ from keras.saving import deserialize_keras_object as deserialize
 from keras.saving import serialize_keras_object as serialize
 
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
 from metalearn_tf.gan.gan_checks import check_sampling, check_training_data
 from metalearn_tf.gan.gan_networks import GANNetworks
@@ -274,6 +275,7 @@ class GAN(GANNetworks):
         network = self.averaged_generator if averaged else self.generator
         return network(inputs_of(noise, labels), training=False)
 
+    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A GAN of the same configuration and weights, which shares none of them; it is not compiled."""
         networks = {name: network and copy_network(network) for name, network in self._networks().items()}

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
 from metalearn_tf.learners.compile_checks import check_compile
@@ -313,6 +314,7 @@ class MetaLearner(TaskModel):
         """
         return batch_logits(self, inputs, False, query_y, by_step=True)
 
+    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
         copy = type(self).from_config({**self.get_config(), **self.copied_parts()})

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.data.augmentation import seed_augmentation
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
@@ -28,6 +29,7 @@ _LARGEST_BATCH = 64
 _PROBE_EXAMPLES = 5000
 
 
+@random_state_kept()
 def fine_tune(
     backbone,
     x,
@@ -90,7 +92,8 @@ def fine_tune(
         patience: epochs without a lower validation loss after which training stops, counted when all layers are
             unfrozen; 5 by default, where there is `validation_data`.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
-        seed: integer, of the head, the order of the examples, dropout and the augmentation.
+        seed: integer, of the head, the order of the examples, dropout and the augmentation. The random states of
+            Python, NumPy, Keras and TensorFlow are afterwards what they were.
         callbacks: of `fit`; none that sets the learning rate.
         verbose: of `fit`.
         class_weight: dict from class numbers to the weights of their examples; others have 1.

@@ -3,6 +3,7 @@
 import keras
 
 from metalearn_tf.data.augmentation import seed_augmentation
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
@@ -19,6 +20,7 @@ WITHOUT_LABELS = {"autoencoder": DenoisingAutoencoder, "contrastive": Contrastiv
 METHODS = ("supervised", *WITHOUT_LABELS)
 
 
+@random_state_kept()
 def pretrain(
     backbone,
     data,
@@ -67,7 +69,8 @@ def pretrain(
             of two `ClassDataset`s are matched by name.
         image_range: lowest and highest value of a pixel that the backbone takes.
         seed: integer, of what is above the backbone, the order of the examples and all noise, dropout in the backbone
-            and augmentation included.
+            and augmentation included. The random states of Python, NumPy, Keras and TensorFlow are afterwards what
+            they were.
         callbacks: of `fit`; none that sets the learning rate.
         verbose: of `fit`.
         **options: see the table.
