@@ -177,7 +177,8 @@ def _check_task_labels(learner, support_y, query_y, training):
             "`query_y` must be in [0, ways), the labels of the support set, and -1 only for padding. "
             f"Received: {query_y.min()} to {query_y.max()} in tasks of {ways.min()} to {ways.max()} ways"
         )
-    if learner.vectorizes_tasks and (support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()):
+    differ = support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()
+    if differ and learner.task_mapping == "vectorized" and learner.vectorizes_tasks:
         raise ValueError(
             f'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping={learner.task_mapping!r}'
         )

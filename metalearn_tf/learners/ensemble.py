@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.network_pass import result_dtype
 from metalearn_tf.learners.task_mapping import task_context
 from metalearn_tf.networks.copy_network import as_model
 
@@ -65,7 +66,7 @@ class Ensemble(MetaLearner):
         log_probabilities, start = [], 0
         for learner, length in zip(self.learners, self._state_lengths):
             logits = learner.classify(task_state[start : start + length], query_x)
-            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
+            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, result_dtype(self.network))))
             start += length
         return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(len(self.learners))
 

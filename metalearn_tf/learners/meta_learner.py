@@ -4,18 +4,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
-from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
-from metalearn_tf.learners.network_pass import run_network, running_state
+from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
-from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
+from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
 from metalearn_tf.learners.task_checks import check_network, check_support
 from metalearn_tf.learners.task_loss import task_loss
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.learners.task_model import TaskModel
 from metalearn_tf.networks.copy_network import as_model, copy_network
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.gradient_checks import check_reached
+from metalearn_tf.networks.regularization import regularization_loss, with_regularization
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 from metalearn_tf.networks.text_inputs import takes_texts
@@ -56,7 +57,7 @@ class MetaLearner(TaskModel):
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
         self.task_mapping = task_mapping
-        self._compiled_adapt = None
+        self._traced = self._compiled_adapt = None
         self.built = True
 
     # === What a learner writes ===
@@ -101,8 +102,11 @@ class MetaLearner(TaskModel):
 
     @property
     def vectorizes_tasks(self):
-        """Whether all tasks of a batch are computed in common operations. TensorFlow has none for strings."""
-        return is_vectorized(self.task_mapping) and not takes_texts(self.network)
+        """Whether all tasks of a batch are computed in common operations.
+
+        TensorFlow has none for strings, and none for the gradient of the loop in recurrent layers.
+        """
+        return is_vectorized(self.task_mapping) and not takes_texts(self.network) and not has_loops(self.network)
 
     def encode_support(self, x, weights=None):
         """The network on a support set.
@@ -139,38 +143,6 @@ class MetaLearner(TaskModel):
 
     # === Keras ===
 
-    def compile(self, optimizer="adam", loss=None, metrics=None, jit_compile=False, **kwargs):
-        """As `keras.Model.compile`, with two defaults of its own.
-
-        Args:
-            optimizer: of the outer loop.
-            loss: on logits; by default cross-entropy for class labels, the squared error for real targets.
-            metrics: as in Keras, of queries after adaptation; they take class numbers and logits.
-            jit_compile: `False` only: XLA cannot compile tasks of different sizes.
-            **kwargs: as in Keras, but for `loss_weights`, since there is one output.
-
-        Raises:
-            ValueError: if `loss` or a metric expects probabilities or one-hot labels, or an argument is none of these.
-        """
-        check_compile(loss, metrics, jit_compile, kwargs)
-        optimizer = keras.optimizers.get(optimizer)
-        if kwargs.get("auto_scale_loss", True):
-            optimizer = with_loss_scaling(optimizer, self.network)
-        self.metric_of_targets = metric_of_targets(metrics, kwargs.get("weighted_metrics"))
-        self._compiled_adapt = None  # it holds the loss
-        super().compile(
-            optimizer=optimizer,
-            loss=task_loss if loss is None else loss,
-            metrics=metrics,
-            jit_compile=False,
-            **kwargs,
-        )
-        # At once, so that a file has all of the optimizer's variables even before the first step.
-        self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     def call(self, inputs, training=False):
         if tf.executing_eagerly():
             inputs, _ = check_tasks(self, inputs, training=False)
@@ -189,10 +161,11 @@ class MetaLearner(TaskModel):
             sample_weight: `(queries,)`, or `None`.
 
         Returns:
-            The scalar loss of `compile`, and the logits `(queries, ways)` for the metrics.
+            The scalar loss of `compile`, with what layers add to it, and the logits `(queries, ways)` for the metrics.
         """
-        logits = tf.cast(self.classify(self.adapt_task(support_x, support_y), query_x), tf.float32)
-        return self.compiled_loss(query_y, logits, sample_weight), logits
+        logits = self.classify(self.adapt_task(support_x, support_y), query_x)
+        logits = tf.cast(logits, result_dtype(self.network))
+        return with_layer_losses(self.compiled_loss(query_y, logits, sample_weight)), logits
 
     def compiled_loss(self, query_y, logits, sample_weight=None):
         """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
@@ -203,6 +176,15 @@ class MetaLearner(TaskModel):
         value = undivided(self._compute_loss(None, y, logits, sample_weight, training=training), self.loss)
         return value / tf.cast(tasks, value.dtype) if is_sum(self.loss) else value
 
+    @property
+    def losses(self):
+        """None, for Keras: `query_loss` adds what layers add in the passes of a task, a step what weights add."""
+        return []
+
+    def regularization_loss(self):
+        """What the regularisers of the trainable variables add to the loss of a step, scalar; `None` without any."""
+        return regularization_loss(self.trainable_variables)
+
     def task_gradients(self, *task):
         """The direction of one task's outer step; the arguments are those of `query_loss`.
 
@@ -212,9 +194,9 @@ class MetaLearner(TaskModel):
         with tf.GradientTape() as tape:
             loss, logits = self.query_loss(*task)
             scaled_loss = self.optimizer.scale_loss(loss)
-        # TensorFlow's variables, since Keras's cannot stand where no gradient comes from.
-        variables = [variable.value for variable in self.trainable_variables]
-        return loss, logits, tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
+        gradients = tape.gradient(scaled_loss, [variable.value for variable in self.trainable_variables])
+        check_reached(self.trainable_variables, gradients)
+        return loss, logits, gradients
 
     def batch_gradients(self, tasks, ways):
         """`task_gradients` of each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
@@ -228,19 +210,24 @@ class MetaLearner(TaskModel):
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
-        apply_mean(self.optimizer, [tf.reduce_mean(g, axis=0) for g in gradients], self.trainable_variables)
+        gradients, penalty = with_regularization(self, [tf.reduce_mean(gradient, axis=0) for gradient in gradients])
+        apply_mean(self.optimizer, gradients, self.trainable_variables)
         states = [tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1] for values in states]
         for variable, value in zip(self.running_state(), mean_over_replicas(states)):
             variable.assign(value)
-        self._loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=tf.shape(losses)[0])
+        self._loss_tracker.update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y_pred = batch_logits(self, x, False, None if sample_weight is None else tf.convert_to_tensor(y))
+        y_real = None if sample_weight is None else tf.convert_to_tensor(y)
+        y_pred, added = batch_logits_and_losses(self, x, False, y_real)
         y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
         tasks = tf.shape(x[0])[0]
-        self._loss_tracker.update_state(self.batch_loss(y, y_pred, sample_weight, tasks, False), sample_weight=tasks)
+        loss = self.batch_loss(y, y_pred, sample_weight, tasks, False)
+        for more in (tf.reduce_mean(added), self.regularization_loss()):
+            loss += 0.0 if more is None else tf.cast(more, loss.dtype)
+        self._loss_tracker.update_state(loss, sample_weight=tasks)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def get_config(self):
@@ -294,6 +281,7 @@ class MetaLearner(TaskModel):
         """
         return batch_logits(self, inputs, False, query_y, by_step=True)
 
+    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
         copy = type(self).from_config({**self.get_config(), **self.copied_parts()})
@@ -311,6 +299,10 @@ class MetaLearner(TaskModel):
         return export_learner(self, path, **options)
 
     def _adapt_function(self):
-        if self._compiled_adapt is None:
-            self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
+        # A trace holds the loss, plain attributes and which weights are trained, all of which may be set at any time.
+        plain = tuple((name, value) for name, value in vars(self).items() if isinstance(value, (bool, int, float, str)))
+        flags = tuple(variable.trainable for variable in self.network.variables)
+        traced = (self.loss if self.compiled else None, plain, flags)
+        if self._traced != traced:
+            self._traced, self._compiled_adapt = traced, tf.function(self.adapt_task, reduce_retracing=True)
         return self._compiled_adapt

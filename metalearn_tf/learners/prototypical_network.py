@@ -78,5 +78,11 @@ def negative_squared_distance(queries, prototypes):
 
 def cosine_similarity(queries, prototypes):
     """Cosines `(n, ways)` in `[-1, 1]` of the angles between `(n, features)` and `(ways, features)`."""
-    queries, prototypes = tf.math.l2_normalize(queries, axis=1), tf.math.l2_normalize(prototypes, axis=1)
-    return tf.matmul(queries, prototypes, transpose_b=True)
+    return tf.matmul(_directions(queries), _directions(prototypes), transpose_b=True)
+
+
+def _directions(vectors):
+    """Vectors `(n, features)` of length 1; zeros stay zeros."""
+    # TensorFlow leaves vectors that are shorter than 1e-6 as they are.
+    largest = tf.stop_gradient(tf.reduce_max(tf.abs(vectors), axis=1, keepdims=True))
+    return tf.math.l2_normalize(tf.math.divide_no_nan(vectors, largest), axis=1)

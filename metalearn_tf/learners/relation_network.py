@@ -60,11 +60,12 @@ class RelationNetwork(MetaLearner):
         flat = tf.reshape(features, [tf.shape(features)[0], -1])
         means = class_means(flat, support_y, self.ways(support_y))
         means = tf.reshape(means, [-1, *self.network.output_shape[1:]])
-        return [tf.cast(self.class_layer(means), tf.float32), *statistics]
+        return [tf.cast(self.class_layer(means), features.dtype), *statistics]
 
     def classify(self, task_state, query_x):
         classes, *statistics = task_state
-        queries = tf.cast(self.query_layer(self.encode_query(query_x, statistics=statistics)), tf.float32)
+        features = self.encode_query(query_x, statistics=statistics)
+        queries = tf.cast(self.query_layer(features), features.dtype)
         pairs = queries[:, None] + classes[None]
         scores = self.relation_module(tf.reshape(pairs, [-1, *classes.shape[1:]]))
         return tf.reshape(scores, [tf.shape(queries)[0], tf.shape(classes)[0]])
@@ -79,12 +80,14 @@ def relation_loss(y_true, y_pred):
         y_pred: relation scores `(..., queries, ways)` before the sigmoid.
 
     Returns:
-        float32 losses `(..., queries)`, each the mean over the classes.
+        Losses `(..., queries)` in the dtype of `y_pred`, at least float32, each the mean over the classes.
 
     Reference: [Sung et al., 2018](https://arxiv.org/abs/1711.06025), equation 2.
     """
-    targets = tf.one_hot(tf.cast(y_true, tf.int32), tf.shape(y_pred)[-1])
-    return tf.reduce_mean(tf.math.squared_difference(tf.sigmoid(tf.cast(y_pred, tf.float32)), targets), axis=-1)
+    y_pred = tf.convert_to_tensor(y_pred)
+    y_pred = y_pred if y_pred.dtype == tf.float64 else tf.cast(y_pred, tf.float32)
+    targets = tf.one_hot(tf.cast(y_true, tf.int32), tf.shape(y_pred)[-1], dtype=y_pred.dtype)
+    return tf.reduce_mean(tf.math.squared_difference(tf.sigmoid(y_pred), targets), axis=-1)
 
 
 def _comparison(shape, dtype, name):
@@ -105,7 +108,11 @@ def _relation_module(shape, dtype):
         x = keras.layers.Conv2D(_FILTERS, 3, padding="same", use_bias=False, dtype=dtype)(x)
         x = keras.layers.Flatten(dtype=dtype)(_block_end(x, dtype))
     x = keras.layers.Dense(_UNITS, activation="relu", dtype=dtype)(x)
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32")(x), name="relation_module")
+    return keras.Model(inputs, keras.layers.Dense(1, dtype=_at_least_float32(dtype))(x), name="relation_module")
+
+
+def _at_least_float32(policy):
+    return policy if policy.name == "float64" else "float32"
 
 
 def _block_end(x, dtype):

@@ -1,4 +1,4 @@
-"""The methods of a Keras model by which tasks come in, with what comes in checked."""
+"""The methods of a Keras model that say how to train and that tasks come in by, with what they are given checked."""
 
 import inspect
 import types
@@ -7,6 +7,9 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
+from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
+from metalearn_tf.learners.task_loss import task_loss
+from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicated_model import ReplicatedModel
 
 
@@ -16,6 +19,37 @@ class TaskModel(ReplicatedModel):
     Tasks are what `mtf.data.episodes` yields: `((support_x, support_y, query_x), query_y)`, or these and the weights
     `(tasks, queries)` of the queries; as arrays, lists, a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`.
     """
+
+    def compile(self, optimizer="adam", loss=None, metrics=None, jit_compile=False, **kwargs):
+        """As `keras.Model.compile`, with two defaults of its own.
+
+        Args:
+            optimizer: of the outer loop.
+            loss: on logits; by default cross-entropy for class labels, the squared error for real targets.
+            metrics: as in Keras, of queries after adaptation; they take class numbers and logits.
+            jit_compile: `False` only: XLA cannot compile tasks of different sizes.
+            **kwargs: as in Keras, but for `loss_weights`, since there is one output.
+
+        Raises:
+            ValueError: if `loss` or a metric expects probabilities or one-hot labels, or an argument is none of these.
+        """
+        check_compile(loss, metrics, jit_compile, kwargs)
+        optimizer = keras.optimizers.get(optimizer)
+        if kwargs.get("auto_scale_loss", True):
+            optimizer = with_loss_scaling(optimizer, self.network)
+        self.metric_of_targets = metric_of_targets(metrics, kwargs.get("weighted_metrics"))
+        super().compile(
+            optimizer=optimizer,
+            loss=task_loss if loss is None else loss,
+            metrics=metrics,
+            jit_compile=False,
+            **kwargs,
+        )
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`, on tasks.

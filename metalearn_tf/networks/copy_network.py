@@ -5,9 +5,12 @@ import types
 import keras
 import numpy as np
 
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 
+@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
+@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
 def copy_network(network):
     """A `keras.Model` of the same configuration, weights, states, vocabularies and flags, with no variable in common.
 

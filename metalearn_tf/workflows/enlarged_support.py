@@ -38,9 +38,9 @@ class EnlargedSupport(MetaLearner):
 
     def __init__(self, learner, enlarger, copies=4, seed=0, **kwargs):
         _check(learner, enlarger, copies)
-        super().__init__(learner.network, **kwargs)
-        self.learner = learner.copy()
-        self.network = self.learner.network
+        learner = learner.copy()
+        super().__init__(learner.network, **kwargs)  # the copy's: another would be carried along and saved, unused
+        self.learner = learner
         self.enlarger = enlarger if _draws(enlarger) else augmentation_model(enlarger, _image_shape(learner))
         self.copies = copies
         self.seed = seed
