@@ -42,6 +42,12 @@ def learner(request):
     return learner
 
 
+@pytest.fixture(scope="module")
+def adapted(learner):
+    support_x, support_y, *_ = arrays()
+    return learner.adapt(support_x[0], support_y[0])
+
+
 def maml(network=None, **options):
     learner = mtf.learners.MAML((network or ends_with())(WAYS))
     learner.compile("sgd", **options)
@@ -110,20 +116,39 @@ def test_query_labels_are_looked_at_too(learner):
         learner.evaluate(arrays()[:3], verbose=0)
 
 
-def test_learners_of_classes_refuse_targets_and_others_take_them(learner):
-    (support_x, _, query_x, _), random = arrays(), np.random.default_rng(0)
-    support_y, query_y = (random.normal(size=(*x.shape[:2], WAYS)).astype("float32") for x in (support_x, query_x))
+def targets_like(*labels):
+    random = np.random.default_rng(0)
+    return [random.normal(size=(*y.shape, WAYS)).astype("float32") for y in labels]
+
+
+def test_learners_of_classes_refuse_targets(learner):
     if learner.takes_targets:
-        adapted = learner.adapt(support_x[0], support_y[0])
-        assert adapted.predict(query_x[0], verbose=0).shape == (WAYS * QUERIES, WAYS)
-        assert np.isfinite(learner.evaluate((support_x, support_y, query_x), query_y, verbose=0))
         return
+    support_x, support_y, query_x, query_y = arrays()
+    support_y, query_y = targets_like(support_y, query_y)
     message = f"class numbers.*{type(learner).__name__} learns no regression.*Received: "
     with pytest.raises(ValueError, match=message):
         learner.adapt(support_x[0], support_y[0])
     for door in doors(learner, support_x, support_y, query_x, query_y).values():
         with pytest.raises(ValueError, match=message):
             door()
+
+
+OF_TARGETS = [
+    "MAML",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("ANIL", "MetaSGD", "MetaLSTM", "Reptile")),
+]
+
+
+@pytest.mark.parametrize("build", OF_TARGETS)
+def test_learners_that_adapt_by_gradients_take_targets(build):
+    learner = LEARNERS[build](ends_with())
+    learner.compile("sgd")
+    support_x, support_y, query_x, query_y = arrays()
+    support_y, query_y = targets_like(support_y, query_y)
+    adapted = learner.adapt(support_x[0], support_y[0])
+    assert adapted.regression and adapted.predict(query_x[0], verbose=0).shape == (WAYS * QUERIES, WAYS)
+    assert np.isfinite(learner.evaluate((support_x, support_y, query_x), query_y, verbose=0))
 
 
 def test_a_loss_of_targets_says_that_rows_like_labels_are_targets():
@@ -212,7 +237,7 @@ def test_other_ends_are_taken(end):
     maml(ends_with(end))
 
 
-@pytest.mark.parametrize("build", ["MAML", "ANIL", "MetaSGD", "MetaLSTM", "Reptile"])
+@pytest.mark.parametrize("build", OF_TARGETS)
 def test_a_sigmoid_fits_targets_alone(build):
     sigmoid = lambda outputs: keras.Sequential([keras.Input((5,)), layers.Dense(outputs, "sigmoid")])  # noqa: E731
     learner = LEARNERS[build](sigmoid)
@@ -311,7 +336,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_examples_of_another_dtype_are_refused_at_every_door(learner, kind):
+def test_examples_of_another_dtype_are_refused_at_every_door(learner, adapted, kind):
     spoil, message = EXAMPLES[kind]
     support_x, support_y, query_x, query_y = arrays()
     spoiled = spoil(query_x)
@@ -321,7 +346,6 @@ def test_examples_of_another_dtype_are_refused_at_every_door(learner, kind):
     for call in (learner, learner.predict_on_batch):
         with pytest.raises(ValueError, match=f"`query_x` must be {message}"):
             call((support_x, support_y, spoiled))
-    adapted = learner.adapt(support_x[0], support_y[0])
     for call in (adapted, adapted.predict_on_batch, functools.partial(adapted.predict, verbose=0)):
         with pytest.raises(ValueError, match=f"`query_x` must be {message}"):
             call(spoiled[0])
