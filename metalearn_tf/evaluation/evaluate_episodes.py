@@ -35,9 +35,14 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
         same as if the domain had been evaluated alone.
 
     Raises:
-        ValueError: if a dataset has too few classes or examples, the learner's head is not `ways` wide, or a domain
-            has no name or that of another.
+        ValueError: if `learner` is no model of tasks, or one of targets; if a dataset has too few classes or examples,
+            the learner's head is not `ways` wide, or a domain has no name or that of another.
     """
+    if not hasattr(learner, "predict_on_batch"):
+        raise ValueError(
+            "`learner` must be a `MetaLearner`, or a model of tasks with `predict_on_batch`. "
+            f"Received: {type(learner).__name__}"
+        )
     check_whole(episodes=episodes)
     width = getattr(learner, "max_ways", None)
     most_ways = max(ways) if isinstance(ways, (tuple, list)) else ways

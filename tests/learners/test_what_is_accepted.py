@@ -503,3 +503,21 @@ def test_adapted_models_are_exported_evaluated_and_not_trained(build, tmp_path):
     for train in (adapted.fit, adapted.train_on_batch):
         with pytest.raises(NotImplementedError, match="not trained"):
             train(query_x[0], query_y[0])
+
+
+# === evaluate_episodes ===
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (lambda: None, "`learner` must be a `MetaLearner`.*Received: NoneType"),
+        (lambda: maml(loss="mean_squared_error"), "`support_y` must be floating targets.*loss.*Received: "),
+        (lambda: maml().adapt(arrays()[0][0], arrays()[1][0]), "`query_x` must be one array.*Received: "),
+    ],
+    ids=["None", "regression", "adapted"],
+)
+def test_evaluate_episodes_refuses_what_is_no_learner_of_classes(model, message):
+    dataset = mtf.data.ClassDataset(np.random.default_rng(0).normal(size=(40, 5)).astype("float32"), np.arange(40) % 4)
+    with pytest.raises(ValueError, match=message):
+        mtf.evaluation.evaluate_episodes(model(), dataset, ways=WAYS, shots=1, queries=2, episodes=8)

@@ -26,6 +26,9 @@ class Scale(layers.Layer):
     def call(self, x):
         return self.times(x) * self.factor
 
+    def compute_output_shape(self, shape):
+        return shape
+
 
 class Body(keras.Model):
     """A subclassed model, not registered with Keras."""
