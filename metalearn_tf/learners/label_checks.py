@@ -121,7 +121,7 @@ def as_array(argument, value):
     if isinstance(value, (list, tuple)):
         if value and all(isinstance(one, (str, bytes)) for one in value):
             return np.array(value, dtype=object)
-        shapes = sorted({np.shape(part) for part in value if not isinstance(part, (list, tuple))})
+        shapes = sorted({tuple(np.shape(part)) for part in value if not isinstance(part, (list, tuple))})
         if len(shapes) > 1:
             raise ValueError(
                 f"`{argument}` must be one array, of parts of the same shape. Received: a list of the shapes {shapes}"
