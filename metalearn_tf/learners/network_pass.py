@@ -56,7 +56,8 @@ def run_network(network, x, weights=None, statistics=()):
     run = twice_differentiable_pass if in_training() else stateless_pass
     outputs, updated, losses = run(network, weights, list(values.values()), x, in_training())
     updated = dict(zip(values, updated))
-    if (collected := _layer_losses.get()) is not None:
+    collected = _layer_losses.get()
+    if collected is not None:
         collected += losses
     if in_training():
         for variable in running_state(network):
