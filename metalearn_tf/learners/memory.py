@@ -31,7 +31,7 @@ def least_used(usage, heads):
     Returns:
         One-hot weights `(batch, heads, slots)`. Of equal slots the first is taken.
     """
-    return tf.one_hot(tf.math.top_k(-usage, heads).indices, tf.shape(usage)[1])
+    return tf.one_hot(tf.math.top_k(-usage, heads).indices, tf.shape(usage)[1], dtype=usage.dtype)
 
 
 def write(memory, keys, gates, previous_reads, unused):

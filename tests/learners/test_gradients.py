@@ -160,7 +160,7 @@ def network_with_a_loose_end(outputs):
 def test_a_variable_that_no_gradient_reaches_is_named(name):
     learner = TRAINED[name](network_with_a_loose_end)
     learner.compile()
-    with pytest.raises(ValueError, match=r"No gradient reaches the trainable variables \['loose/unused'\]"):
+    with pytest.raises(ValueError, match=r"No gradient reaches the trainable variables .*loose/unused"):
         learner.train_on_batch(*tasks())
 
 
