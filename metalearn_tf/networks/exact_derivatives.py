@@ -21,13 +21,18 @@ def exact_derivatives(function, *tensors):
     """
 
     def traced(*tensors):
-        graph = tf.compat.v1.get_default_graph()
-        with graph.gradient_override_map({name: _registered_name(name) for name in EXACT_OPERATIONS}):
+        with exact_gradients():
             return function(*tensors)
 
     # A tape asks operations for the gradients of their kind; a traced function asks for those that each was given.
     # Concrete, since `tf.config.run_functions_eagerly` would leave no graph.
     return tf.function(traced, autograph=False).get_concrete_function(*tensors)(*tensors)
+
+
+def exact_gradients():
+    """A context in which the operations of the graph being traced are given exact gradients."""
+    names = {name: _registered_name(name) for name in EXACT_OPERATIONS}
+    return tf.compat.v1.get_default_graph().gradient_override_map(names)
 
 
 def is_variance_of_moments(name):
@@ -137,7 +142,8 @@ def _image_of(size, like, dtype):
 
 def _stop_gradient_gradient(operation, upstream):
     """The mean's part in the gradient of a variance is zero, and the derivative of that part is not."""
-    return upstream if is_variance_of_moments(operation.name) else None
+    is_mean = operation.inputs[0].op.type == "Mean"  # a layer of the user's may have the name of `tf.nn.moments`
+    return upstream if is_mean and is_variance_of_moments(operation.name) else None
 
 
 def _softsign_gradient(operation, upstream):

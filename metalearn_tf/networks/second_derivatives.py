@@ -7,7 +7,12 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from metalearn_tf.networks.exact_derivatives import EXACT_OPERATIONS, exact_derivatives, is_variance_of_moments
+from metalearn_tf.networks.exact_derivatives import (
+    EXACT_OPERATIONS,
+    exact_derivatives,
+    exact_gradients,
+    is_variance_of_moments,
+)
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.task_normalization import TaskNormalization
@@ -119,7 +124,8 @@ def _operations_in_question(layer, of_inputs):
 
     def trace(*flat):
         weights, states, inputs = keras.tree.pack_sequence_as(arguments, flat)
-        outputs = keras.tree.flatten(layer.stateless_call(weights, states, inputs, training=True)[0])
+        with exact_gradients():
+            outputs = keras.tree.flatten(layer.stateless_call(weights, states, inputs, training=True)[0])
         outputs = [tensor for tensor in outputs if tensor.dtype.is_floating]
         sources = [*weights, *(keras.tree.flatten(inputs) if of_inputs else [])]
         sources = [tensor for tensor in sources if tensor.dtype.is_floating]

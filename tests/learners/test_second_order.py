@@ -35,22 +35,13 @@ def meta_gradient(learner):
 
 
 @pytest.mark.parametrize(
-    "rule, options",
-    [
-        (mtf.learners.MAML, {}),
-        (mtf.learners.MAML, {"task_mapping": "vectorized"}),
-        (mtf.learners.MAML, {"rematerialize": True}),
-        (mtf.learners.MetaSGD, {}),
-    ],
+    "options", [{}, {"task_mapping": "vectorized"}, {"rematerialize": True}], ids=["parallel", "vectorized", "remat"]
 )
-def test_meta_gradients_through_keras_normalisation_are_those_of_our_own(rule, options):
+def test_meta_gradients_through_keras_normalisation_are_those_of_our_own(options):
     theirs = network(layers.BatchNormalization())
     ours = mtf.networks.with_task_normalization(theirs, "transductive")
-    steps = {"inner_steps": 2, "inner_learning_rate": 0.2}
-    expected, actual = meta_gradient(rule(ours, **steps)), meta_gradient(rule(theirs, **steps, **options))
+    expected, actual = meta_gradient(mtf.learners.MAML(ours)), meta_gradient(mtf.learners.MAML(theirs, **options))
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
-    first_order = meta_gradient(rule(mtf.networks.with_task_normalization(theirs, "transductive"), first_order=True))
-    assert np.abs(first_order - expected).max() > 0.05 * np.abs(expected).max()
 
 
 def without_second_derivative():
