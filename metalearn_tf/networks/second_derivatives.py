@@ -1,6 +1,7 @@
 """Networks that are differentiated twice: which of them TensorFlow gets wrong, and how they are made exact."""
 
 import re
+import types
 import weakref
 
 import keras
@@ -41,6 +42,7 @@ MENDED_LAYERS = {getattr(keras.layers, name) for name in _MENDED_LAYERS.split()}
 PLAIN_ACTIVATIONS = {None, *(getattr(keras.activations, name) for name in _PLAIN_ACTIVATIONS.split())}
 
 _mended_layers = weakref.WeakSet()
+_traced = {}
 
 
 def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
@@ -62,7 +64,10 @@ def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
     if _is_made_of(layer, PLAIN_LAYERS | MENDED_LAYERS):
         _mended_layers.add(layer)
         return
-    mended, missing = _operations_in_question(layer, of_inputs)
+    description = _description(layer, of_inputs)
+    if description is None or description not in _traced:
+        _traced[description] = _operations_in_question(layer, of_inputs)
+    mended, missing = _traced[description]
     if missing:
         names = sorted({_name_of_layer(layer, name) for name, _ in missing})
         kinds = ", ".join(sorted({kind for _, kind in missing}))
@@ -111,6 +116,16 @@ def _is_made_of(layer, kinds):
     if type(layer) is keras.layers.SpectralNormalization:
         return _is_made_of(layer.layer, kinds)
     return type(layer) in kinds and getattr(layer, "activation", None) in PLAIN_ACTIVATIONS
+
+
+def _description(layer, of_inputs):
+    """What two networks of Keras's own layers have in common if one is a copy of the other; `None` for others."""
+    parts = layer._flatten_layers()
+    used = [type(part) for part in parts]
+    used += [value for part in parts for value in vars(part).values() if isinstance(value, types.FunctionType)]
+    if not all(one.__module__.startswith("keras.") for one in used):
+        return None  # a class or function of the same name may do something else
+    return of_inputs, tuple(part.trainable for part in parts), repr(keras.saving.serialize_keras_object(layer))
 
 
 def _operations_in_question(layer, of_inputs):

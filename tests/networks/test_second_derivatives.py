@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metalearn_tf.networks import ExampleNormalization, MaxPooling, TaskNormalization
+from metalearn_tf.networks import ExampleNormalization, MaxPooling, TaskNormalization, second_derivatives
 from metalearn_tf.networks.second_derivatives import (
     MENDED_LAYERS,
     PLAIN_ACTIVATIONS,
@@ -258,6 +258,23 @@ def test_poolings_of_clips(kind):
         return network.stateless_call([tf.cast(w, tf.float32) for w in weights], states, tf.cast(x, tf.float32))
 
     assert error_of_the_slope(network, call, CLIPS, 1e-3) < 1e-2
+
+
+def test_copies_of_a_network_are_not_traced_again(monkeypatch):
+    def make(rate=0.0, trainable=True):
+        recurrent = layers.LSTM(3, dropout=rate, trainable=trainable, name="recurrent")
+        return keras.Sequential(
+            [keras.Input(SEQUENCES, name="x"), recurrent, layers.Dense(2, name="head")], name="mine"
+        )
+
+    traced = []
+    of_trace = second_derivatives._operations_in_question
+    monkeypatch.setattr(
+        second_derivatives, "_operations_in_question", lambda *arguments: traced.append(1) or of_trace(*arguments)
+    )
+    for network, count in ((make(), 1), (make(), 1), (make(0.5), 2), (make(trainable=False), 3), (make(), 3)):
+        check_second_derivatives(network, "network")
+        assert len(traced) == count
 
 
 def test_gradients_that_the_user_stops_stay_stopped():
