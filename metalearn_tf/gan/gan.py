@@ -116,7 +116,7 @@ class GAN(GANNetworks):
         check_options(self)
         self.judge = discriminator
         if feature_matching_weight:
-            outputs = [discriminator.output, discriminator.get_layer("features").output]
+            outputs = [discriminator.outputs[0], discriminator.get_layer("features").output]
             self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
         if penalty is not None:
             check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")

@@ -2,7 +2,9 @@
 
 A critic is a function from images to logits, closed over its labels and weights, in which no example's logit depends on
 another example: it has no batch normalisation. The penalties are of plain TensorFlow operations, to be differentiated
-by the critic's weights, and again by what these weights came from.
+by the critic's weights, and again by what these weights came from. Of some layers TensorFlow's second derivative is
+wrong (resizing, Keras's normalisations): in a `GAN` it is not, and a critic of one's own with such layers is
+`lambda images: mtf.networks.exact_derivatives(critic, images)`.
 """
 
 from collections.abc import Callable

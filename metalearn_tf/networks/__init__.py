@@ -4,6 +4,7 @@ from metalearn_tf.networks.augmentation_gan import augmentation_gan
 from metalearn_tf.networks.bag_of_words import bag_of_words
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
+from metalearn_tf.networks.exact_derivatives import exact_derivatives
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 from metalearn_tf.networks.hub_encoder import hub_encoder
 from metalearn_tf.networks.max_pooling import MaxPooling

@@ -11,10 +11,10 @@ class ExampleNormalization(keras.layers.Layer):
     """Each example by its own mean and variance over all of its axes, then a scale and an offset for each channel.
 
     The layer normalisation of critics with a gradient penalty, where no example may depend on another. Its derivatives
-    of every order are exact. Those of Keras's layer, group and batch normalisation are not quite, from the second on,
-    since `tf.nn.moments` stops a gradient that is zero only at first sight: off by 0.5 % on examples of 32 numbers, by
-    0.03 % at most in the gradient of `dcgan`'s R1 penalty; learners and penalties see to theirs too. Scale, offset and
-    statistics are float32 under every dtype policy but float64.
+    of every order are exact, anywhere. Those of Keras's layer, group and batch normalisation are so in the learners,
+    GANs and penalties of this library; by themselves they are not quite, from the second on, since `tf.nn.moments`
+    stops a gradient that is zero only at first sight. Scale, offset and statistics are float32 under every dtype policy
+    but float64.
 
     Args:
         epsilon: added to the variance.

@@ -1,13 +1,19 @@
 """Networks that are differentiated twice: which of them TensorFlow gets wrong, and how they are made exact."""
 
 import re
+import types
 import weakref
 
 import keras
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from metalearn_tf.networks.exact_derivatives import EXACT_OPERATIONS, exact_derivatives, is_variance_of_moments
+from metalearn_tf.networks.exact_derivatives import (
+    EXACT_OPERATIONS,
+    exact_derivatives,
+    exact_gradients,
+    is_variance_of_moments,
+)
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.regularization import added_losses
@@ -38,6 +44,7 @@ MENDED_LAYERS = {getattr(keras.layers, name) for name in _MENDED_LAYERS.split()}
 PLAIN_ACTIVATIONS = {None, *(getattr(keras.activations, name) for name in _PLAIN_ACTIVATIONS.split())}
 
 _mended_layers = weakref.WeakSet()
+_traced = {}
 
 
 def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
@@ -59,7 +66,10 @@ def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
     if _is_made_of(layer, PLAIN_LAYERS | MENDED_LAYERS):
         _mended_layers.add(layer)
         return
-    mended, missing = _operations_in_question(layer, of_inputs)
+    description = _description(layer, of_inputs)
+    if description is None or description not in _traced:
+        _traced[description] = _operations_in_question(layer, of_inputs)
+    mended, missing = _traced[description]
     if missing:
         names = sorted({_name_of_layer(layer, name) for name, _ in missing})
         kinds = ", ".join(sorted({kind for _, kind in missing}))
@@ -110,6 +120,16 @@ def _is_made_of(layer, kinds):
     return type(layer) in kinds and getattr(layer, "activation", None) in PLAIN_ACTIVATIONS
 
 
+def _description(layer, of_inputs):
+    """What two networks of Keras's own layers have in common if one is a copy of the other; `None` for others."""
+    parts = layer._flatten_layers()
+    used = [type(part) for part in parts]
+    used += [value for part in parts for value in vars(part).values() if isinstance(value, types.FunctionType)]
+    if not all(one.__module__.startswith("keras.") for one in used):
+        return None  # a class or function of the same name may do something else
+    return of_inputs, tuple(part.trainable for part in parts), repr(keras.saving.serialize_keras_object(layer))
+
+
 def _operations_in_question(layer, of_inputs):
     """Which operations on the way of second derivatives TensorFlow gets wrong.
 
@@ -121,7 +141,8 @@ def _operations_in_question(layer, of_inputs):
 
     def trace(*flat):
         weights, states, inputs = keras.tree.pack_sequence_as(arguments, flat)
-        outputs = keras.tree.flatten(layer.stateless_call(weights, states, inputs, training=True)[0])
+        with exact_gradients():
+            outputs = keras.tree.flatten(layer.stateless_call(weights, states, inputs, training=True)[0])
         outputs = [tensor for tensor in outputs if tensor.dtype.is_floating]
         sources = [*weights, *(keras.tree.flatten(inputs) if of_inputs else [])]
         sources = [tensor for tensor in sources if tensor.dtype.is_floating]

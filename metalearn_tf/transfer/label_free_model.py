@@ -24,6 +24,8 @@ class LabelFreeModel(BackboneModel):
             self, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics
         )
         super().compile(optimizer, **kwargs)
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *args, class_weight=None, **kwargs):
         """As `keras.Model.fit`, of images alone."""

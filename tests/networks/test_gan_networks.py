@@ -82,10 +82,11 @@ def test_the_sizes_of_the_literatures_images(name, side):
 
 def test_the_default_dcgan_has_the_widths_of_the_docstring():
     generator, discriminator = mtf.networks.dcgan()
-    # Kernels; then a scale, an offset, a mean and a variance for each channel under batch normalisation.
-    widths = 64 * 7 * 7 * 128 + 16 * (128 * 64 + 64 * 1) + 1 + 4 * (128 + 64)
+    # Kernels; then a scale, an offset, a mean and a variance for each channel under batch normalisation, whose layers
+    # count the batches besides.
+    widths = 64 * 7 * 7 * 128 + 16 * (128 * 64 + 64 * 1) + 1 + 4 * (128 + 64) + 2
     assert generator.count_params() == widths
-    assert discriminator.count_params() == 16 * (1 * 64 + 64 * 128) + 64 + 4 * 128 + 7 * 7 * 128 + 1
+    assert discriminator.count_params() == 16 * (1 * 64 + 64 * 128) + 64 + 4 * 128 + 1 + 7 * 7 * 128 + 1
     assert discriminator.get_layer("features").output.shape == (None, 7 * 7 * 128)
 
 
@@ -126,13 +127,14 @@ def test_batch_statistics_in_training_and_their_averages_otherwise():
     generator, _ = BUILDERS["dcgan"](filters=8)
     normalized = keras.Model(generator.input, generator.get_layer("normalization_2").output)
     averages = normalized.non_trainable_variables
-    assert len(averages) == 4
+    assert [variable.name for variable in averages] == ["mean", "variance", "batches"] * 2
     z = noise(64)
+    untrained = normalized(z, training=False)
     in_training = normalized(z, training=True).numpy()
     np.testing.assert_allclose(in_training.mean((0, 1, 2)), 0, atol=1e-5)
     # The maps of small kernels have a variance that counts beside epsilon.
     assert (in_training.var((0, 1, 2)) > 0.3).all()
-    assert not np.allclose(normalized(z, training=False), in_training, atol=1e-2)
+    assert not np.allclose(untrained, in_training, atol=1e-2)
     passes(normalized, z)
     np.testing.assert_allclose(normalized(z, training=False), in_training, atol=1e-2)
 
