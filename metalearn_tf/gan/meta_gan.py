@@ -133,7 +133,7 @@ class MetaGAN(AdversarialModel):
         Returns:
             The task state: the generator's adapted weights, then the discriminator's, a flat list of tensors.
         """
-        steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
+        steps = tf.cast((self.test_inner_steps or self.inner_steps) if steps is None else steps, tf.int32)
         _, values = tf.while_loop(
             lambda step, values: step < steps,
             lambda step, values: (step + 1, self._inner_step(values, images, labels, seed, step)),
