@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.model_images import ModelImages
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
@@ -93,7 +94,8 @@ class SampleGrid(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         grid = sample_grid(self.images.draw(self.model), self.columns, SCORED_RANGE)
-        keras.utils.save_img(self.directory / f"epoch_{epoch + 1:04d}.png", grid, scale=False)
+        picture = keras.utils.array_to_img(grid, scale=False)
+        write_whole(self.directory / f"epoch_{epoch + 1:04d}.png", lambda file: picture.save(file, "PNG"))
         if self._writer is not None:
             with self._writer.as_default():
                 tf.summary.image("samples", grid[None], step=epoch + 1)

@@ -7,6 +7,7 @@ from keras.saving import deserialize_keras_object as deserialize
 from keras.saving import serialize_keras_object as serialize
 
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
 from metalearn_tf.gan.gan_checks import check_sampling, check_training_data
 from metalearn_tf.gan.gan_networks import GANNetworks
@@ -18,6 +19,7 @@ from metalearn_tf.gan.players_optimizer import PlayersOptimizer, make_optimizers
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
+from metalearn_tf.networks.second_derivatives import check_second_derivatives
 from metalearn_tf.serving.export_generator import export_gan
 
 
@@ -112,10 +114,12 @@ class GAN(GANNetworks):
         self.discriminator_steps, self.average_decay, self.seed = discriminator_steps, average_decay, seed
         self._declared_range = declared_range(generator, image_range)
         check_options(self)
-        self.judge = self.discriminator
+        self.judge = discriminator
         if feature_matching_weight:
             outputs = [discriminator.output, discriminator.get_layer("features").output]
             self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
+        if penalty is not None:
+            check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")
         # Of the weights that the average has followed: others came another way, and `sample` draws with those.
         self._averaged_from = None
         if self.averaged_generator is not None:
@@ -271,6 +275,7 @@ class GAN(GANNetworks):
         network = self.averaged_generator if averaged else self.generator
         return network(inputs_of(noise, labels), training=False)
 
+    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A GAN of the same configuration and weights, which shares none of them; it is not compiled."""
         networks = {name: network and copy_network(network) for name, network in self._networks().items()}

@@ -10,6 +10,7 @@ from metalearn_tf.gan.gan_checks import check_images, check_labels, condition_of
 from metalearn_tf.gan.network_checks import check_trainable, has_pairs
 from metalearn_tf.gan.players_optimizer import check_unused
 from metalearn_tf.gan.task_data import split_tasks
+from metalearn_tf.networks.second_derivatives import check_second_derivatives
 
 ALGORITHMS = ("reptile", "fomaml", "maml")
 
@@ -46,6 +47,11 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
     check_trainable(gan)
     if learned_rates and algorithm != "maml":
         raise ValueError(f'`learned_rates` needs `algorithm="maml"`. Received: {algorithm!r}')
+    if algorithm == "maml":
+        instead = 'take the `algorithm` "fomaml" or "reptile"'
+        check_second_derivatives(gan.generator, "generator", instead=instead)
+        # The generator's gradient goes through the images that the discriminator is given.
+        check_second_derivatives(gan.judge, "discriminator", of_inputs=True, instead=instead)
 
 
 def check_inner_optimizer(optimizer):

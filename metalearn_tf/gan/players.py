@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from metalearn_tf.gan.regularization import pass_losses, weight_losses
+from metalearn_tf.networks.second_derivatives import twice_differentiable_call, twice_differentiable_pass
 
 
 class Players(NamedTuple):
@@ -39,8 +40,8 @@ def stateful_players(gan, training):
     """
 
     def run(network, *inputs):
-        outputs = network(inputs_of(*inputs), training=training)
-        return outputs, pass_losses(network, network.losses)
+        outputs, losses = twice_differentiable_call(network, inputs_of(*inputs), training=training)
+        return outputs, pass_losses(losses)
 
     def judge(images, labels):
         outputs, added = run(gan.judge, images, labels)
@@ -68,10 +69,8 @@ def stateless_players(gan, weights):
 
     def run(network, weights, *inputs):
         frozen = [tf.convert_to_tensor(variable) for variable in network.non_trainable_variables]
-        outputs, _, losses = network.stateless_call(
-            weights, frozen, inputs_of(*inputs), training=True, return_losses=True
-        )
-        return outputs, pass_losses(network, losses)
+        outputs, _, losses = twice_differentiable_pass(network, weights, frozen, inputs_of(*inputs), training=True)
+        return outputs, pass_losses(losses)
 
     def judge(images, labels):
         outputs, added = run(gan.judge, discriminator, images, labels)

@@ -5,9 +5,12 @@ import types
 import keras
 import numpy as np
 
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 
+@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
+@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
 def copy_network(network):
     """A `keras.Model` of the same configuration, weights, states, vocabularies and flags, with no variable in common.
 
@@ -66,6 +69,11 @@ def check_can_be_copied(network, argument):
         )
 
 
+def as_model(part):
+    """A part of a configuration as the model that it describes, or is, in a copy's configuration."""
+    return part if isinstance(part, keras.Model) else keras.saving.deserialize_keras_object(part)
+
+
 def _copy_what_is_no_weight(layer, copy):
     """The flag, which not every configuration has, and what a layer such as `Normalization` keeps in its own way."""
     if copy.trainable != layer.trainable:
@@ -88,7 +96,9 @@ def _custom_objects(network):
         for value in (layer, *vars(layer).values()):
             is_function = isinstance(value, types.FunctionType)
             one = value if is_function else type(value)
-            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(("keras.", "keras_hub.")):
+            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(
+                ("keras.", "keras_hub.")
+            ):
                 found.setdefault(one.__name__, one)
     return found
 

@@ -58,7 +58,9 @@ def _activation_name(operation):
     if type(operation).__name__ in _OPERATIONS:
         return _OPERATIONS[type(operation).__name__]
     activation = getattr(operation, "activation", None)
-    return _activation_name(activation) if isinstance(activation, keras.Layer) else getattr(activation, "__name__", None)
+    return (
+        _activation_name(activation) if isinstance(activation, keras.Layer) else getattr(activation, "__name__", None)
+    )
 
 
 def _is_known(operation):

@@ -3,8 +3,8 @@
 import json
 import pathlib
 
-from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.fingerprint import fingerprint
+from metalearn_tf.data.whole_files import write_text
 
 
 def describe_model(model):
