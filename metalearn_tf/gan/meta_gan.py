@@ -297,9 +297,8 @@ class MetaGAN(AdversarialModel):
         images, labels = check_task_images(self, images, labels)
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
         check_whole(steps=steps)
-        weights = self._compiled_adapt(images, tf.constant([seed, 0]), tf.constant(steps), labels)
         adapted = self.gan.copy()
-        adapted.set_player_weights(weights)
+        adapted.set_player_weights(self._compiled_adapt(images, tf.constant([seed, 0]), tf.constant(steps), labels))
         return adapted
 
     def export(self, path, **options):
@@ -317,7 +316,5 @@ class MetaGAN(AdversarialModel):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for name in ("gan", "inner_optimizer"):
-            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("gan", "inner_optimizer")}
+        return cls(**{**config, **parts})
