@@ -38,7 +38,7 @@ KINDS = {
     "tensor": lambda images, folder: tf.constant(images),
     "dataset": lambda images, folder: tf.data.Dataset.from_tensor_slices(images).batch(10),
     "PyDataset": lambda images, folder: Batches(images),
-    "generator": lambda images, folder: (images[start : start + 10] for start in range(0, 30, 10)),
+    "generator": lambda images, folder: ((images[start : start + 10],) for start in range(0, 30, 10)),
     "directory": from_directory,
 }
 
