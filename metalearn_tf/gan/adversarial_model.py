@@ -1,6 +1,10 @@
 """What GAN and MetaGAN share as Keras models: several losses, several optimizers, and the best weights kept."""
 
+import types
+
 import keras
+import numpy as np
+import tensorflow as tf
 
 from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.gan.gan_checks import check_monitor
@@ -31,12 +35,17 @@ class AdversarialModel(ReplicatedModel):
         super().__init__(autocast=False, dtype=network_dtype, **kwargs)
         self._trackers = [keras.metrics.Mean(name) for name in losses]
         self._optimizer_names = []
-        self.steps = self.add_weight(
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
+        self.steps = self.add_state("steps", np.int64(0))
+
+    def add_state(self, name, value):
+        """A variable of the model's own, beside those of its networks, with an array as its first value."""
+        value = np.asarray(value)
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            dtype=value.dtype.name,
+            initializer=lambda shape, dtype: tf.constant(value, dtype),
             trainable=False,
-            name="steps",
             aggregation="only_first_replica",
         )
 
@@ -109,6 +118,8 @@ class AdversarialModel(ReplicatedModel):
         """
         check_data_options(kwargs)
         x, y = self.check_data(x, y)
+        if isinstance(x, types.GeneratorType):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a generator cannot follow
         check_end("x", x, "steps_per_epoch", kwargs.get("steps_per_epoch"))
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._validation_data(kwargs["validation_data"])

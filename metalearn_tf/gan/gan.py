@@ -9,7 +9,7 @@ from keras.saving import serialize_keras_object as serialize
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
-from metalearn_tf.gan.gan_checks import check_sampling, check_training_data
+from metalearn_tf.gan.gan_checks import check_sampling, check_training_data, condition_of
 from metalearn_tf.gan.gan_networks import GANNetworks
 from metalearn_tf.gan.network_checks import check_networks, check_options, check_trainable, declared_range, has_pairs
 from metalearn_tf.gan.objectives import Objective, draw_noise, split_seed
@@ -121,17 +121,7 @@ class GAN(GANNetworks):
         if penalty is not None:
             check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")
         # Of the weights that the average has followed: others came another way, and `sample` draws with those.
-        self._averaged_from = None
-        if self.averaged_generator is not None:
-            start = fingerprint(generator).numpy()
-            self._averaged_from = self.add_weight(
-                name="averaged_from",
-                shape=start.shape,
-                dtype="float32",
-                initializer=lambda shape, dtype: tf.constant(start, dtype),
-                trainable=False,
-                aggregation="only_first_replica",
-            )
+        self._averaged_from = self.averaged_generator and self.add_state("averaged_from", fingerprint(generator))
         self._compiled_draw = tf.function(lambda *inputs: self._draw(*inputs), reduce_retracing=True)
         self.built = True
 
@@ -229,7 +219,7 @@ class GAN(GANNetworks):
     def _images_and_labels(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         images = to_image_range(images, self.image_range)
-        return images, to_image_range(labels, self.image_range) if has_pairs(self) else labels
+        return images, None if labels is None else condition_of(self, labels)
 
     # === Use ===
 

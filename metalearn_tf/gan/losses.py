@@ -5,6 +5,7 @@ dtype, every generator loss those of generated images. They compute in float32 a
 float32 scalar to be minimised. D below is the discriminator's logit, and σ(D) its probability that an image is real.
 """
 
+import keras
 import tensorflow as tf
 
 
@@ -174,6 +175,10 @@ LOSSES = {
     "wasserstein": (wasserstein_discriminator_loss, wasserstein_generator_loss),
     "hinge": (hinge_discriminator_loss, hinge_generator_loss),
 }
+
+# So that a file of a GAN with a pair of them is loaded again.
+for _loss in [loss for pair in LOSSES.values() for loss in pair]:
+    keras.saving.register_keras_serializable("metalearn_tf")(_loss)
 
 
 def get_losses(loss):

@@ -133,7 +133,7 @@ class MetaGAN(AdversarialModel):
         Returns:
             The task state: the generator's adapted weights, then the discriminator's, a flat list of tensors.
         """
-        steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
+        steps = tf.cast((self.test_inner_steps or self.inner_steps) if steps is None else steps, tf.int32)
         _, values = tf.while_loop(
             lambda step, values: step < steps,
             lambda step, values: (step + 1, self._inner_step(values, images, labels, seed, step)),
@@ -297,9 +297,8 @@ class MetaGAN(AdversarialModel):
         images, labels = check_task_images(self, images, labels)
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
         check_whole(steps=steps)
-        weights = self._compiled_adapt(images, tf.constant([seed, 0]), tf.constant(steps), labels)
         adapted = self.gan.copy()
-        adapted.set_player_weights(weights)
+        adapted.set_player_weights(self._compiled_adapt(images, tf.constant([seed, 0]), tf.constant(steps), labels))
         return adapted
 
     def export(self, path, **options):
@@ -317,7 +316,5 @@ class MetaGAN(AdversarialModel):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for name in ("gan", "inner_optimizer"):
-            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("gan", "inner_optimizer")}
+        return cls(**{**config, **parts})

@@ -1,6 +1,5 @@
 """Checks on a MetaGAN and its tasks, made before any work is done."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -42,8 +41,6 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
             '`inner_optimizer` must be None for "maml", which descends along gradients, and has its rate in itself '
             f"without `inner_learning_rate`. Received: {inner_optimizer!r}"
         )
-    if inner_optimizer is not None:
-        check_inner_optimizer(inner_optimizer)
     check_trainable(gan)
     if learned_rates and algorithm != "maml":
         raise ValueError(f'`learned_rates` needs `algorithm="maml"`. Received: {algorithm!r}')
@@ -52,23 +49,6 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         check_second_derivatives(gan.generator, "generator", instead=instead)
         # The generator's gradient goes through the images that the discriminator is given.
         check_second_derivatives(gan.judge, "discriminator", of_inputs=True, instead=instead)
-
-
-def check_inner_optimizer(optimizer):
-    """Refuses options of a Keras optimizer that an inner loop of a few steps cannot follow."""
-    optimizer = keras.optimizers.get(optimizer)
-    what = None
-    if hasattr(optimizer, "optimizers") or hasattr(optimizer, "inner_optimizer"):
-        what = f"a {type(optimizer).__name__}"
-    else:
-        options = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
-        what = next((f"{name}={getattr(optimizer, name)}" for name in options if getattr(optimizer, name)), None)
-    if what is not None:
-        raise ValueError(
-            "`inner_optimizer` must be a plain optimizer: each inner step updates the weights by the gradients of "
-            "unscaled losses, and the last weights are the adapted ones. Leave out loss scaling, "
-            f"`gradient_accumulation_steps` and `use_ema`. Received: {what}"
-        )
 
 
 def check_outer_optimizer(meta_gan, optimizer):

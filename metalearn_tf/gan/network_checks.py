@@ -29,8 +29,6 @@ def check_networks(generator, discriminator, encoder=None):
         if len(network.outputs) != 1:
             raise ValueError(f"`{name}` must have one output. Received: a network of {len(network.outputs)} outputs")
     _check_shapes(networks)
-    for name, network in networks.items():
-        check_can_be_copied(network, name)
     for name, network in list(networks.items())[1:]:
         low, high = value_range(network)
         if np.isfinite(low) or np.isfinite(high) or _is_seen_bounded(network):
@@ -46,6 +44,8 @@ def check_networks(generator, discriminator, encoder=None):
             f"{' and '.join(f'`{name}`' for name in networks)} must not share trainable weights, which would be pulled "
             "both ways. Received: networks with a layer in common"
         )
+    for name, network in networks.items():
+        check_can_be_copied(network, name)
 
 
 def _is_seen_bounded(network):

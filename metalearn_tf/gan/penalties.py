@@ -10,9 +10,11 @@ wrong (resizing, Keras's normalisations): in a `GAN` it is not, and a critic of 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 
+@keras.saving.register_keras_serializable("metalearn_tf")
 def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
     """The squared deviation of the critic's slope from a target, between real and generated images.
 
@@ -53,6 +55,7 @@ def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
     return tf.reduce_mean(tf.square(tf.nn.relu(excess) if one_sided else excess))
 
 
+@keras.saving.register_keras_serializable("metalearn_tf")
 def r1_penalty(critic, real):
     """The mean squared norm of the gradient of a real image's logit by the image.
 
@@ -80,12 +83,20 @@ class Penalty(NamedTuple):
     weight: float
 
 
+@keras.saving.register_keras_serializable("metalearn_tf")
+def _one_sided(critic, real, fake, mix):
+    return gradient_penalty(critic, real, fake, mix, one_sided=True)
+
+
+@keras.saving.register_keras_serializable("metalearn_tf")
+def _of_real_images(critic, real, fake, mix):
+    return r1_penalty(critic, real)
+
+
 PENALTIES = {
     "gradient": Penalty(gradient_penalty, 10.0),
-    "gradient_one_sided": Penalty(
-        lambda critic, real, fake, mix: gradient_penalty(critic, real, fake, mix, one_sided=True), 10.0
-    ),
-    "r1": Penalty(lambda critic, real, fake, mix: r1_penalty(critic, real), 5.0),
+    "gradient_one_sided": Penalty(_one_sided, 10.0),
+    "r1": Penalty(_of_real_images, 5.0),
     None: Penalty(lambda critic, real, fake, mix: tf.constant(0.0), 0.0),
 }
 
