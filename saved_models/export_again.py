@@ -12,6 +12,7 @@ model is not what the code exports: run this after a change to what is served.
 
 import argparse
 import collections
+import functools
 import hashlib
 import os
 import pathlib
@@ -145,10 +146,16 @@ def differences(old, new):
     return found
 
 
+@functools.lru_cache(maxsize=2)
+def loaded(path):
+    """A SavedModel, which takes seconds to load."""
+    return tf.saved_model.load(str(path))
+
+
 def signatures(path):
     """Inputs and outputs of each signature."""
     found = {}
-    for name, signature in tf.saved_model.load(str(path)).signatures.items():
+    for name, signature in loaded(path).signatures.items():
         tensors = {**signature.structured_input_signature[1], **signature.structured_outputs}
         found[name] = sorted((key, str(spec.shape), spec.dtype.name) for key, spec in tensors.items())
     return found
@@ -191,8 +198,7 @@ def largest_difference(old, new):
     random = np.random.default_rng(0)
     answers, request = [], None
     for path in (old, new):
-        model = tf.saved_model.load(str(path))
-        signature = model.signatures["serving_default"]
+        signature = loaded(path).signatures["serving_default"]
         request = request or {
             name: value_for(name, spec, random) for name, spec in signature.structured_input_signature[1].items()
         }
