@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 
+import keras
 import tensorflow as tf
 
 from metalearn_tf.data.usable_cores import usable_cores
@@ -38,6 +39,12 @@ def shared_ways():
 def is_vectorized(mapping):
     """Whether a `task_mapping` means vectorised tasks: `"auto"` does where TensorFlow sees a GPU."""
     return mapping == "vectorized" or (mapping == "auto" and bool(tf.config.list_logical_devices("GPU")))
+
+
+def has_loops(network):
+    """Whether a `keras.Model` has layers that loop over time: those of Keras, not unrolled."""
+    recurrent = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    return any(not layer.unroll for layer in recurrent)
 
 
 def map_tasks(function, tasks, output_types, vectorized=False):

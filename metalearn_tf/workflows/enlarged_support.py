@@ -6,6 +6,7 @@ import tensorflow as tf
 from metalearn_tf.data.augmentation import augment_images, augmentation_model
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.networks.copy_network import as_model, copy_network
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -49,6 +50,11 @@ class EnlargedSupport(MetaLearner):
         return self.learner.max_ways
 
     @property
+    def takes_targets(self):
+        """Whether the learner does regression."""
+        return self.learner.takes_targets
+
+    @property
     def normalization(self):
         """That of the learner."""
         return self.learner.normalization
@@ -69,6 +75,9 @@ class EnlargedSupport(MetaLearner):
     def classify(self, task_state, query_x):
         return self.learner.classify(task_state, query_x)
 
+    def copied_parts(self):
+        return {"learner": self.learner, "enlarger": copy_network(self.enlarger)}  # the constructor copies the learner
+
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
@@ -83,7 +92,7 @@ class EnlargedSupport(MetaLearner):
 
     @classmethod
     def from_config(cls, config):
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("learner", "enlarger")}
+        parts = {name: as_model(config[name]) for name in ("learner", "enlarger")}
         return cls(**{**config, **parts})
 
 
