@@ -89,19 +89,15 @@ def version_of(name):
 def rebuilt(name):
     """The model of a published SavedModel, with its weights."""
     model = BUILDERS[name]()
-    # In the order in which an export writes them.
+    # In the order in which an export writes them; counters and random states, which are integers, are no weights.
     variables = [*model.weights, *model.network.variables] if is_learner(model) else model.variables
-    variables = list({id(variable): variable for variable in variables}.values())
+    variables = [one for one in {id(one): one for one in variables}.values() if "float" in str(one.dtype)]
     checkpoint = tf.train.load_checkpoint(str(version_of(name) / "variables" / "variables"))
-    values = {}
-    for key in checkpoint.get_variable_to_shape_map():
-        found = re.match(r"\w+_variables/(\d+)/", key)
-        if found:
-            values[int(found[1])] = checkpoint.get_tensor(key)
-    for number, variable in enumerate(variables):
-        variable.assign(values.pop(number))
-    if values:
-        raise ValueError(f"{name} has {len(values)} weights more than the model that is built for it")
+    keys = {key: re.match(r"\w+_variables/(\d+)/", key) for key in checkpoint.get_variable_to_shape_map()}
+    keys = sorted((int(found[1]), key) for key, found in keys.items() if found)
+    values = [value for value in (checkpoint.get_tensor(key) for _, key in keys) if value.dtype.kind == "f"]
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
     return model
 
 
