@@ -24,6 +24,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import metalearn_tf as mtf
+from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.training.descriptions import check_same
 
 METHODS = ("supervised", "autoencoder", "contrastive")
 ARMS = ["from scratch", *(f"{method}, {use}" for method in METHODS for use in ("frozen with a probe", "fine-tuned"))]
@@ -141,7 +143,7 @@ def run(arm, labels, seed, arguments):
         accuracy = TestAccuracy(test)
         fine_tuned(method if use else None, x, y, seed, arguments, [accuracy])
         accuracies = accuracy.accuracies
-    record.write_text(json.dumps(accuracies))
+    write_text(record, json.dumps(accuracies))
     return accuracies
 
 
@@ -210,6 +212,12 @@ def main():
     arguments = parser.parse_args()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.source}_{arguments.target}")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
+    # What is kept there is of these settings.
+    settings = {
+        name: getattr(arguments, name)
+        for name in ("source", "target", "epochs", "pretrain_epochs", "source_images", "filters")
+    }
+    check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
     labels = [None if count == "all" else int(count) for count in arguments.labels]
 
     header = ["method", *(f"{count or 'all'} labels" for count in labels)]
@@ -230,7 +238,7 @@ def main():
             when = f"after {reached[0] + 1} of {arguments.epochs} epochs" if len(reached) else "not reached"
             print(f"{count or 'all'} labels, {method}, fine-tuned: the accuracy from scratch {when}")
     draw(results, labels, arguments.run_dir / "transfer.png")
-    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
     if arguments.export:
         result = rows[2 + ARMS.index("supervised, fine-tuned")].split("|")[-2].strip()
         export(arguments.export, arguments, result)

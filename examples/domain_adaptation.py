@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 import metalearn_tf as mtf
+from metalearn_tf.data.whole_files import write_text
 
 METHODS = {"source only": "source_only", "CORAL": "coral", "MMD": "mmd", "DANN": "dann"}
 NAMES = {"mnist": "MNIST", "usps": "USPS"}
@@ -61,7 +62,7 @@ def result(method, names, seed, data, arguments):
     for part, name in (("source", source), ("target", target)):
         test = data[name]["test"]
         measured[part] = model.evaluate(test.examples, test.labels, batch_size=256, verbose=0)[1]
-    path.write_text(json.dumps(measured))
+    write_text(path, json.dumps(measured))
     return measured
 
 
@@ -114,7 +115,7 @@ def main():
                 source_only = [one["target"] for one in results]
             rows.append(row(method, domains, results, source_only))
             print(rows[-1], flush=True)
-    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
     print("\n".join(rows))
 
 

@@ -30,6 +30,8 @@ import numpy as np
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.training.descriptions import check_same
 
 evaluation = mtf.evaluation
 OPTIONS = {
@@ -177,6 +179,9 @@ def main():
     arguments = parser.parse_args()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/few_shot_gan_{arguments.dataset}")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
+    # What is kept there is of these settings.
+    settings = {name: getattr(arguments, name) for name in ("dataset", "minutes")}
+    check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 
     mtf.training.use_task_parallelism()
     source, tests, features = load(arguments)
@@ -211,8 +216,8 @@ def main():
                 noise = np.random.default_rng(index).normal(size=(10, 64)).astype("float32")
                 path = arguments.run_dir / f"{title.replace(' ', '_')}_{shots}_{index}.png"
                 evaluation.few_shot_figure(images, np.asarray(best(images, noise)), source[0].examples[::20], path)
-    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
-    (arguments.run_dir / "scores.json").write_text(json.dumps(results))
+    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "scores.json", json.dumps(results))
     print("\n".join(rows))
     if arguments.export:
         name = arguments.algorithms[0]

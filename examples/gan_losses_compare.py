@@ -22,6 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.training.descriptions import check_same
 
 BATCH_SIZE = 64
 
@@ -101,7 +103,7 @@ def train(name, dataset, arguments, folder):
     grid = mtf.evaluation.sample_grid(gan.sample(64, seed=1), columns=8)
     keras.utils.save_img(folder / "grid.png", grid, scale=False)
     mtf.evaluation.training_curves(history, folder / "curves.png")
-    record.write_text(json.dumps(result))
+    write_text(record, json.dumps(result))
     return result
 
 
@@ -125,6 +127,9 @@ def main():
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/gan_losses"))
     arguments = parser.parse_args()
+    # What is kept there is of these settings.
+    settings = {name: getattr(arguments, name) for name in ("minutes", "filters", "steps_per_epoch", "samples")}
+    check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 
     scores = ("best FID", "best KID × 1000", "last FID", "last KID × 1000")
     names = ("dataset", "loss", *scores, "best step", "steps", "steps/s")
@@ -134,7 +139,7 @@ def main():
             result = train(name, dataset, arguments, arguments.run_dir / dataset / name)
             rows.append(row(dataset, name, result))
             print(rows[-1], flush=True)
-    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
     print("\n".join(rows))
 
 

@@ -26,6 +26,8 @@ import keras
 import numpy as np
 
 import metalearn_tf as mtf
+from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.training.descriptions import check_same
 
 learners, networks = mtf.learners, mtf.networks
 SETTINGS = {"5x1": (5, 1), "5x5": (5, 5), "20x1": (20, 1)}
@@ -221,7 +223,7 @@ def train(name, ways, shots, data, run_dir, steps=None):
         took = fit(trained, method, train_ways, method.shots or shots, data["train"])
         learner.set_weights(trained.get_weights())
     learner.save_weights(run_dir / f"{key}.weights.h5")
-    record.write_text(json.dumps(took))
+    write_text(record, json.dumps(took))
     return learner, took
 
 
@@ -324,6 +326,9 @@ def main():
     arguments = parser.parse_args()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.dataset}_compare")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
+    # What is kept there is of these settings.
+    settings = {name: getattr(arguments, name) for name in ("dataset", "episodes", "steps")}
+    check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 
     METHODS.update(methods(INNER_RATES[arguments.dataset]))
     mtf.training.use_task_parallelism()
@@ -336,7 +341,7 @@ def main():
                 continue
             rows.append(row(name, setting, arguments.dataset, *test(name, setting, data, arguments)))
             print(rows[-1], flush=True)
-    (arguments.run_dir / "table.md").write_text("\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
     print("\n".join(rows))
 
 

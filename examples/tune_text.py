@@ -22,6 +22,7 @@ import numpy as np
 from ray import tune
 
 import metalearn_tf as mtf
+from metalearn_tf.data.whole_files import write_text
 
 WAYS = 5
 SPACE = {
@@ -51,7 +52,7 @@ def accuracies_of_test(build, parameters, seed, train, test, steps, arguments):
         learner.fit(tasks, steps_per_epoch=steps, verbose=0)
         report = evaluate(learner, test, arguments)
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"parameters": parameters, "accuracies": report.episode_accuracies}))
+        write_text(path, json.dumps({"parameters": parameters, "accuracies": report.episode_accuracies}))
     return np.array(json.loads(path.read_text())["accuracies"])
 
 

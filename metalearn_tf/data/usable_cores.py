@@ -4,8 +4,9 @@ import math
 import os
 import pathlib
 
-_CONTROL_GROUPS = pathlib.Path("/sys/fs/cgroup")
-_OWN_GROUP = pathlib.Path("/proc/self/cgroup")
+# Where Linux says it; nowhere on other systems.
+_CONTROL_GROUPS = pathlib.Path("/", "sys", "fs", "cgroup")
+_OWN_GROUP = pathlib.Path("/", "proc", "self", "cgroup")
 
 
 def usable_cores():

@@ -10,7 +10,6 @@ from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 
 @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
-@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
 def copy_network(network):
     """A `keras.Model` of the same configuration, weights, states, vocabularies and flags, with no variable in common.
 

@@ -22,7 +22,7 @@ class TaskBoard(keras.callbacks.TensorBoard):
 
     ```python
     tasks = mtf.data.episodes(validation, ways=5, shots=1, queries=15, tasks_per_batch=8)
-    learner.fit(train_tasks, steps_per_epoch=100, epochs=20, callbacks=[mtf.training.TaskBoard("runs/maml", tasks)])
+    learner.fit(train_tasks, steps_per_epoch=100, epochs=20, callbacks=[mtf.training.TaskBoard("runs/curves", tasks)])
     ```
 
     After an epoch, the learner adapts to the same few tasks, and the run `tasks` beside Keras's `train` and
