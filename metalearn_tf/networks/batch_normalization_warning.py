@@ -20,17 +20,10 @@ def warn_of_batch_normalization(network):
     if names and (network.name, *names) not in _said:
         _said.add((network.name, *names))
         logging.getLogger(__name__).warning(
-<<<<<<< HEAD
-            "The network %r has `keras.layers.BatchNormalization` (%s): it adapts with the statistics of each batch "
-            "in meta-training and with moving averages otherwise, so that it may learn well and then test at chance. "
-            'Write `mtf.networks.with_task_normalization(network, "support")`, or `"transductive"`, for a network of '
-            "the same weights whose statistics are those of the task.",
-=======
             "The network %r has `keras.layers.BatchNormalization` (%s): it adapts with the statistics of each batch in "
             "meta-training and with moving averages otherwise, so that it may learn well and then test at chance. "
             '`mtf.networks.with_task_normalization(network, "support")`, or `"transductive"`, makes a network of the '
             "same weights that uses the statistics of the task.",
->>>>>>> net
             network.name,
             ", ".join(names),
         )
