@@ -50,6 +50,9 @@ class BackboneModel(keras.Model):
         super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         self.backbone = backbone
         self.augmentation = augmentation
+        shape = backbone.input_shape[1:]
+        if augmentation is not None and not augmentation.built and None not in shape:
+            augmentation.build((None, *shape))  # Keras would take the size of the first batch for that of all
         self.image_range = tuple(image_range)
         self.float_dtype = float_dtype(backbone)
         self.built = True

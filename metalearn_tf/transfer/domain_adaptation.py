@@ -181,7 +181,7 @@ class DomainAdaptation(BackboneModel):
             cross_entropy = _cross_entropy(labels, logits)
             losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
             loss = cross_entropy + self.added_losses()
-            loss += weight * tf.cast(losses.get("domain_loss", 0.0), loss.dtype)
+            loss += tf.cast(weight * losses.get("domain_loss", 0.0), loss.dtype)
             scaled_loss = self.optimizer.scale_loss(loss)
         self.apply_gradients(tape, scaled_loss)
         self.step.assign_add(1)
