@@ -1,5 +1,7 @@
 """What the trainings of a backbone share."""
 
+import types
+
 import keras
 import tensorflow as tf
 
@@ -98,6 +100,8 @@ class BackboneModel(keras.Model):
         check_schedule_goes_on(getattr(self, "optimizer", None), callbacks)
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, **kwargs}
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
+        if isinstance(x, types.GeneratorType):
+            options.setdefault("shuffle", False)  # Keras warns of its own default
         x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
         options["validation_data"] = self.check_validation_data(options)
         return super().fit(**fit_arguments(x, y, options))

@@ -10,8 +10,8 @@ def layer_groups(backbone, stages):
 
     Args:
         backbone: a built `keras.Model`; models within it are looked into. Layers that are frozen are in no group.
-        stages: the number of groups, each of about as many layers, but no more than layers are not frozen; or the names of the lowest layer of each group, from
-            the top. The layers below the last named one are in no group.
+        stages: the number of groups, each of about as many layers, but no more than layers are not frozen; or the
+            names of the lowest layer of each group, from the top. The layers below the last named one are in no group.
 
     Returns:
         A list of lists of Keras layers; empty where all layers are frozen.
