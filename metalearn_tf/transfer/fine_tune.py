@@ -24,8 +24,8 @@ from metalearn_tf.transfer.unfreezing import trained_layers
 
 _PATIENCE = 5
 _LARGEST_BATCH = 64
-# The first head is a linear probe of at most so many examples: more take long and change little.
-_PROBE_EXAMPLES = 5000
+# The first head is a linear probe of at most so many examples, and numbers: more take long and change little.
+_PROBE_EXAMPLES, _PROBE_NUMBERS = 5000, 2**24
 
 
 def fine_tune(
@@ -197,12 +197,13 @@ def _weights(class_weight, sample_weight, of_data, y, classes):
 
 def _set_head(classifier, x, y, seed):
     """Sets the head to a linear probe of the features that the backbone has before training."""
-    if len(x) > _PROBE_EXAMPLES:
+    most = min(_PROBE_EXAMPLES, _PROBE_NUMBERS // classifier.backbone.output_shape[1])
+    if len(x) > most:
         random = np.random.default_rng(seed)
         # One example of each class at least.
         firsts = np.unique(y, return_index=True)[1]
         others = random.permutation(np.setdiff1d(np.arange(len(x)), firsts))
-        rows = np.concatenate([firsts, others[: max(0, _PROBE_EXAMPLES - len(firsts))]])
+        rows = np.concatenate([firsts, others[: max(0, most - len(firsts))]])
         x, y = x[rows], y[rows]
     features = compute_features(classifier.backbone, x, 64, classifier.image_range)
     classifier.head.set_weights(probe_weights(features, y, classifier.classes))

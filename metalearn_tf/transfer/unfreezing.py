@@ -63,7 +63,8 @@ def _layers_with_weights(layer):
 
 def layer_weights(layer):
     """The weights of a layer that can be trained, frozen or not."""
-    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
+    variables = (variable for part in layer._flatten_layers() for variable in part._trainable_variables)
+    return [*{id(variable): variable for variable in variables}.values()]  # of shared layers once
 
 
 def _trained_weights(layer):

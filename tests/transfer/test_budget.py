@@ -59,9 +59,7 @@ def test_what_is_given_is_kept(given, expected):
 
 @pytest.mark.parametrize("given", [(4, 9, 2, 3, None), (1, 9, 1, None, None), (3, 9, None, ["a", "b"], 3)])
 def test_what_does_not_fit_is_refused(given):
-    with pytest.raises(
-        ValueError, match=r"`epochs` must be at least \d+, so that the last of the \d stages is"
-    ):
+    with pytest.raises(ValueError, match=r"`epochs` must be at least \d+, so that the last of the \d stages is"):
         unfreezing_plan(*given)
 
 
