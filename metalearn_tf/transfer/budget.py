@@ -38,6 +38,21 @@ def training_budget(examples, epochs, batch_size, largest_batch):
     return epochs, batch_size, steps
 
 
+def tuning_rate(layers):
+    """The learning rate of fine-tuning, unless one is given.
+
+    Each step of Adam moves every layer by about the rate, so that what a network computes changes with their number:
+    deep ones forget at a rate at which shallow ones hardly learn. See `fine_tune` for what it was tried on.
+
+    Args:
+        layers: how many layers of the backbone can be trained.
+
+    Returns:
+        `0.016 / layers`, but from 1e-4 to 8e-3.
+    """
+    return min(8e-3, max(1e-4, 0.016 / max(1, layers)))
+
+
 def unfreezing_plan(epochs, layers, head_epochs, stages, stage_epochs):
     """The stages of fine-tuning, chosen where they are `None` so that all fit into the epochs.
 

@@ -7,7 +7,7 @@ from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
-from metalearn_tf.transfer.budget import training_budget, unfreezing_plan
+from metalearn_tf.transfer.budget import training_budget, tuning_rate, unfreezing_plan
 from metalearn_tf.transfer.data_kinds import read_examples
 from metalearn_tf.transfer.extract_features import compute_features
 from metalearn_tf.transfer.probes import probe_weights
@@ -35,7 +35,7 @@ def fine_tune(
     validation_data=None,
     epochs=None,
     batch_size=None,
-    learning_rate=1e-3,
+    learning_rate=None,
     weight_decay=0.0,
     head_epochs=None,
     stages=None,
@@ -82,7 +82,8 @@ def fine_tune(
             early; the weights are then those of the best epoch. Classes of two `ClassDataset`s are matched by name.
         epochs: passes over the data, those of the head included; by default 20, or as many as make 200 steps.
         batch_size: examples in a step; by default an eighth of the data, but from 8 to 64.
-        learning_rate: the highest, of the head.
+        learning_rate: the highest, of the head; by default 0.016 over the number of the backbone's layers that are
+            trained, but from 1e-4 to 8e-3: 1e-3 for `resnet9`, 2e-3 for `conv4`.
         weight_decay: of AdamW, on all weights but biases and the scales and offsets of normalisation.
         head_epochs: see `TransferClassifier`, as `stages`, `stage_epochs`, `layer_decay`, `l2_sp`,
             `train_normalization` and `augmentation`. By default they follow the epochs: a tenth of them for the head,
@@ -128,15 +129,15 @@ def fine_tune(
     validation_data = check_validation(validation_data, classes, check_x, rank, data.class_names)
     sample_weight = _weights(class_weight, sample_weight, data.sample_weight, y, classes)
     epochs, batch_size, steps = training_budget(len(x), epochs, batch_size, _LARGEST_BATCH)
+    layers = len(trained_layers(backbone))
+    learning_rate = tuning_rate(layers) if learning_rate is None else learning_rate
     if not learning_rate > 0:
         raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
     if patience is not None and validation_data is None:
         raise ValueError(f"`patience` needs `validation_data` to stop by. Received: patience={patience}")
     callbacks = callback_list(callbacks)
     check_rate_callbacks(callbacks, "`fine_tune` has a schedule: give `learning_rate`, or build a `TransferClassifier`")
-    head_epochs, stages, stage_epochs = unfreezing_plan(
-        epochs, len(trained_layers(backbone)), head_epochs, stages, stage_epochs
-    )
+    head_epochs, stages, stage_epochs = unfreezing_plan(epochs, layers, head_epochs, stages, stage_epochs)
 
     # === Model ===
     keras.utils.set_random_seed(seed)
