@@ -3,7 +3,7 @@
 from metalearn_tf.data.whole_numbers import check_whole
 
 _EPOCHS = 20
-_LEAST_STEPS = 200
+_LEAST_STEPS = 300
 _LEAST_BATCH = 8
 # Of the examples, so that an epoch has about as many steps.
 _BATCH_SHARE = 8
@@ -13,7 +13,7 @@ _STAGES = 3
 def training_budget(examples, epochs, batch_size, largest_batch):
     """Epochs and batch size, chosen where they are `None`.
 
-    A batch is an eighth of the examples, but from 8 to `largest_batch`; 20 epochs, or as many as make 200 steps.
+    A batch is an eighth of the examples, but from 8 to `largest_batch`; 20 epochs, or as many as make 300 steps.
 
     Args:
         examples: number of examples.
@@ -48,9 +48,9 @@ def tuning_rate(layers):
         layers: how many layers of the backbone can be trained.
 
     Returns:
-        `0.016 / layers`, but from 1e-4 to 8e-3.
+        `0.024 / layers`, but from 1e-4 to 8e-3.
     """
-    return min(8e-3, max(1e-4, 0.016 / max(1, layers)))
+    return min(8e-3, max(1e-4, 0.024 / max(1, layers)))
 
 
 def unfreezing_plan(epochs, layers, head_epochs, stages, stage_epochs):

@@ -23,7 +23,7 @@ from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 from metalearn_tf.transfer.unfreezing import trained_layers
 
 _PATIENCE = 5
-_LARGEST_BATCH = 64
+_LARGEST_BATCH = 32
 # The first head is a linear probe of at most so many examples, and numbers: more take long and change little.
 _PROBE_EXAMPLES, _PROBE_NUMBERS = 5000, 2**24
 
@@ -68,6 +68,11 @@ def fine_tune(
     keeps the plan of unfreezing, so that one that was saved at epoch 7 goes on too, with the examples in another order:
     `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
 
+    The defaults were tried on 5 to 50 examples a class of three kinds: CIFAR-10's photographs with a `resnet9` that
+    other classes trained, MNIST's digits with a `conv4` that Omniglot trained, and vectors with an `mlp`. They were
+    above a linear probe of the frozen features on all, and from 10 points above to 3 below a network trained from
+    scratch for 20 epochs, the latter on vectors of which the backbone knew little.
+
     For data larger than memory, another loss or a learning rate that callbacks set, build the classifier by hand:
     `TransferClassifier(backbone, classes)`, `compile` and `fit` take all that Keras takes.
 
@@ -80,10 +85,10 @@ def fine_tune(
         y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them.
         validation_data: `(x, y)`, `(x, y, sample_weight)` or another kind that `x` may be, on which training stops
             early; the weights are then those of the best epoch. Classes of two `ClassDataset`s are matched by name.
-        epochs: passes over the data, those of the head included; by default 20, or as many as make 200 steps.
-        batch_size: examples in a step; by default an eighth of the data, but from 8 to 64.
-        learning_rate: the highest, of the head; by default 0.016 over the number of the backbone's layers that are
-            trained, but from 1e-4 to 8e-3: 1e-3 for `resnet9`, 2e-3 for `conv4`.
+        epochs: passes over the data, those of the head included; by default 20, or as many as make 300 steps.
+        batch_size: examples in a step; by default an eighth of the data, but from 8 to 32.
+        learning_rate: the highest, of the head; by default 0.024 over the number of the backbone's layers that are
+            trained, but from 1e-4 to 8e-3: 1.5e-3 for `resnet9`, 3e-3 for `conv4`.
         weight_decay: of AdamW, on all weights but biases and the scales and offsets of normalisation.
         head_epochs: see `TransferClassifier`, as `stages`, `stage_epochs`, `layer_decay`, `l2_sp`,
             `train_normalization` and `augmentation`. By default they follow the epochs: a tenth of them for the head,

@@ -16,21 +16,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.exper
 @pytest.mark.parametrize(
     "examples, given, expected",
     [
-        (10, (None, None), (100, 8, 2)),
-        (50, (None, None), (29, 8, 7)),
-        (100, (None, None), (23, 12, 9)),
-        (512, (None, None), (25, 64, 8)),
+        (10, (None, None), (150, 8, 2)),
+        (50, (None, None), (43, 8, 7)),
+        (100, (None, None), (34, 12, 9)),
+        (512, (None, None), (38, 64, 8)),
         (5000, (None, None), (20, 64, 79)),
         (100, (20, 64), (20, 64, 2)),
-        (100, (None, 64), (100, 64, 2)),
-        (5, (None, 64), (200, 5, 1)),
+        (100, (None, 64), (150, 64, 2)),
+        (5, (None, 64), (300, 5, 1)),
         (5000, (1, None), (1, 64, 79)),
     ],
 )
 def test_small_data_get_more_passes_and_smaller_batches(examples, given, expected):
     epochs, batch_size, steps = training_budget(examples, *given, largest_batch=64)
     assert (epochs, batch_size, steps) == expected
-    assert given[0] is not None or epochs * steps >= 200
+    assert given[0] is not None or epochs * steps >= 300
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5, 10, 19, 20, 100])
