@@ -69,9 +69,9 @@ def fine_tune(
     `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
 
     The defaults were tried on 5 to 50 examples a class of three kinds: CIFAR-10's photographs with a `resnet9` that
-    other classes trained, MNIST's digits with a `conv4` that Omniglot trained, and vectors with an `mlp`. They were
-    above a linear probe of the frozen features on all, and from 10 points above to 3 below a network trained from
-    scratch for 20 epochs, the latter on vectors of which the backbone knew little.
+    other classes trained, MNIST's digits with a `conv4` that Omniglot trained, and vectors with an `mlp`. Settings
+    about them were above a linear probe of the frozen features on all, and above a network trained from scratch for 20
+    epochs but for 50 examples a class of digits (1 point below) and of vectors that were new to the backbone (4 below).
 
     For data larger than memory, another loss or a learning rate that callbacks set, build the classifier by hand:
     `TransferClassifier(backbone, classes)`, `compile` and `fit` take all that Keras takes.
