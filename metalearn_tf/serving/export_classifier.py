@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import check_limits
+from metalearn_tf.networks.batch_dependence import check_batch_independence
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
 from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
@@ -39,11 +40,12 @@ def export_classifier(model, path, class_names=None, description=None, warm_up=N
 
     Raises:
         FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind, or the model is no classifier of images.
+        ValueError: if an argument is not of its kind, or the model is no classifier of images, each by itself.
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     _check_network(model, "model", "logits or probabilities (n, classes), of two classes or more")
+    check_batch_independence(model, "model")
     check_limits(image_range)
     if model.output_shape[1] < 2:
         raise ValueError(f"`model` must have two outputs or more. Received: output shape {model.output_shape}")
@@ -84,6 +86,7 @@ def export_features(backbone, path, description=None, warm_up=None, image_range=
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     _check_network(backbone, "backbone", "features (n, d)")
+    check_batch_independence(backbone, "backbone")
     check_limits(image_range)
 
     def answer(images):

@@ -1,6 +1,9 @@
 """What the trainings of a backbone share."""
 
+import types
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.array_batches import fit_arguments
@@ -50,6 +53,9 @@ class BackboneModel(keras.Model):
         super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         self.backbone = backbone
         self.augmentation = augmentation
+        shape = backbone.input_shape[1:]
+        if augmentation is not None and not augmentation.built and None not in shape:
+            augmentation.build((None, *shape))  # Keras would take the size of the first batch for that of all
         self.image_range = tuple(image_range)
         self.float_dtype = float_dtype(backbone)
         self.built = True
@@ -95,7 +101,11 @@ class BackboneModel(keras.Model):
         check_schedule_goes_on(getattr(self, "optimizer", None), callbacks)
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, **kwargs}
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
+        if isinstance(x, types.GeneratorType):
+            options.setdefault("shuffle", False)  # Keras warns of its own default
         x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
+        if options["sample_weight"] is not None or options.get("validation_split"):
+            x = _as_keras_reads(x)  # which then makes the batches
         options["validation_data"] = self.check_validation_data(options)
         return super().fit(**fit_arguments(x, y, options))
 
@@ -131,7 +141,7 @@ class BackboneModel(keras.Model):
             targets: whether labels are used.
 
         Returns:
-            The same three, as Keras reads them: texts are a tensor.
+            The same three; whole arrays as NumPy's.
 
         Raises:
             ValueError: if the model does not take them.
@@ -141,7 +151,7 @@ class BackboneModel(keras.Model):
             x = check_examples(argument, x, self.backbone, self.image_range)
             if targets:
                 y, sample_weight = self.check_targets(x, y, sample_weight)
-            return tf.constant(x) if x.dtype == object else x, y, sample_weight
+            return x, y, sample_weight
         batch, labels, weights = keras.utils.unpack_x_y_sample_weight(first)
         check_examples(argument, batch, self.backbone, self.image_range)
         if targets:
@@ -161,33 +171,37 @@ class BackboneModel(keras.Model):
             if options.get("validation_steps") is None:
                 check_ends("validation_data", data)
             return self.check_data("validation_data", data)[0]
-        parts = self.check_data("validation_data", *keras.utils.unpack_x_y_sample_weight(tuple(data)))
-        return parts if parts[2] is not None else parts[:2]
+        x, *rest = self.check_data("validation_data", *keras.utils.unpack_x_y_sample_weight(tuple(data)))
+        return (_as_keras_reads(x), *(part for part in rest if part is not None))
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, **kwargs
+    ):
         """As `keras.Model.evaluate`; the data are checked first."""
         if not kwargs.get("_use_cached_eval_dataset"):  # within `fit`, which has checked them
-            if kwargs.get("steps") is None:
+            if steps is None:
                 check_ends("x", x)
             x, y, sample_weight = self.check_data("x", x, y, sample_weight)
-        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+            x = _as_keras_reads(x)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`; the data are checked first."""
-        return super().predict(self.check_data("x", x, targets=False)[0], *args, **kwargs)
+        return super().predict(_as_keras_reads(self.check_data("x", x, targets=False)[0]), *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`; the data are checked first."""
         x, y, sample_weight = self.check_data("x", x, y, sample_weight)
-        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+        return super().train_on_batch(_as_keras_reads(x), y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """As `keras.Model.test_on_batch`; the data are checked first."""
-        return super().test_on_batch(*self.check_data("x", x, y, sample_weight), return_dict)
+        x, y, sample_weight = self.check_data("x", x, y, sample_weight)
+        return super().test_on_batch(_as_keras_reads(x), y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
         """As `keras.Model.predict_on_batch`; the data are checked first."""
-        return super().predict_on_batch(self.check_data("x", x, targets=False)[0])
+        return super().predict_on_batch(_as_keras_reads(self.check_data("x", x, targets=False)[0]))
 
     # === Keras ===
 
@@ -210,3 +224,8 @@ class BackboneModel(keras.Model):
     def from_config(cls, config):
         layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
         return cls(**{**config, **layers})
+
+
+def _as_keras_reads(x):
+    """Texts as a tensor, all else as it is."""
+    return tf.constant(x) if getattr(x, "dtype", None) == np.dtype(object) else x

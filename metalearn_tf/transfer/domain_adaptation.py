@@ -15,7 +15,12 @@ from metalearn_tf.transfer.domain_checks import (
 )
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
-from metalearn_tf.transfer.transfer_checks import check_labels, check_own_objective, check_sample_weight
+from metalearn_tf.transfer.transfer_checks import (
+    check_labels,
+    check_own_objective,
+    check_sample_weight,
+    check_schedule_goes_on,
+)
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
@@ -155,6 +160,7 @@ class DomainAdaptation(BackboneModel):
         check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
         check_whole(epochs=epochs)
         check_fit_options(kwargs)
+        check_schedule_goes_on(getattr(self, "optimizer", None), kwargs.get("callbacks"))
         source_x, source_y, target_x = check_domains(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
@@ -181,7 +187,7 @@ class DomainAdaptation(BackboneModel):
             cross_entropy = _cross_entropy(labels, logits)
             losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
             loss = cross_entropy + self.added_losses()
-            loss += weight * tf.cast(losses.get("domain_loss", 0.0), loss.dtype)
+            loss += tf.cast(weight * losses.get("domain_loss", 0.0), loss.dtype)
             scaled_loss = self.optimizer.scale_loss(loss)
         self.apply_gradients(tape, scaled_loss)
         self.step.assign_add(1)

@@ -59,7 +59,7 @@ def pretrain(
             `keras.utils.PyDataset` of such pairs, which are read into memory; or, where no labels are needed, `x`.
             Images are uint8, or floating in `image_range`.
         method: a name of the table.
-        epochs: passes over the data; by default 20, or as many as make 200 steps.
+        epochs: passes over the data; by default 20, or as many as make 300 steps.
         batch_size: examples in a step; by default an eighth of the data, but from 8 to 128.
         learning_rate: the highest.
         weight_decay: of AdamW.

@@ -10,8 +10,8 @@ def layer_groups(backbone, stages):
 
     Args:
         backbone: a built `keras.Model`; models within it are looked into. Layers that are frozen are in no group.
-        stages: the number of groups, each of about as many layers; or the names of the lowest layer of each group, from
-            the top. The layers below the last named one are in no group.
+        stages: the number of groups, each of about as many layers, but no more than layers are not frozen; or the
+            names of the lowest layer of each group, from the top. The layers below the last named one are in no group.
 
     Returns:
         A list of lists of Keras layers; empty where all layers are frozen.
@@ -22,13 +22,13 @@ def layer_groups(backbone, stages):
     """
     layers = trained_layers(backbone)[::-1]
     if isinstance(stages, int):
-        if not layers:
-            return []
-        if not 1 <= stages <= len(layers):
+        most = len(list(_layers_with_weights(backbone)))
+        if not 1 <= stages <= max(1, most):
             raise ValueError(
-                f"`stages` must be from 1 to {len(layers)}, the number of layers with trainable weights. "
+                f"`stages` must be from 1 to {most}, the number of layers with trainable weights. "
                 f"Received: stages={stages}"
             )
+        stages = min(stages, len(layers))  # of frozen ones there is no stage
         ends = [round((stage + 1) * len(layers) / stages) for stage in range(stages)]
     else:
         places = {layer.name: place for place, layer in enumerate(layers, 1)}
@@ -63,7 +63,8 @@ def _layers_with_weights(layer):
 
 def layer_weights(layer):
     """The weights of a layer that can be trained, frozen or not."""
-    return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
+    variables = (variable for part in layer._flatten_layers() for variable in part._trainable_variables)
+    return [*{id(variable): variable for variable in variables}.values()]  # of shared layers once
 
 
 def _trained_weights(layer):

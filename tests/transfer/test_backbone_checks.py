@@ -99,3 +99,30 @@ def test_vectors_must_be_finite_and_floating(x, message):
 def test_texts_must_be_strings():
     with pytest.raises(ValueError, match="strings"):
         check_examples("x", [1.0], mtf.networks.bag_of_words(["one"]))
+
+
+@pytest.mark.parametrize("normalization", ["transductive", "support"])
+def test_features_that_depend_on_the_batch_are_refused_where_there_is_no_task(normalization):
+    network = mtf.networks.conv4((16, 16, 3), filters=2, normalization=normalization)
+    backbone = keras.Model(network.input, keras.layers.Dense(2)(network.output))
+    x, y = np.zeros((4, 16, 16, 3), "uint8"), np.arange(4) % 2
+    transfer, dataset = mtf.transfer, mtf.data.ClassDataset(x, y)
+    calls = {
+        "fine_tune": lambda: transfer.fine_tune(backbone, x, y),
+        "pretrain": lambda: transfer.pretrain(backbone, (x, y)),
+        "extract_features": lambda: transfer.extract_features(backbone, x),
+        "feature_dataset": lambda: transfer.feature_dataset(backbone, dataset),
+        "TransferClassifier": lambda: transfer.TransferClassifier(backbone, 2),
+        "DomainAdaptation": lambda: transfer.DomainAdaptation(backbone, 2),
+        "ContrastiveModel": lambda: transfer.ContrastiveModel(backbone),
+        "DenoisingAutoencoder": lambda: transfer.DenoisingAutoencoder(backbone),
+        "export_features": lambda: mtf.serving.export_features(backbone, "nowhere"),
+        "export_classifier": lambda: mtf.serving.export_classifier(backbone, "nowhere"),
+    }
+    message = rf"must give each example.*with_task_normalization\(network, \"running\"\)`.*'{normalization}'"
+    for call in calls.values():
+        with pytest.raises(ValueError, match=message):
+            call()
+    # Those of a task are normalised together by intent.
+    transfer.Baseline(network)
+    transfer.BaselinePlusPlus(network)

@@ -169,3 +169,17 @@ def test_as_many_neighbors_as_there_are(task, neighbors):
 def test_options_out_of_range_are_refused(task, probe, options, message):
     with pytest.raises(ValueError, match=message):
         probe(*task, **options)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-7, 1.0, 1e6])
+def test_the_scale_of_features_changes_no_answer(scale):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 5)).astype("float32")
+    y = np.argmax(x @ random.normal(size=(5, 3)), axis=1)
+    one_column = (x * [scale, 1, 1, 1, 1]).astype("float32")
+    whole = (x * np.float32(scale)).astype("float32")
+    for classify in (mtf.transfer.linear_probe, mtf.transfer.nearest_neighbors):
+        expected = classify(x, y)(x)
+        np.testing.assert_allclose(classify(whole, y)(whole), expected, atol=1e-4)
+        if classify is mtf.transfer.linear_probe:
+            np.testing.assert_allclose(classify(one_column, y)(one_column), expected, atol=1e-4)
