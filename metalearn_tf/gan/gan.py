@@ -297,6 +297,7 @@ class GAN(AdversarialModel):
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
+            "trainable": self.trainable,
             "generator": serialize(self.generator),
             "discriminator": serialize(self.discriminator),
             "encoder": None if self.encoder is None else serialize(self.encoder),

@@ -77,7 +77,7 @@ class MetaGAN(AdversarialModel):
     ):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
-        optional = {"test_inner_steps": test_inner_steps, "inner_batch_size": inner_batch_size}
+        optional = {"inner_batch_size": inner_batch_size, "test_inner_steps": test_inner_steps}
         check_whole(inner_steps=inner_steps, **{key: number for key, number in optional.items() if number is not None})
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
         self.gan = gan
@@ -102,9 +102,10 @@ class MetaGAN(AdversarialModel):
             ]
         # === Config ===
         self._settings = ("algorithm", "inner_steps", "inner_batch_size", "learned_rates", "test_inner_steps", "seed")
-        self.algorithm, self.inner_steps = algorithm, inner_steps
-        self.inner_batch_size, self.learned_rates = inner_batch_size, learned_rates
-        self.test_inner_steps, self.seed = test_inner_steps, seed
+        # As Python's integers: TensorFlow takes NumPy's for int64.
+        self.algorithm, self.inner_steps, self.learned_rates = algorithm, int(inner_steps), learned_rates
+        self.inner_batch_size, self.test_inner_steps = (number and int(number) for number in optional.values())
+        self.seed = int(seed)
         self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
         self.built = True
 
@@ -305,6 +306,7 @@ class MetaGAN(AdversarialModel):
     def get_config(self):
         return {
             "name": self.name,
+            "trainable": self.trainable,
             "gan": keras.saving.serialize_keras_object(self.gan),
             "inner_learning_rate": self.inner_learning_rate,
             "inner_optimizer": self.inner_optimizer and keras.saving.serialize_keras_object(self.inner_optimizer),

@@ -5,11 +5,12 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.task_checks import check_examples
+from metalearn_tf.networks.saveable_model import SaveableModel
 from metalearn_tf.networks.text_inputs import takes_texts
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class AdaptedModel(keras.Model):
+class AdaptedModel(SaveableModel):
     """What `MetaLearner.adapt` returns: queries in, probabilities out.
 
     It is not trained: to learn more, adapt the learner again, with more examples.

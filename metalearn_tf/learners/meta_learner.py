@@ -49,7 +49,7 @@ class MetaLearner(ReplicatedModel):
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
         self.task_mapping = task_mapping
-        self._compiled_adapt = None
+        self._compiled_adapt = self._loss_of_file = None
         self.built = True
 
     # === What a learner writes ===
@@ -122,7 +122,7 @@ class MetaLearner(ReplicatedModel):
 
     def support_loss(self, y_true, y_pred):
         """The scalar loss of `compile`, or the one that fits the task, for adaptation."""
-        loss = keras.losses.get(self.loss) if self.compiled else task_loss
+        loss = keras.losses.get(self._own_loss() or task_loss)
         value = tf.reduce_mean(loss(y_true, y_pred))
         return undivided(value, loss) if isinstance(loss, keras.losses.Loss) else value
 
@@ -156,6 +156,19 @@ class MetaLearner(ReplicatedModel):
         )
         # At once, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
+
+    def _own_loss(self):
+        """The loss that was given to `compile`, of this learner or of that in the file; `None` for that of the task."""
+        loss = self.loss if self.compiled else self._loss_of_file
+        return None if loss is task_loss else loss
+
+    def get_build_config(self):
+        # Adaptation takes the loss of `compile`, also in a learner that is loaded without it.
+        loss = self._own_loss()
+        return None if loss is None else {"loss": keras.saving.serialize_keras_object(loss)}
+
+    def build_from_config(self, config):
+        self._loss_of_file = keras.saving.deserialize_keras_object(config["loss"])
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -303,8 +316,8 @@ class MetaLearner(ReplicatedModel):
         copy = type(self).from_config(self.get_config())
         copy_vocabularies(self.network, copy.network)
         copy.set_weights(self.get_weights())
-        if self.compiled:
-            copy.compile("sgd", loss=self.loss)  # the loss may be part of the adaptation; nothing is trained
+        if self._own_loss() is not None:
+            copy.compile("sgd", loss=self._own_loss())  # the loss may be part of the adaptation; nothing is trained
         return copy
 
     def export(self, path, **options):

@@ -199,7 +199,7 @@ def _unwrapped(function):
 def _is_users(module):
     """Whether a module is neither Python's nor an installed package's nor ours, whose versions stand for them."""
     root = (module or "").partition(".")[0]
-    if root in sys.stdlib_module_names and root != "__main__" or root in ("metalearn_tf", "keras", "tensorflow"):
+    if (root in sys.stdlib_module_names and root != "__main__") or root in ("metalearn_tf", "keras", "tensorflow"):
         return False
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return "site-packages" not in file and "dist-packages" not in file

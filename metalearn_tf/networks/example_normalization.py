@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.networks.saveable_model import plain_values
+
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class ExampleNormalization(keras.layers.Layer):
@@ -39,7 +41,7 @@ class ExampleNormalization(keras.layers.Layer):
         return tf.cast(outputs, x.dtype)
 
     def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return plain_values({**super().get_config(), "epsilon": self.epsilon})
 
 
 def normalize_examples(x, epsilon):

@@ -6,6 +6,7 @@ import threading
 import keras
 import tensorflow as tf
 
+from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.networks.second_order import batch_norm
 
 NORMALIZATIONS = ("transductive", "support", "running")
@@ -115,12 +116,14 @@ class TaskNormalization(keras.layers.Layer):
         return tf.reshape(outputs, tf.shape(x)) if image is not x else outputs, mean, variance
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "normalization": self.normalization,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-        }
+        return plain_values(
+            {
+                **super().get_config(),
+                "normalization": self.normalization,
+                "momentum": self.momentum,
+                "epsilon": self.epsilon,
+            }
+        )
 
 
 def normalization_of(network):

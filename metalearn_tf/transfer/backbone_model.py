@@ -7,11 +7,12 @@ from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.data.image_range import check_limits, to_image_range
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import replica_count
+from metalearn_tf.networks.saveable_model import SaveableModel
 from metalearn_tf.transfer.backbone_checks import check_backbone
 from metalearn_tf.transfer.transfer_checks import check_augmentation
 
 
-class BackboneModel(keras.Model):
+class BackboneModel(SaveableModel):
     """A Keras model around a backbone: pixels in its range, a random augmentation, and their configuration.
 
     Args:
@@ -70,6 +71,7 @@ class BackboneModel(keras.Model):
     def get_config(self):
         return {
             "name": self.name,
+            "trainable": self.trainable,
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "augmentation": self.augmentation and keras.saving.serialize_keras_object(self.augmentation),
             "image_range": list(self.image_range),

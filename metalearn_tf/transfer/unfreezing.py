@@ -2,6 +2,8 @@
 
 import keras
 
+from metalearn_tf.data.whole_numbers import is_whole
+
 
 def layer_groups(backbone, stages):
     """The layers with trainable weights, in groups from the top to the bottom.
@@ -18,7 +20,7 @@ def layer_groups(backbone, stages):
         ValueError: if there are fewer layers than groups, or names are unknown or not from the top to the bottom.
     """
     layers = list(_layers_with_weights(backbone))[::-1]
-    if isinstance(stages, int):
+    if is_whole(stages):
         if not 1 <= stages <= len(layers):
             raise ValueError(
                 f"`stages` must be from 1 to {len(layers)}, the number of layers with trainable weights. "

@@ -316,7 +316,13 @@ def test_another_process_has_the_same_description():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"examples": 1}, {"labels": 1}, {"class_names": ["a", "c"]}, {"domain": "other"}, {"parents": {"a": "x", "b": "x"}}],
+    [
+        {"examples": 1},
+        {"labels": 1},
+        {"class_names": ["a", "c"]},
+        {"domain": "other"},
+        {"parents": {"a": "x", "b": "x"}},
+    ],
     ids=str,
 )
 def test_datasets_are_told_apart(changes):
