@@ -9,7 +9,7 @@ from metalearn_tf.learners.network_pass import run_network, running_state
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
-from metalearn_tf.learners.task_loss import check_loss, task_loss
+from metalearn_tf.learners.task_loss import check_loss, serialized_loss, task_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
@@ -158,17 +158,9 @@ class MetaLearner(ReplicatedModel):
         self.optimizer.build(self.trainable_variables)
 
     def _own_loss(self):
-        """The loss that was given to `compile`, of this learner or of that in the file; `None` for that of the task."""
+        """The loss of `compile`, of this learner or of that in the file; `None` for that of the task."""
         loss = self.loss if self.compiled else self._loss_of_file
         return None if loss is task_loss else loss
-
-    def get_build_config(self):
-        # Adaptation takes the loss of `compile`, also in a learner that is loaded without it.
-        loss = self._own_loss()
-        return None if loss is None else {"loss": keras.saving.serialize_keras_object(loss)}
-
-    def build_from_config(self, config):
-        self._loss_of_file = keras.saving.deserialize_keras_object(config["loss"])
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -257,8 +249,10 @@ class MetaLearner(ReplicatedModel):
         return super().evaluate(x, y, *args, **kwargs)
 
     def get_config(self):
-        config = keras.Model.get_config(self)
+        config, loss = keras.Model.get_config(self), self._own_loss()
+        # Adaptation takes the loss, also where the learner is loaded without `compile`.
         return {
+            **({} if loss is None else {"loss": serialized_loss(loss)}),
             **{key: config[key] for key in ("name", "trainable") if key in config},
             "network": keras.saving.serialize_keras_object(self.network),
             "task_mapping": self.task_mapping,
@@ -267,8 +261,11 @@ class MetaLearner(ReplicatedModel):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
+        loss = config.pop("loss", None)
         config["network"] = keras.saving.deserialize_keras_object(config["network"])
-        return cls(**config)
+        learner = cls(**config)
+        learner._loss_of_file = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
+        return learner
 
     # === Use ===
 
@@ -313,11 +310,13 @@ class MetaLearner(ReplicatedModel):
 
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
-        copy = type(self).from_config(self.get_config())
+        config = {key: value for key, value in self.get_config().items() if key != "loss"}
+        copy = type(self).from_config(config)
         copy_vocabularies(self.network, copy.network)
         copy.set_weights(self.get_weights())
-        if self._own_loss() is not None:
-            copy.compile("sgd", loss=self._own_loss())  # the loss may be part of the adaptation; nothing is trained
+        copy._loss_of_file = self._own_loss()
+        if self.compiled:
+            copy.compile("sgd", loss=self.loss)  # nothing is trained
         return copy
 
     def export(self, path, **options):

@@ -47,3 +47,10 @@ _OF_PROBABILITIES = (
     "binary_focal_crossentropy",
     "kl_divergence",
 )
+
+
+def serialized_loss(loss):
+    """A loss as a configuration holds it. A lambda cannot be loaded: its name then says so where one tries."""
+    if getattr(loss, "__name__", None) == "<lambda>":
+        return loss.__name__
+    return keras.saving.serialize_keras_object(loss)

@@ -54,6 +54,12 @@ class ContrastiveModel(BackboneModel):
         self.projection = projection
         self._same_image = keras.metrics.Mean("same_image")
 
+    def compile(self, optimizer="adam", **kwargs):
+        """As `keras.Model.compile`, without a loss: the model has its own."""
+        super().compile(optimizer, **kwargs)
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
+
     def call(self, images, training=None):
         return self.projection_head(self.features(self.to_inputs(images), training))
 

@@ -45,6 +45,12 @@ class DenoisingAutoencoder(BackboneModel):
         self.noise = noise
         self.filters = filters
 
+    def compile(self, optimizer="adam", **kwargs):
+        """As `keras.Model.compile`, without a loss: the model has its own."""
+        super().compile(optimizer, **kwargs)
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
+
     def call(self, images, training=None):
         noisy = self.noise_layer(self.to_inputs(images), training=training)
         return self.decoder(self.features(noisy, training), training=training)
