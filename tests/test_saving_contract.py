@@ -202,7 +202,8 @@ def on_images(options):
     return {**of_backbone, "backbone": backbone(), "augmentation": augmentation(), **options}
 
 
-# From a name that begins with the class's to the class, the network that is its first argument or `None`, and its other arguments.
+# From a name that begins with the class's to the class, the network that is its first argument or `None`, and all
+# other arguments.
 MODELS = {
     "MAML": lambda: maml(
         first_order="annealed",

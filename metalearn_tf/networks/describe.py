@@ -101,6 +101,8 @@ def _object(thing, depth):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of lambdas: nothing is saved here
             described |= _plain_dict({"class_name": type(thing).__name__, "config": thing.get_config()}, depth)
+        # Keras's losses of a function leave what they give it out of their configurations, such as Huber's `delta`.
+        described |= _plain_dict(getattr(thing, "_fn_kwargs", {}), depth)
         parts = list(thing._flatten_layers()) if isinstance(thing, keras.Layer) else parts
     except (AttributeError, NotImplementedError, TypeError, ValueError):
         # It cannot be saved, but it can be told from others.

@@ -214,6 +214,7 @@ CHANGES = {
         {"loss": functools.partial(keras.losses.huber, delta=0.6)},
         {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)},
         {"loss": keras.losses.Huber(0.3)},
+        {"loss": keras.losses.Huber(0.4)},
         {"loss": Margin(0.2)},
         {"loss": Margin(0.3)},
         {"metrics": ()},
