@@ -102,10 +102,9 @@ class MetaGAN(AdversarialModel):
             ]
         # === Config ===
         self._settings = ("algorithm", "inner_steps", "inner_batch_size", "learned_rates", "test_inner_steps", "seed")
-        # As Python's integers: TensorFlow takes NumPy's for int64.
         self.algorithm, self.inner_steps, self.learned_rates = algorithm, int(inner_steps), learned_rates
-        self.inner_batch_size, self.test_inner_steps = (number and int(number) for number in optional.values())
-        self.seed = int(seed)
+        whole = [*optional.values(), seed]
+        self.inner_batch_size, self.test_inner_steps, self.seed = (number and int(number) for number in whole)
         self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
         self.built = True
 

@@ -9,7 +9,7 @@ from metalearn_tf.learners.network_pass import run_network, running_state
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
 from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
-from metalearn_tf.learners.task_loss import check_loss, serialized_loss, task_loss
+from metalearn_tf.learners.task_loss import check_loss, own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
@@ -122,7 +122,7 @@ class MetaLearner(ReplicatedModel):
 
     def support_loss(self, y_true, y_pred):
         """The scalar loss of `compile`, or the one that fits the task, for adaptation."""
-        loss = keras.losses.get(self._own_loss() or task_loss)
+        loss = keras.losses.get(own_loss(self) or task_loss)
         value = tf.reduce_mean(loss(y_true, y_pred))
         return undivided(value, loss) if isinstance(loss, keras.losses.Loss) else value
 
@@ -156,11 +156,6 @@ class MetaLearner(ReplicatedModel):
         )
         # At once, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
-
-    def _own_loss(self):
-        """The loss of `compile`, of this learner or of that in the file; `None` for that of the task."""
-        loss = self.loss if self.compiled else self._loss_of_file
-        return None if loss is task_loss else loss
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -249,8 +244,7 @@ class MetaLearner(ReplicatedModel):
         return super().evaluate(x, y, *args, **kwargs)
 
     def get_config(self):
-        config, loss = keras.Model.get_config(self), self._own_loss()
-        # Adaptation takes the loss, also where the learner is loaded without `compile`.
+        config, loss = keras.Model.get_config(self), own_loss(self)
         return {
             **({} if loss is None else {"loss": serialized_loss(loss)}),
             **{key: config[key] for key in ("name", "trainable") if key in config},
@@ -260,12 +254,9 @@ class MetaLearner(ReplicatedModel):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
+        config = {**config, "network": keras.saving.deserialize_keras_object(config["network"])}
         loss = config.pop("loss", None)
-        config["network"] = keras.saving.deserialize_keras_object(config["network"])
-        learner = cls(**config)
-        learner._loss_of_file = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
-        return learner
+        return with_loss(cls(**config), loss)
 
     # === Use ===
 
@@ -310,11 +301,10 @@ class MetaLearner(ReplicatedModel):
 
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
-        config = {key: value for key, value in self.get_config().items() if key != "loss"}
-        copy = type(self).from_config(config)
+        copy = type(self).from_config({key: value for key, value in self.get_config().items() if key != "loss"})
         copy_vocabularies(self.network, copy.network)
         copy.set_weights(self.get_weights())
-        copy._loss_of_file = self._own_loss()
+        copy._loss_of_file = own_loss(self)
         if self.compiled:
             copy.compile("sgd", loss=self.loss)  # nothing is trained
         return copy
