@@ -85,8 +85,8 @@ def main():
         quick=arguments.quick,
     )
     print(report.to_markdown())
-    gain, width = report.gain(report.best_with_gan, over="fine-tuning")
-    print(f"{report.best_with_gan}: {100 * gain:+.2f} ± {100 * width:.2f} over fine-tuning")
+    best, gain = report.best_with_gan, report.gain(report.best_with_gan, over="fine-tuning")
+    print(f"{best}: {gain} over fine-tuning")
 
 
 if __name__ == "__main__":

@@ -90,8 +90,8 @@ def main():
         quick=arguments.quick,
     )
     print(report.to_markdown())
-    gain, width = report.gain(report.best_with_gan)
-    print(f"{report.best_with_gan}: {100 * gain:+.2f} ± {100 * width:.2f} over {report.best_without_gan}")
+    best, gain = report.best_with_gan, report.gain(report.best_with_gan)
+    print(f"{best}: {gain} over the best without a GAN")
 
 
 if __name__ == "__main__":

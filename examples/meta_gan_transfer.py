@@ -92,6 +92,7 @@ def main():
             quick=arguments.quick,
         )
         print(f"{shots} images a class\n\n{report.to_markdown()}", flush=True)
+        print(f"MetaGAN: {report.gain('MetaGAN')} over the best without a GAN\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ def main():
         print(f"no trial: it needs more than {arguments.shots} images of every class")
 
     for path in arguments.query:
-        query = tf.io.decode_image(tf.io.read_file(str(path)), channels=channels, expand_animations=False)
-        query = tf.image.resize(query, (height, width), antialias=True)[None] / 255.0
+        # As the images of the folder were read: turned upright, transparent parts on white, the middle resized.
+        query = mtf.data.read_image(path, (height, width), channels=channels)[None].astype("float32") / 255.0
         query = 1.0 - query if arguments.invert else query
         (probabilities,) = answer(model, images, dataset.labels, query)
         best = probabilities.argmax()

@@ -164,6 +164,7 @@ def gan(**options):
         "encoder": encoder(),
         "reconstruction_weight": number(0.2),
         "seed": np.int64(3),
+        "image_range": (-1.0, 1.0),
         "name": "mine",
         "trainable": True,
     }
@@ -328,7 +329,7 @@ MODELS = {
     ),
     "MetaGAN": lambda: meta_gan(
         algorithm="reptile",
-        inner_optimizer=optimizers.Nadam(0.01, beta_2=number(0.9)),
+        inner_optimizer=optimizers.RMSprop(0.01, rho=number(0.8)),
         inner_learning_rate=None,
         learned_rates=False,
     ),
@@ -407,7 +408,7 @@ def adapted_state():
 LAYERS = {
     "TaskNormalization": (
         networks.TaskNormalization,
-        {"normalization": "running", "momentum": number(0.7), "epsilon": number(0.01)},
+        {"normalization": "running", "momentum": number(0.7), "epsilon": number(0.01), "scale": False, "center": True},
         IMAGES,
     ),
     "ExampleNormalization": (networks.ExampleNormalization, {"epsilon": number(0.01)}, IMAGES),

@@ -2,26 +2,32 @@
 
 import logging
 import os
-import uuid
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from metalearn_tf.data.whole_files import write_whole
+
 CACHE_VARIABLE = "METALEARN_TF_CACHE"
 _CONTENTS = "names_of_arrays"
+_NAME = "name_of_file"
 
 # What reading an archive raises that is damaged at any byte, as tests/data/test_cache.py does, or not ours to read.
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# MemoryError is of a header that promises more than there is.
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+_log = logging.getLogger(__name__)
 
 
-def cached_arrays(name, build, cache_dir=None):
+def cached_arrays(name, build, cache_dir=None, must_keep=False):
     """Reads arrays from the cache, or builds them and keeps them there.
 
-    A file that is cut short or damaged is reported through `logging` and built again, and so is a folder that cannot
-    be written: the arrays are returned in either case. Files are replaced in one step, so that several processes may
-    fill the same cache at once. Nothing is ever unpickled.
+    A file that is cut short, damaged, or was written under another name and copied here, is reported through `logging`
+    and built again. A folder that cannot be read or written, such as another user's, is reported, and the arrays are
+    returned all the same. Files are replaced in one step, so that several processes may fill the same cache at once.
+    Nothing is ever unpickled.
 
     Args:
         name: file name without its ending. It must say all that the content depends on (a version, the sizes),
@@ -30,6 +36,7 @@ def cached_arrays(name, build, cache_dir=None):
             fixed-width strings; not of Python objects.
         cache_dir: folder of the cache. Defaults to the environment variable `METALEARN_TF_CACHE`, then to
             `~/.cache/metalearn_tf`.
+        must_keep: whether it is an error if the file cannot be written: for results that are too dear to be lost.
 
     Returns:
         A dict from names to numpy arrays.
@@ -37,31 +44,56 @@ def cached_arrays(name, build, cache_dir=None):
     Raises:
         ValueError: if `name` is not a plain file name.
         TypeError: if `build` returns an array of Python objects.
+        OSError: with `must_keep`, if the file cannot be written.
     """
     if not name or Path(name).name != name:
         raise ValueError(f"`name` must be a file name without a folder. Received: name={name!r}")
-    path = _cache_folder(cache_dir) / f"{name}.npz"
-    if path.exists():
-        try:
-            return read_arrays(path)
-        except UNREADABLE as error:
-            logging.warning("The cache file %s cannot be read and is made again: %s", path, error)
-    arrays = {key: np.asarray(value) for key, value in build().items()}
+    folder = _cache_folder(cache_dir)
+    if folder is None:
+        _log.warning("There is no home folder to keep %s in; the variable %s can name one", name, CACHE_VARIABLE)
+        return _checked(build())
+    path = folder / f"{name}.npz"
+    try:
+        return _read_of_name(path, name)
+    except FileNotFoundError:
+        _log.debug("%s is not there yet and is made", path)
+    except UNREADABLE as error:
+        _log.warning("The cache file %s cannot be read and is made again: %s", path, error)
+    arrays = _checked(build())
+    try:
+        write_arrays(path, {**arrays, _NAME: np.asarray(name)})
+    except OSError as error:
+        if must_keep:
+            raise
+        _log.warning("%s cannot be written, so it will be made again next time: %s", path, error)
+    return arrays
+
+
+def _cache_folder(cache_dir):
+    """The folder; `None` where it is below the home of a user who has none, as in many containers."""
+    folder = os.path.expanduser(cache_dir or os.environ.get(CACHE_VARIABLE) or "~/.cache/metalearn_tf")
+    return None if folder.startswith("~") else Path(folder)
+
+
+def _checked(built):
+    """What was built, as arrays that can be kept without pickling."""
+    arrays = {key: np.asarray(value) for key, value in built.items()}
     for key, array in arrays.items():
         if array.dtype.hasobject:
             raise TypeError(
                 "`build` must return arrays of numbers or fixed-width strings; convert with `array.astype(str)`. "
                 f"Received: {key!r} of dtype {array.dtype}"
             )
-    try:
-        write_arrays(path, arrays)
-    except OSError as error:
-        logging.warning("%s cannot be written, so it will be made again next time: %s", path, error)
     return arrays
 
 
-def _cache_folder(cache_dir):
-    return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or "~/.cache/metalearn_tf").expanduser()
+def _read_of_name(path, name):
+    """The arrays of a file that was written under this name."""
+    arrays = read_arrays(path)
+    found = arrays.pop(_NAME)
+    if found.shape or found.item() != name:
+        raise ValueError(f"it was written under the name {found}")
+    return arrays
 
 
 def read_arrays(path):
@@ -79,23 +111,7 @@ def read_arrays(path):
     return arrays
 
 
-def write_arrays(path, arrays):
-    """Writes a dict of arrays in one step: a reader finds all of them or no file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **arrays, **{_CONTENTS: np.asarray(list(arrays), str)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path, text):
-    """Writes a text file in one step: a reader finds all of it or no file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
+def write_arrays(path, arrays, previous=None):
+    """Writes a dict of arrays in one step, as `write_whole` does."""
+    arrays = {**arrays, _CONTENTS: np.asarray(list(arrays), str)}
+    write_whole(path, lambda file: np.savez(file, **arrays), previous)

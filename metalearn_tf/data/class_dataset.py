@@ -86,7 +86,7 @@ class ClassDataset(ClassIndex):
         return self.examples[self.offsets[index] : self.offsets[index + 1]]
 
     def merge(self, other):
-        """Both datasets' classes in one; classes of the same name become one class.
+        """Both datasets' classes in one, those without examples left out; classes of the same name become one class.
 
         Raises:
             ValueError: if the examples differ in shape or dtype, or a class or a node above has two
@@ -97,7 +97,7 @@ class ClassDataset(ClassIndex):
                 "`other` must hold examples of the same shape and dtype. "
                 f"Received: {self.example_shape} {self.examples.dtype} and {other.example_shape} {other.examples.dtype}"
             )
-        names = list(dict.fromkeys([*self.class_names, *other.class_names]))
+        names = list(dict.fromkeys([*self._names_of_examples(), *other._names_of_examples()]))
         parents = {**(self.parents or {}), **(other.parents or {})}
         for name, parent in (self.parents or {}).items():
             if parents[name] != parent:
@@ -107,6 +107,36 @@ class ClassDataset(ClassIndex):
         examples = np.concatenate([self.examples, other.examples])
         domain = self.domain if self.domain == other.domain else None
         return ClassDataset(examples, np.asarray(labels), names, parents or None, domain)
+
+    def with_classes(self, class_names):
+        """The same examples, with their classes numbered as given: two datasets of the same names agree in labels.
+
+        Args:
+            class_names: distinct names, all of this dataset's among them. Classes that it does not have are without
+                examples: a validation set may miss some of the classes of training. Episodes cannot be drawn of those.
+
+        Raises:
+            ValueError: if a class of this dataset is not among the names, or a name is there twice.
+        """
+        names = list(class_names)
+        numbers = {name: number for number, name in enumerate(names)}
+        missing = [name for name in self.class_names if name not in numbers]
+        if missing or len(numbers) < len(names):
+            raise ValueError(
+                "`class_names` must be distinct, and name every class of the dataset; `select` takes some of them. "
+                f"Received: no {missing[:10]} in class_names={names[:10]}"
+            )
+        labels = np.array([numbers[name] for name in self.class_names], "int32")[self.labels]
+        order = np.argsort(labels, kind="stable")
+        dataset = self._part(order, labels[order], [names[number] for number in np.unique(labels)])
+        # Numbered with the gaps, which the constructor closes.
+        dataset.labels = labels[order]
+        offsets = np.searchsorted(dataset.labels, np.arange(len(names) + 1)).astype("int64")
+        ClassIndex.__init__(dataset, offsets, names, self.parents, self.domain)
+        return dataset
+
+    def _names_of_examples(self):
+        return [name for name, size in zip(self.class_names, self.class_sizes) if size]
 
     def _part(self, rows, labels, class_names):
         return ClassDataset(self.examples[rows], labels, class_names, self.parents, self.domain)

@@ -66,11 +66,14 @@ class ClassIndex:
             classes: class numbers or class names. The result numbers them in the order given.
 
         Raises:
-            ValueError: if a class is unknown, or named twice, or none is given.
+            ValueError: if a class is unknown, named twice or without examples, or none is given.
         """
         indices = self._class_indices(classes)
         if not indices or len(set(indices)) != len(indices):
             raise ValueError(f"`classes` must name at least one class, and each once. Received: classes={classes}")
+        empty = [self.class_names[i] for i in indices if not self.class_sizes[i]]
+        if empty:
+            raise ValueError(f"`classes` must have examples. Received: {empty[:10]}, which have none")
         rows = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in indices])
         labels = np.repeat(np.arange(len(indices)), self.class_sizes[indices])
         return self._part(rows, labels, [self.class_names[i] for i in indices])

@@ -1,7 +1,5 @@
 """Few-shot tasks from labelled examples, as a `tf.data` pipeline."""
 
-import os
-
 import tensorflow as tf
 
 from metalearn_tf.data.augmentation import augment, check_augmentation
@@ -16,6 +14,7 @@ from metalearn_tf.data.episode_checks import (
 )
 from metalearn_tf.data.gathering import gather_from
 from metalearn_tf.data.task_plan import BLOCK, plan_block
+from metalearn_tf.data.usable_cores import usable_cores
 from metalearn_tf.data.worker_batches import by_worker, worker_rows
 
 
@@ -113,7 +112,7 @@ def episodes(
         tasks = (support_x, plan.support_y, query_x), plan.query_y
         return (*tasks, tf.cast(plan.query_y >= 0, tf.float32)) if size.ragged else tasks
 
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
 
     def make(worker, workers):
         tasks = tf.data.Dataset.counter().map(lambda block: plan_block(block, pools, size, seed), num_parallel_calls=1)

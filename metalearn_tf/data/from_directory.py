@@ -2,39 +2,22 @@
 
 import logging
 import os
-import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image, ImageOps
 
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.resizing import check_image_size, crop_and_resize, resize
+from metalearn_tf.data.read_image import check_reading, read_pixels, readable_formats
+from metalearn_tf.data.usable_cores import usable_cores
 
-# Formats of pictures that Pillow reads by itself; HEIF when the user has registered pillow-heif. Not PDF, EPS or
-# videos, which Pillow hands to other programs or only writes.
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
+_log = logging.getLogger(__name__)
 
-# Pillow has no error of its own for broken files. With bytes changed or missing it raises the decoder's: OSError,
-# RuntimeError, SyntaxError, ValueError and the bomb error were seen, the others are what parsing in Python can raise.
-_BROKEN = (
-    Image.DecompressionBombError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
+# How people name the parts of their data.
+_PARTS = {"train", "training", "val", "valid", "validation", "dev", "eval", "evaluation", "test", "testing"}
 
 
-def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True):
+def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True, class_names=None):
     """Images in folders, one folder per class, as a `ClassDataset`.
 
     ```
@@ -44,10 +27,16 @@ def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True):
     ```
 
     PNG, JPEG, BMP, GIF, WebP, TIFF and PPM are read, and AVIF and HEIF where Pillow can, all whatever the case of
-    their endings and in subfolders too. Of an animation the first frame is taken. Images are turned as their EXIF
-    orientation says, transparent parts are put on white, 16-bit grey is scaled down to 8 bits, and palettes and CMYK
-    become RGB. Shrinking averages the area under each new pixel; enlarging is bilinear. Files of other kinds are left
+    their endings and in subfolders too, each by `mtf.data.read_image`, which says how. Files of other kinds are left
     out with a warning through `logging`; hidden files and folders, and files outside the class folders, silently.
+
+    Data that is divided already is read part by part. The names of the first give the others its class numbers, also
+    where a part has no image of a class:
+
+    ```python
+    train = mtf.data.from_directory("pets/train", image_size=84)
+    validation = mtf.data.from_directory("pets/val", image_size=84, class_names=train.class_names)
+    ```
 
     Args:
         path: folder of the class folders. Links to folders are followed.
@@ -55,55 +44,42 @@ def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True):
         channels: 1 for grey, 3 for RGB. By default 1 if every image is grey in all its pixels, else 3.
         crop_to_aspect_ratio: whether to crop the middle of an image to the aspect ratio of `image_size` before the
             resize. `False` stretches the whole image. (The name is Keras's, whose default is `False`.)
+        class_names: names of the classes in the order of their numbers, by default those of the folders in sorted
+            order. Each folder must be among them; a class without a folder has no examples.
 
     Returns:
-        `ClassDataset` of `uint8` images `(height, width, channels)`, the classes named after the folders in sorted
-        order.
+        `ClassDataset` of `uint8` images `(height, width, channels)`, the classes named after the folders.
 
     Raises:
         FileNotFoundError: if `path` does not exist.
         NotADirectoryError: if `path` is a file.
-        ValueError: if an argument is not accepted, there is no class folder, a class folder has no image, or an image
-            cannot be read; the message names the folder or file.
+        ValueError: if an argument is not accepted, there is no class folder, a class folder has no image, all of them
+            are parts such as `train` and `val`, or an image cannot be read; the message names the folder or file.
     """
-    size = check_image_size(image_size)
-    if size is None:
-        raise ValueError("`image_size` must be given, because all images are brought to it. Received: image_size=None")
-    if channels not in (None, 1, 3):
-        raise ValueError(f"`channels` must be None, 1 or 3. Received: channels={channels!r}")
+    size = check_reading(image_size, channels)
     root = Path(path).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"`path` must be a folder with one folder per class. Received: path={str(path)!r}")
     if not root.is_dir():
         raise NotADirectoryError(f"`path` must be a folder with one folder per class. Received: path={str(path)!r}")
-    formats, endings = _readable_formats()
+    formats, endings = readable_formats()
     files = {folder.name: _image_files(folder, endings) for folder in _class_folders(root)}
-
-    # As one graph: for small images the single operations would cost more than their work.
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None), tf.uint8)])
-    def to_size(pixels):
-        return crop_and_resize(pixels, size) if crop_to_aspect_ratio else resize(pixels, size)
+    _check_level(root, files)
+    class_names = _check_class_names(class_names, list(files))
 
     def read(file):
-        return to_size(_read_pixels(file, formats, channels)).numpy()
+        return read_pixels(file, formats, size, channels, crop_to_aspect_ratio)
 
     paths = [file for class_files in files.values() for file in class_files]
     images = np.empty((len(paths), *size, channels or 3), "uint8")
     # Pillow decodes outside the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for index, image in enumerate(pool.map(read, paths)):
             images[index] = image
     if channels is None and (images == images[..., :1]).all():
         images = images[..., :1]
     labels = np.repeat(np.arange(len(files)), [len(class_files) for class_files in files.values()])
-    return ClassDataset(images, labels, class_names=list(files))
-
-
-def _readable_formats():
-    """The names of the formats that this Pillow opens, and their endings."""
-    endings = Image.registered_extensions()  # this also loads Pillow's plugins
-    formats = [name for name in FORMATS if name in Image.OPEN]
-    return formats, {ending for ending, name in endings.items() if name in formats}
+    return ClassDataset(images, labels, class_names=list(files)).with_classes(class_names)
 
 
 def _class_folders(root):
@@ -136,31 +112,50 @@ def _image_files(folder, endings):
         )
     if others:
         names = ", ".join(file.name for file in others[:5])
-        logging.warning("%d files in %s are not images and are left out: %s", len(others), folder, names)
+        _log.warning("%d files in %s are not images and are left out: %s", len(others), folder, names)
     return images
 
 
-def _read_pixels(file, formats, channels):
-    """The upright image, uint8 `(height, width, channels or 3)`."""
-    try:
-        with Image.open(file, formats=formats) as image:
-            image = _to_eight_bits(ImageOps.exif_transpose(image))
-            return np.atleast_3d(image.convert("L" if channels == 1 else "RGB"))
-    except _BROKEN as error:
-        raise ValueError(f"The image {str(file)!r} cannot be read: {error}") from error
+def _check_level(root, files):
+    """Refuses a folder of parts, `train/cat` and `val/cat`, and warns of what looks like one level too many.
+
+    Args:
+        root: the folder of the class folders.
+        files: dict from the names of the class folders to the paths of their images.
+    """
+    below = [{image.relative_to(root / name).parts[0] for image in images} for name, images in files.items()]
+    names = [{image.name for image in images if image.parent == root / name} for name, images in files.items()]
+    if any(names):
+        return  # an image directly in a class folder
+    first = sorted(below[0])
+    if {name.lower() for name in files} <= _PARTS:
+        raise ValueError(
+            f"`path` must be a folder with one folder per class, and {list(files)} are parts of a dataset, whose "
+            f"classes are {first[:5]}. Read each part by itself, as "
+            f"`train = from_directory({str(root / next(iter(files)))!r}, ...)`, and the others with "
+            f"`class_names=train.class_names`. Received: path={str(root)!r}"
+        )
+    if len(first) > 1 and all(found == below[0] for found in below):
+        _log.warning(
+            "The folders in %s are taken as the classes: %s. All of them hold the same folders and no image of their "
+            "own: if those are the classes, %s, read one folder above them.",
+            root,
+            list(files)[:5],
+            first[:5],
+        )
 
 
-def _to_eight_bits(image):
-    """An image of mode L or RGB."""
-    if image.mode.startswith("I"):
-        # 16-bit grey, which Pillow would clip at 255 and not scale.
-        values = np.asarray(image).astype("int64")
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("integer pixels must have at most 16 bits")
-        return Image.fromarray(np.round(values / 257).astype("uint8"))
-    if image.mode == "F":
-        raise ValueError("floating pixels have no fixed range; save the image with 8 or 16 bits")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image if image.mode == "L" else image.convert("RGB")
+def _check_class_names(class_names, folders):
+    """The names of the classes, once they are distinct and each folder is among them."""
+    if class_names is None:
+        return folders
+    names = [class_names] if isinstance(class_names, str) else list(class_names)
+    if isinstance(class_names, str) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"`class_names` must be distinct names of classes. Received: class_names={class_names!r}")
+    others = [folder for folder in folders if folder not in names]
+    if others:
+        raise ValueError(
+            "`class_names` must name every class folder; `dataset.select(names)` takes some of the classes. "
+            f"Received: no {others[:5]} in class_names={names[:10]}"
+        )
+    return names

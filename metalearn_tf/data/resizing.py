@@ -30,23 +30,27 @@ def check_image_size(image_size):
 
 
 def crop_and_resize(images, size):
-    """The middle of the images, in the aspect ratio of `size`, resized to it.
+    """The middle of the images, in the aspect ratio of `size`, resized to it; see `crop` and `resize`."""
+    return resize(crop(images, size), size)
+
+
+def crop(images, size):
+    """The middle of the images: the largest part in the aspect ratio of `size`, at least one pixel.
 
     Args:
         images: `uint8` tensor `(..., height, width, channels)` of rank 3 or 4.
         size: pair `(height, width)`.
 
     Returns:
-        `uint8` tensor `(..., *size, channels)`.
+        `uint8` tensor `(..., part of the height, part of the width, channels)`.
     """
     height, width = size
     shape = tf.shape(images)
     old_height, old_width = shape[-3], shape[-2]
-    # The largest part with the new aspect ratio, at least one pixel of it.
     crop_height = tf.clip_by_value(old_width * height // width, 1, old_height)
     crop_width = tf.clip_by_value(old_height * width // height, 1, old_width)
     top, left = (old_height - crop_height) // 2, (old_width - crop_width) // 2
-    return resize(images[..., top : top + crop_height, left : left + crop_width, :], size)
+    return images[..., top : top + crop_height, left : left + crop_width, :]
 
 
 def resize(images, size):
@@ -63,7 +67,6 @@ def resize(images, size):
     """
     height, width = size
     shape = tf.shape(images)
-    images = tf.cast(images, "float32")
     resized = tf.cond(
         tf.logical_and(shape[-3] >= height, shape[-2] >= width),
         lambda: tf.image.resize(images, size, method="area"),

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.resizing import crop_and_resize
+from metalearn_tf.data.usable_cores import usable_cores
 
 # tensorflow_datasets is imported where it is used: what comes from the cache does without it.
 
@@ -149,9 +150,9 @@ def read_images(directory, split, keys=("label",), image_size=None, classes=None
     )
     if wanted is not None:
         data = data.filter(lambda example: wanted[example["label"]])
-    data = data.map(decode, num_parallel_calls=os.cpu_count()).batch(BATCH)
+    data = data.map(decode, num_parallel_calls=usable_cores()).batch(BATCH)
     if same_shape and image_size is not None and image_size != shape[:2]:
-        data = data.map(resize, num_parallel_calls=os.cpu_count())
+        data = data.map(resize, num_parallel_calls=usable_cores())
     options = tf.data.Options()
     options.autotune.enabled = False  # with it on, the end of a dataset can wait as long as the dataset took
     try:

@@ -69,7 +69,7 @@ def write_shards(examples, directory, class_names=None, parents=None, domain=Non
         "class_names": np.asarray(class_names),
     }
     write_arrays(directory / INDEX, index)
-    logging.info("Wrote %d examples in %d shards to %s", len(labels), len(sizes), directory)
+    logging.getLogger(__name__).info("Wrote %d examples in %d shards to %s", len(labels), len(sizes), directory)
 
 
 def shard_path(directory, number):

@@ -1,13 +1,16 @@
 """Pictures of a GAN: its training, and what it makes of a few images."""
 
+import pathlib
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.nearest_images import nearest_images
 from metalearn_tf.evaluation.sample_grid import to_pixels
-from metalearn_tf.evaluation.scored_images import check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 _SPREAD = "_spread"
 
@@ -53,18 +56,20 @@ def training_curves(history, path=None):
     return _written(figure, path)
 
 
-def few_shot_figure(inputs, generated, training_images=None, path=None, columns=10):
+def few_shot_figure(inputs, generated, training_images=None, path=None, columns=10, image_range=None):
     """Draws the few input images, generated ones, and below each its nearest input and its nearest training image.
 
     The numbers are the distances of `nearest_images`: 0 is a copy.
 
     Args:
-        inputs: images `(k, height, width, channels)` that the GAN was adapted to, floating in `[-1, 1]`, or uint8.
+        inputs: images `(k, height, width, channels)` that the GAN was adapted to, floating in `image_range`, or
+            uint8.
         generated: images `(n, height, width, channels)`; the first `columns` are drawn.
         training_images: images `(m, height, width, channels)` that the GAN was trained on before, if they are to be
             looked at too.
         path: the figure is written there too, if one is given; the ending says in which format.
         columns: generated images that are drawn.
+        image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -73,7 +78,10 @@ def few_shot_figure(inputs, generated, training_images=None, path=None, columns=
         ValueError: if the images are not such, or differ in shape.
     """
     check_whole(columns=columns)
-    inputs, generated = check_images("inputs", inputs), check_images("generated", generated)[:columns]
+    inputs = check_images("inputs", inputs, image_range=image_range)
+    generated = check_images("generated", generated, image_range=image_range)[:columns]
+    if training_images is not None:
+        training_images = check_images("training_images", training_images, image_range=image_range)
     if inputs.shape[1:] != generated.shape[1:]:
         raise ValueError(
             "`inputs` and `generated` must hold images of the same shape. "
@@ -82,8 +90,8 @@ def few_shot_figure(inputs, generated, training_images=None, path=None, columns=
     rows = [("inputs", inputs, None), ("generated", generated, None)]
     for name, images in (("nearest input", inputs), ("nearest training image", training_images)):
         if images is not None:
-            indices, distances = nearest_images(generated, images)
-            rows.append((name, np.asarray(images)[indices], distances))
+            indices, distances = nearest_images(generated, images, SCORED_RANGE)
+            rows.append((name, images[indices], distances))
 
     width = max(len(inputs), len(generated))
     figure = Figure(figsize=(0.9 * width + 0.4, 1.2 * len(rows) + 0.2), layout="constrained")
@@ -103,5 +111,6 @@ def few_shot_figure(inputs, generated, training_images=None, path=None, columns=
 
 def _written(figure, path):
     if path is not None:
-        figure.savefig(path, dpi=120)
+        ending = pathlib.Path(path).suffix[1:] or "png"
+        write_whole(path, lambda file: figure.savefig(file, format=ending, dpi=120))
     return figure

@@ -12,7 +12,7 @@ from metalearn_tf.evaluation.feature_scores import (
     precision_and_recall_of_features,
 )
 from metalearn_tf.evaluation.image_features import check_takes, image_features, outputs
-from metalearn_tf.evaluation.scored_images import check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,15 @@ class GenerativeReport:
 
 
 def generative_report(
-    real, generated, feature_network, neighbors=3, subsets=100, subset_size=None, seed=0, batch_size=256
+    real,
+    generated,
+    feature_network,
+    neighbors=3,
+    subsets=100,
+    subset_size=None,
+    seed=0,
+    batch_size=256,
+    image_range=None,
 ):
     """All scores that need no labels, from one pass over the images.
 
@@ -61,14 +69,15 @@ def generative_report(
     ```
 
     Args:
-        real: images `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
-        generated: images `(m, height, width, channels)`; those of `GAN.sample` are in `[-1, 1]`.
+        real: images `(n, height, width, channels)`, floating in `image_range`, or uint8.
+        generated: images `(m, height, width, channels)`; those of `GAN.sample` are in `GAN.image_range`.
         feature_network: a Keras model from images in `[-1, 1]` to features `(batch, d)`.
         neighbors: see `precision_and_recall`.
         subsets: see `kid`.
         subset_size: see `kid`.
         seed: integer, of the subsets of `kid`.
         batch_size: images in a call of the network.
+        image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         A `GenerativeReport`.
@@ -77,7 +86,7 @@ def generative_report(
         ValueError: if a set holds fewer than 2 images, the images are not such or differ in shape, the features are
             not 2-D or not finite, or another argument does not fit.
     """
-    real, generated = _check(real, generated, feature_network)
+    real, generated = _check(real, generated, feature_network, image_range)
     check_neighbors(len(real), len(generated), neighbors)
     check_subsets(len(real), len(generated), subsets, subset_size)
     features = _features(real, generated, feature_network, batch_size)
@@ -96,7 +105,7 @@ def generative_report(
     )
 
 
-def fid(real, generated, feature_network, batch_size=256):
+def fid(real, generated, feature_network, batch_size=256, image_range=None):
     """Fréchet distance of the features of real and generated images, see `fid_of_features`.
 
     Args, errors and reference are those of `generative_report` and `fid_of_features`.
@@ -104,11 +113,11 @@ def fid(real, generated, feature_network, batch_size=256):
     Returns:
         A float, at least 0; less is better.
     """
-    real, generated = _check(real, generated, feature_network)
+    real, generated = _check(real, generated, feature_network, image_range)
     return fid_of_features(*_features(real, generated, feature_network, batch_size))
 
 
-def kid(real, generated, feature_network, subsets=100, subset_size=None, seed=0, batch_size=256):
+def kid(real, generated, feature_network, subsets=100, subset_size=None, seed=0, batch_size=256, image_range=None):
     """Kernel distance of the features of real and generated images, see `kid_of_features`.
 
     Args, errors and reference are those of `generative_report` and `kid_of_features`.
@@ -116,12 +125,12 @@ def kid(real, generated, feature_network, subsets=100, subset_size=None, seed=0,
     Returns:
         A `Kid`, value and spread; less is better.
     """
-    real, generated = _check(real, generated, feature_network)
+    real, generated = _check(real, generated, feature_network, image_range)
     check_subsets(len(real), len(generated), subsets, subset_size)
     return kid_of_features(*_features(real, generated, feature_network, batch_size), subsets, subset_size, seed)
 
 
-def precision_and_recall(real, generated, feature_network, neighbors=3, batch_size=256):
+def precision_and_recall(real, generated, feature_network, neighbors=3, batch_size=256, image_range=None):
     """Precision and recall of generated images, see `precision_and_recall_of_features`.
 
     Args, errors and reference are those of `generative_report` and `precision_and_recall_of_features`.
@@ -129,20 +138,21 @@ def precision_and_recall(real, generated, feature_network, neighbors=3, batch_si
     Returns:
         Two floats in `[0, 1]`, precision and recall; more is better.
     """
-    real, generated = _check(real, generated, feature_network)
+    real, generated = _check(real, generated, feature_network, image_range)
     check_neighbors(len(real), len(generated), neighbors)
     return precision_and_recall_of_features(*_features(real, generated, feature_network, batch_size), neighbors)
 
 
-def generated_accuracy(images, labels, classifier, batch_size=256):
+def generated_accuracy(images, labels, classifier, batch_size=256, image_range=None):
     """The share of generated images to which a classifier gives the label that they were made for.
 
     Args:
-        images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        images: `(n, height, width, channels)`, floating in `image_range`, or uint8.
         labels: integers `(n,)`, in `[0, classes)`.
         classifier: a Keras model from images in `[-1, 1]` to probabilities or logits `(batch, classes)`, such as
             `mtf.evaluation.feature_classifier("mnist")`.
         batch_size: images in a call of the classifier.
+        image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         A float in `[0, 1]`.
@@ -150,7 +160,7 @@ def generated_accuracy(images, labels, classifier, batch_size=256):
     Raises:
         ValueError: if the images are not such or not of the size that the classifier takes, or the labels do not fit.
     """
-    images, labels = check_images("images", images), np.asarray(labels)
+    images, labels = check_images("images", images, image_range=image_range), np.asarray(labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise ValueError(
             "`labels` must be one integer for each image. "
@@ -166,8 +176,9 @@ def generated_accuracy(images, labels, classifier, batch_size=256):
     return float(np.mean(scores.argmax(axis=1) == labels))
 
 
-def _check(real, generated, feature_network):
-    real, generated = check_images("real", real, least=2), check_images("generated", generated, least=2)
+def _check(real, generated, feature_network, image_range):
+    real = check_images("real", real, 2, image_range)
+    generated = check_images("generated", generated, 2, image_range)
     if real.shape[1:] != generated.shape[1:]:
         raise ValueError(
             "`real` and `generated` must hold images of the same shape. "
@@ -178,4 +189,4 @@ def _check(real, generated, feature_network):
 
 
 def _features(real, generated, feature_network, batch_size):
-    return [image_features(images, feature_network, batch_size) for images in (real, generated)]
+    return [image_features(images, feature_network, batch_size, SCORED_RANGE) for images in (real, generated)]

@@ -1,12 +1,12 @@
 """FID and KID after an epoch of a GAN's training."""
 
 import keras
-import numpy as np
 
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
-from metalearn_tf.evaluation.scored_images import check_images
+from metalearn_tf.evaluation.model_images import ModelImages
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 
 class GenerativeScores(keras.callbacks.Callback):
@@ -21,35 +21,53 @@ class GenerativeScores(keras.callbacks.Callback):
     ```
 
     Args:
-        real_images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8; best images that the GAN is not
-            trained on. Their features are computed once, here.
+        real_images: `(n, height, width, channels)`, floating in `image_range`, or uint8; best images that the GAN is
+            not trained on. Their features are computed once, here.
         feature_network: a Keras model from images in `[-1, 1]` to features `(batch, d)`.
         count: images generated for each score, at least 2.
         every: epochs from one score to the next; the first and the last epoch of a `fit` are scored too. In between the
             three are NaN, which Keras's callbacks take for no improvement; `EarlyStopping` counts those epochs as well.
-        labels: integers `(count,)`, for a conditional GAN.
+        labels: integers `(count,)`, or source images, for a conditional GAN.
         seed: integer, of the noise, the same at each epoch, and of the subsets of KID.
         batch_size: images in a call of the feature network.
+        image_range: lowest and highest value of a floating pixel of `real_images`; `None` for `[-1, 1]`. Generated
+            images are of the model's own range.
 
     Raises:
         ValueError: if the images are not such, or another argument does not fit.
     """
 
-    def __init__(self, real_images, feature_network, count=1000, every=1, labels=None, seed=0, batch_size=256):
+    def __init__(
+        self,
+        real_images,
+        feature_network,
+        count=1000,
+        every=1,
+        labels=None,
+        seed=0,
+        batch_size=256,
+        image_range=None,
+    ):
         super().__init__()
-        real_images = check_images("real_images", real_images, least=2)
+        real_images = check_images("real_images", real_images, 2, image_range)
         if count < 2:
             raise ValueError(f"`count` must be at least 2. Received: count={count}")
         check_whole(every=every)
-        if labels is not None and np.shape(labels) != (count,):
-            raise ValueError(f"`labels` must have shape ({count},). Received: shape {np.shape(labels)}")
         self.feature_network = feature_network
-        self.count, self.every, self.labels = count, every, labels
+        self.images, self.every = ModelImages(count, labels, seed), every
         self.seed, self.batch_size = seed, batch_size
-        self._real_features = image_features(real_images, feature_network, batch_size)
+        self._image_shape = real_images.shape[1:]
+        self._real_features = image_features(real_images, feature_network, batch_size, SCORED_RANGE)
         self._is_first = True
 
     def on_train_begin(self, logs=None):
+        self.images.check(self.model)
+        shape = getattr(self.model, "image_shape", self._image_shape)
+        if tuple(shape) != self._image_shape and None not in shape:
+            raise ValueError(
+                f"`real_images` must have the shape of the model's images, {tuple(shape)}. "
+                f"Received: images of the shape {self._image_shape}"
+            )
         # Keras's callbacks take the first value for the best one, even NaN, which nothing would be less than.
         self._is_first = True
 
@@ -59,8 +77,7 @@ class GenerativeScores(keras.callbacks.Callback):
         logs.update(self._scores() if is_due else dict.fromkeys(("fid", "kid", "kid_spread"), float("nan")))
 
     def _scores(self):
-        images = self.model.sample(self.count, labels=self.labels, seed=self.seed)
-        generated = image_features(images, self.feature_network, self.batch_size)
+        generated = image_features(self.images.draw(self.model), self.feature_network, self.batch_size, SCORED_RANGE)
         kid = kid_of_features(self._real_features, generated, seed=self.seed)
         return {
             "fid": fid_of_features(self._real_features, generated),

@@ -7,14 +7,15 @@ from metalearn_tf.evaluation.feature_scores import check_features
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 
-def image_features(images, feature_network, batch_size=256):
+def image_features(images, feature_network, batch_size=256, image_range=None):
     """What a feature network makes of images; several scores can share it.
 
     Args:
-        images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        images: `(n, height, width, channels)`, floating in `image_range`, or uint8.
         feature_network: a Keras model from images in `[-1, 1]` to features `(batch, d)`, such as
             `mtf.evaluation.feature_network("mnist")`. It is called with `training=False`.
         batch_size: images in a call.
+        image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         float32 array `(n, d)`.
@@ -23,7 +24,7 @@ def image_features(images, feature_network, batch_size=256):
         ValueError: if the images are not such or not of the size that the network takes, or the features are not
             2-D or not finite.
     """
-    images = check_images("images", images)
+    images = check_images("images", images, image_range=image_range)
     check_takes("feature_network", feature_network, images)
     return check_features("features", outputs(feature_network, images, batch_size)).astype("float32")
 

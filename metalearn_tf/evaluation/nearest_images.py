@@ -7,12 +7,13 @@ from metalearn_tf.evaluation.distances import BLOCK, squared_distances
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 
-def nearest_images(generated, images):
+def nearest_images(generated, images, image_range=None):
     """The nearest image of each generated one, to show whether a generator copies.
 
     Args:
-        generated: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        generated: `(n, height, width, channels)`, floating in `image_range`, or uint8.
         images: `(m, height, width, channels)`, the images to look among, such as those that were trained on.
+        image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         `(indices, distances)`: int64 `(n,)`, places in `images`, and float64 `(n,)`, Euclidean distances over all
@@ -21,7 +22,8 @@ def nearest_images(generated, images):
     Raises:
         ValueError: if the images are not such, or differ in shape.
     """
-    generated, images = check_images("generated", generated), check_images("images", images)
+    generated = check_images("generated", generated, image_range=image_range)
+    images = check_images("images", images, image_range=image_range)
     if generated.shape[1:] != images.shape[1:]:
         raise ValueError(
             "`generated` and `images` must hold images of the same shape. "

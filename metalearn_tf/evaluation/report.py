@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import pathlib
 
 import numpy as np
 
+from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.evaluation.scores import confidence_half_width
 
 
@@ -73,7 +73,7 @@ class Report:
         """The report as JSON text; written to `path` too, if one is given."""
         text = json.dumps(self.to_dict(), indent=2)
         if path is not None:
-            pathlib.Path(path).write_text(text + "\n")
+            write_text(path, text + "\n")
         return text
 
     @classmethod

@@ -8,19 +8,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.data.whole_numbers import check_whole
-from metalearn_tf.evaluation.scored_images import check_images
+from metalearn_tf.evaluation.model_images import ModelImages
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
 
 _GAP = 1
 _GREY = 127
 
 
-def sample_grid(images, columns=None):
+def sample_grid(images, columns=None, image_range=None):
     """Images side by side in one, row by row, with a grey line between.
 
     Args:
-        images: `(n, height, width, channels)`, floating in `[-1, 1]`, or uint8.
+        images: `(n, height, width, channels)`, floating in `image_range`, or uint8.
         columns: images in a row; by default such that the grid is about square.
+        image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         uint8 array `(rows * (height + 1) - 1, columns * (width + 1) - 1, channels)`; cells without an image are grey.
@@ -28,7 +31,7 @@ def sample_grid(images, columns=None):
     Raises:
         ValueError: if the images are not such, or `columns` is not a positive integer.
     """
-    pixels = to_pixels(check_images("images", images, least=1))
+    pixels = to_pixels(check_images("images", images, image_range=image_range))
     count, height, width, channels = pixels.shape
     if columns is None:
         columns = math.ceil(math.sqrt(count))
@@ -51,12 +54,13 @@ def to_pixels(images):
 class SampleGrid(keras.callbacks.Callback):
     """Writes a grid of images of the same noise after each epoch: `epoch_0001.png`, `epoch_0002.png`, …
 
-    The model must have `sample(count, labels=..., seed=...)` that returns images in `[-1, 1]`, as `mtf.gan.GAN`.
+    The model must have `sample(count, labels=..., seed=...)`, as `mtf.gan.GAN`, that returns images of its
+    `image_range`, or in `[-1, 1]` where it has no such attribute.
 
     Args:
         directory: folder of the PNG files; made when training begins.
         count: images in the grid.
-        labels: integers `(count,)`, for a conditional GAN.
+        labels: integers `(count,)`, or source images, for a conditional GAN.
         seed: integer, of the noise.
         columns: images in a row, see `sample_grid`.
         log_dir: folder of TensorBoard, for the grids as image `"samples"`; `None` for none.
@@ -69,24 +73,29 @@ class SampleGrid(keras.callbacks.Callback):
     def __init__(self, directory, count=64, labels=None, seed=0, columns=None, log_dir=None):
         super().__init__()
         check_whole(count=count)
-        if labels is not None and np.shape(labels) != (count,):
-            raise ValueError(f"`labels` must have shape ({count},). Received: shape {np.shape(labels)}")
         if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
             raise ImportError("`log_dir` needs the tensorboard package: `pip install tensorboard`.")
         self.directory = pathlib.Path(directory)
-        self.count, self.labels, self.seed, self.columns = count, labels, seed, columns
+        self.images, self.columns = ModelImages(count, labels, seed), columns
         self.log_dir = log_dir
         self._writer = None
 
     def on_train_begin(self, logs=None):
+        self.images.check(self.model)
+        channels = getattr(self.model, "image_shape", (1,))[-1]
+        if channels not in (1, 3, 4):
+            raise ValueError(
+                "`SampleGrid` writes images of 1, 3 or 4 channels. "
+                f"Received: a model of images {self.model.image_shape}"
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
-        images = self.model.sample(self.count, labels=self.labels, seed=self.seed)
-        grid = sample_grid(images, self.columns)
-        keras.utils.save_img(self.directory / f"epoch_{epoch + 1:04d}.png", grid, scale=False)
+        grid = sample_grid(self.images.draw(self.model), self.columns, SCORED_RANGE)
+        picture = keras.utils.array_to_img(grid, scale=False)
+        write_whole(self.directory / f"epoch_{epoch + 1:04d}.png", lambda file: picture.save(file, "PNG"))
         if self._writer is not None:
             with self._writer.as_default():
                 tf.summary.image("samples", grid[None], step=epoch + 1)

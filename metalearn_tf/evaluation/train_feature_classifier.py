@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range, to_image_range
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.feature_networks import build_classifier
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE
@@ -14,6 +15,7 @@ _BATCH_SIZE = 128
 _LEARNING_RATE = 3e-3
 
 
+@random_state_kept()
 def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, seed=0, verbose=0):
     """Trains a classifier whose features can judge generated images of the dataset's kind.
 
@@ -32,7 +34,8 @@ def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, 
         features: width of the layer before the softmax.
         augmentation: optional Keras layer, such as `keras.layers.RandomFlip("horizontal")`, applied to the training
             images, float32 in `[-1, 1]`.
-        seed: integer, of the first weights and the order of the examples.
+        seed: integer, of the first weights and the order of the examples. The user's random states are afterwards what
+            they were.
         verbose: of `fit`.
 
     Returns:
@@ -43,6 +46,7 @@ def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, 
         ValueError: if it does not hold such images of two classes or more, or `epochs` is not a positive integer.
     """
     _check(dataset, epochs, augmentation)
+    keras.utils.set_random_seed(seed)  # the order of a shuffled dataset depends on TensorFlow's too
     classifier = build_classifier(dataset.example_shape, dataset.num_classes, features, seed=seed)
     batches, steps = _batches(dataset, augmentation, seed)
     classifier.compile(

@@ -5,32 +5,49 @@ import keras
 from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.gan.keras_options import callback_list, check_compile_options, check_data_options, check_end
 from metalearn_tf.networks.replicated_model import ReplicatedModel
 
 
 class AdversarialModel(ReplicatedModel):
     """A Keras model that tracks losses by name and keeps its best weights.
 
+    Its variable `steps` counts the training steps, those that only accumulate gradients too: the noise of a step is
+    that of its number. A file of the model has it.
+
     Args:
         losses: names of what `track` is given, in its order.
-        dtype: of the weights; the networks alone may compute in a mixed precision.
+        network_dtype: of the weights; the networks alone may compute in a mixed precision.
+        dtype: `None`, or the same.
         **kwargs: as in Keras.
     """
 
-    def __init__(self, losses, dtype, **kwargs):
-        super().__init__(autocast=False, dtype=dtype, **kwargs)
+    def __init__(self, losses, network_dtype, dtype=None, **kwargs):
+        if dtype is not None and keras.dtype_policies.get(dtype).name != network_dtype:
+            raise ValueError(
+                f"`dtype` must be None, or {network_dtype!r} as the weights of the networks are; their layers say in "
+                f"what precision they compute. Received: dtype={dtype!r}"
+            )
+        super().__init__(autocast=False, dtype=network_dtype, **kwargs)
         self._trackers = [keras.metrics.Mean(name) for name in losses]
         self._optimizer_names = []
+        self.steps = self.add_weight(
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            name="steps",
+            aggregation="only_first_replica",
+        )
 
-    def compile_players(self, optimizers, monitor, mode, **kwargs):
-        """`compile` with optimizers by their names as its arguments; the first is Keras's `optimizer`."""
+    def compile_players(self, optimizer, optimizers, monitor, mode, options):
+        """`compile` with optimizers by their names as its arguments, and the one that Keras sees."""
+        check_compile_options(options)
         self.monitor, self.mode = check_monitor(monitor, mode)
         self._optimizer_names = list(optimizers)
-        for name, optimizer in optimizers.items():
-            setattr(self, name, optimizer)
-        first = next(iter(optimizers.values()))
-        keras.Model.compile(self, **{"optimizer": first, "jit_compile": False, **kwargs})
+        for name, each in optimizers.items():
+            setattr(self, name, each)
+        keras.Model.compile(self, **{"jit_compile": False, **options, "optimizer": optimizer})
 
     @property
     def optimizers(self):
@@ -40,7 +57,10 @@ class AdversarialModel(ReplicatedModel):
     def get_compile_config(self):
         if not self.compiled:
             return None
-        return keras.saving.serialize_keras_object({**self.optimizers, "monitor": self.monitor, "mode": self.mode})
+        options = {name: getattr(self, name) for name in ("run_eagerly", "steps_per_execution", "jit_compile")}
+        return keras.saving.serialize_keras_object(
+            {**self.optimizers, "monitor": self.monitor, "mode": self.mode, **options}
+        )
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -55,15 +75,78 @@ class AdversarialModel(ReplicatedModel):
             tracker.update_state(value)
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
-    def fit_and_keep_best(self, x, y=None, callbacks=None, **kwargs):
-        """`keras.Model.fit` with `KeepBest` behind the other callbacks."""
-        keep_best = KeepBest(self.monitor, self.mode)
-        for callback in callbacks or []:
-            if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
+    # === What a model says of its data ===
+
+    def check_data(self, x, y, argument="x"):
+        """Refuses data that do not fit the networks.
+
+        Args:
+            x: as in `fit`.
+            y: as in `fit`.
+            argument: name of the argument, for the errors.
+
+        Returns:
+            `x` and `y` as Keras takes them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `check_data`.")
+
+    # === Keras ===
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
+        """As `keras.Model.fit`; the first batch is checked before any work is done.
+
+        Args:
+            x: see the class.
+            y: see the class.
+            batch_size: as in Keras.
+            epochs: as in Keras.
+            verbose: as in Keras.
+            callbacks: as in Keras.
+            **kwargs: as in Keras; weights of examples and classes are refused.
+
+        Returns:
+            A `keras.callbacks.History`.
+        """
+        check_data_options(kwargs)
+        x, y = self.check_data(x, y)
+        check_end("x", x, "steps_per_epoch", kwargs.get("steps_per_epoch"))
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._validation_data(kwargs["validation_data"])
+            check_end("validation_data", kwargs["validation_data"], "validation_steps", kwargs.get("validation_steps"))
+            kwargs.setdefault("validation_batch_size", batch_size)
+        callbacks, keep_best = callback_list(callbacks), KeepBest(self.monitor, self.mode) if self.compiled else None
+        for callback in callbacks:
+            if keep_best is not None and hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
                 callback.keep_state_of(keep_best)
-        return ReplicatedModel.fit(self, **fit_arguments(x, y, kwargs), callbacks=[*(callbacks or []), keep_best])
+        callbacks += [] if keep_best is None else [keep_best]
+        options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
+        return super().fit(**fit_arguments(x, y, options))
 
+    def _validation_data(self, data):
+        if not isinstance(data, (tuple, list)):
+            return self.check_data(data, None, "validation_data")[0]
+        if len(data) > 2 and any(part is not None for part in data[2:]):
+            raise ValueError(
+                "`validation_data` must be images, or images and labels: a GAN takes no weights. "
+                f"Received: {len(data)} parts"
+            )
+        x, y = self.check_data(data[0], data[1] if len(data) > 1 else None, "validation_data")
+        return (x,) if y is None else (x, y)
 
-def make_optimizer(optimizer, network):
-    """A player's optimizer, that of DCGAN for `None`; with loss scaling where its network computes in float16."""
-    return with_loss_scaling(keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else optimizer, network)
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; the first batch is checked before any work is done."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
+            check_data_options(kwargs)
+            x, y = self.check_data(x, y)
+            check_end("x", x, "steps", kwargs.get("steps"))
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """As `keras.Model.train_on_batch`, without weights."""
+        check_data_options({"sample_weight": sample_weight, "class_weight": class_weight})
+        return super().train_on_batch(*self.check_data(x, y), return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """As `keras.Model.test_on_batch`, without weights."""
+        check_data_options({"sample_weight": sample_weight})
+        return super().test_on_batch(*self.check_data(x, y), return_dict=return_dict)

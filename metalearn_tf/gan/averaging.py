@@ -1,5 +1,6 @@
 """The average of a generator's weights over the steps of training."""
 
+import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.networks.copy_network import copy_network
@@ -12,16 +13,34 @@ def frozen_copy(network):
     return copy
 
 
-def move_average(averaged, network, decay, step):
+def move_average(averaged, network, decay, step, moves=True):
     """Moves the variables of a copy of a network towards the network's.
 
     Args:
         averaged: a copy of `network`.
         network: a `keras.Model`.
         decay: the share of the old average that stays.
-        step: float32 scalar, from 1. Early averages forget faster.
+        step: scalar, from 1. Early averages forget faster.
+        moves: bool scalar; where false, all stays as it is.
     """
-    decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    step = tf.cast(step, tf.float32)
+    decay = tf.where(moves, tf.minimum(tf.cast(decay, tf.float32), (1.0 + step) / (10.0 + step)), 1.0)
     for average, variable in zip(averaged.variables, network.variables):
         value = tf.convert_to_tensor(variable)
-        average.assign(decay * average + (1.0 - decay) * value if value.dtype.is_floating else value)
+        if value.dtype.is_floating:
+            share = tf.cast(decay, value.dtype)
+            value = share * average + (1.0 - share) * value
+        average.assign(value)
+
+
+def fingerprint(network):
+    """Two sums over each floating variable of a network, float32 `(2 * variables,)`, by which others are told apart."""
+    values = [tf.convert_to_tensor(variable) for variable in network.variables]
+    values = [tf.cast(value, tf.float32) for value in values if value.dtype.is_floating]
+    # Both are far from 0 where weights are, so that a relative difference means something; signs change the second.
+    return tf.stack([tf.reduce_sum(tf.abs(value - zero)) for value in values for zero in (0.0, 1.0)] or [tf.zeros([])])
+
+
+def is_fingerprint_of(known, network):
+    """Whether a fingerprint is that of the network's present weights, up to the rounding of sums."""
+    return np.allclose(known, fingerprint(network), rtol=1e-5, atol=0.0)

@@ -3,19 +3,28 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.saving import deserialize_keras_object as deserialize
+from keras.saving import serialize_keras_object as serialize
 
 from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.gan.adversarial_model import AdversarialModel, make_optimizer
-from metalearn_tf.gan.averaging import frozen_copy, move_average
-from metalearn_tf.gan.gan_checks import check_networks, check_options, check_sampling, check_training_data
-from metalearn_tf.gan.image_range import image_range
-from metalearn_tf.gan.objectives import Objective, Players, draw_noise, split_seed
+from metalearn_tf.data.random_state_kept import random_state_kept
+from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
+from metalearn_tf.gan.gan_checks import check_sampling, check_training_data
+from metalearn_tf.gan.gan_networks import GANNetworks
+from metalearn_tf.gan.network_checks import check_networks, check_options, check_trainable, declared_range, has_pairs
+from metalearn_tf.gan.objectives import Objective, draw_noise, split_seed
+from metalearn_tf.gan.penalties import Penalty
+from metalearn_tf.gan.players import inputs_of, stateful_players
+from metalearn_tf.gan.players_optimizer import PlayersOptimizer, make_optimizers
+from metalearn_tf.networks.copy_network import copy_network
+from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
+from metalearn_tf.networks.second_derivatives import check_second_derivatives
 from metalearn_tf.serving.export_generator import export_gan
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class GAN(AdversarialModel):
+class GAN(GANNetworks):
     """A generator that learns to draw what a discriminator cannot tell from the training images.
 
     A step trains the discriminator `discriminator_steps` times, each with noise of its own, then the generator once.
@@ -34,8 +43,10 @@ class GAN(AdversarialModel):
         generator: a built `keras.Model` from noise `(n, latent_dim)` to images `(n, height, width, channels)`; or from
             `[noise, labels]`, where labels are classes `(n,)` int32, or the source images of pairs.
         discriminator: a built `keras.Model` from images, or `[images, labels]`, to logits `(n, 1)`.
-        loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"wasserstein"` or `"hinge"`.
-        penalty: on the discriminator's gradients: `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None`.
+        loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"wasserstein"` or `"hinge"`; or a pair of functions,
+            see `mtf.gan.get_losses`. Keras loads a file with functions of one's own where they are registered.
+        penalty: on the discriminator's gradients: `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None`; or a
+            `mtf.gan.Penalty` of one's own.
         penalty_weight: factor of the penalty; `None` for what its paper takes.
         discriminator_steps: steps of the discriminator for one of the generator.
         augmentation: names among `"color"`, `"translation"` and `"cutout"`, joined by commas, by which whatever the
@@ -49,12 +60,23 @@ class GAN(AdversarialModel):
         reconstruction_weight: factor of the mean absolute error in the generator's loss: of what the encoder's noise
             becomes, or without an encoder of the image generated from the source image of a pair.
         seed: integer, of the noise in training.
+        image_range: lowest and highest value of a pixel of the generator; `None` to read it from the generator's last
+            layers: an activation with bounds, and what moves or rescales its values.
+
+    The networks may regularise weights and activities, or call `add_loss`: that is part of their player's loss. Frozen
+    layers stay as they are.
+
+    `fit` takes images `(n, height, width, channels)`, uint8 or in the generator's range, and for conditional networks
+    `y`: labels `(n,)`, or source images; or batches of images, or of `(images, labels)`: a `tf.data.Dataset`, a
+    `keras.utils.PyDataset` or a generator, of which the first batch is checked. A loss that is no longer finite is a
+    `FloatingPointError`; the weights are then those of the best epoch by `monitor`, or of the last one, or those before
+    training.
 
     Call arguments:
         inputs: what the generator takes.
         training: as in Keras.
 
-    Output shape: images `(n, height, width, channels)` float32, in the range of the generator's last activation.
+    Output shape: images `(n, height, width, channels)` float32, in the range of the generator.
 
     Raises:
         ValueError: if an argument is not accepted or the networks do not fit each other.
@@ -76,6 +98,7 @@ class GAN(AdversarialModel):
         encoder=None,
         reconstruction_weight=0.0,
         seed=0,
+        image_range=None,
         **kwargs,
     ):
         # === Networks ===
@@ -89,66 +112,28 @@ class GAN(AdversarialModel):
             loss, penalty, penalty_weight, augmentation, feature_matching_weight, reconstruction_weight
         )
         self.discriminator_steps, self.average_decay, self.seed = discriminator_steps, average_decay, seed
+        self._declared_range = declared_range(generator, image_range)
         check_options(self)
-        self.judge = self.discriminator
+        self.judge = discriminator
         if feature_matching_weight:
             outputs = [discriminator.output, discriminator.get_layer("features").output]
             self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
-        self._compiled_generate = None
+        if penalty is not None:
+            check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")
+        # Of the weights that the average has followed: others came another way, and `sample` draws with those.
+        self._averaged_from = None
+        if self.averaged_generator is not None:
+            start = fingerprint(generator).numpy()
+            self._averaged_from = self.add_weight(
+                name="averaged_from",
+                shape=start.shape,
+                dtype="float32",
+                initializer=lambda shape, dtype: tf.constant(start, dtype),
+                trainable=False,
+                aggregation="only_first_replica",
+            )
+        self._compiled_draw = tf.function(lambda *inputs: self._draw(*inputs), reduce_retracing=True)
         self.built = True
-
-    # === What the networks say ===
-
-    @property
-    def conditional(self):
-        """Whether the networks take labels beside noise and images."""
-        return len(self.generator.inputs) == 2
-
-    @property
-    def latent_dim(self):
-        """Numbers in the noise of an image."""
-        return self.generator.inputs[0].shape[-1]
-
-    @property
-    def image_shape(self):
-        """`(height, width, channels)`."""
-        return tuple(self.generator.output_shape[1:])
-
-    @property
-    def number_of_classes(self):
-        """The labels that the generator's layer `"label_embedding"` knows; `None` where it has no such layer."""
-        layers = {layer.name: layer for layer in self.generator.layers}
-        embedding = layers.get("label_embedding")
-        return None if embedding is None or not embedding.weights else embedding.weights[0].shape[0]
-
-    @property
-    def image_range(self):
-        """Lowest and highest value of a generated pixel; `None` where the generator's last activation has no bounds."""
-        return image_range(self.generator)
-
-    @property
-    def generator_variables(self):
-        """What the generator's optimizer trains."""
-        encoder = [] if self.encoder is None else self.encoder.trainable_variables
-        return [*self.generator.trainable_variables, *encoder]
-
-    def players(self, training=True):
-        """The networks as functions, with their present weights."""
-
-        def judge(images, labels):
-            outputs = self.judge(_inputs(images, labels), training=training)
-            return outputs if self.judge is not self.discriminator else (outputs, None)
-
-        return Players(
-            lambda noise, labels: self.generator(_inputs(noise, labels), training=training),
-            judge,
-            None if self.encoder is None else lambda images: self.encoder(images, training=training),
-        )
-
-    @property
-    def sampler(self):
-        """The network that `sample` draws with: the averaged generator where there is one."""
-        return self.generator if self.averaged_generator is None else self.averaged_generator
 
     # === Training ===
 
@@ -163,95 +148,109 @@ class GAN(AdversarialModel):
             mode: `"min"` or `"max"`: which values of `monitor` are better.
             **kwargs: as in Keras; XLA is off by default.
 
-        Raises:
-            ValueError: if `mode` is unknown.
-        """
-        optimizers = {
-            "generator_optimizer": make_optimizer(generator_optimizer, self.generator),
-            "discriminator_optimizer": make_optimizer(discriminator_optimizer, self.discriminator),
-        }
-        self.compile_players(optimizers, monitor, mode, **kwargs)
-        # At once, so that a file has all of the optimizers' variables even before the first step.
-        self.generator_optimizer.build(self.generator_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
-
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """As `keras.Model.fit`, on images and, for conditional networks, labels.
-
-        Args:
-            x: images `(n, height, width, channels)`, uint8 or in the generator's range; or a `tf.data.Dataset` of
-                batches of images, or of `(images, labels)`.
-            y: labels `(n,)`, or source images, of conditional networks.
-            batch_size: as in Keras.
-            **kwargs: as in Keras.
-
-        Returns:
-            A `keras.callbacks.History`.
+        Callbacks that set learning rates, such as `keras.callbacks.LearningRateScheduler`, set those of both.
 
         Raises:
-            ValueError: if images or labels do not fit the networks; of a dataset, its first batch is looked at.
-            FloatingPointError: if a loss is no longer finite. The weights are then those of the best epoch by
-                `monitor`, or of the last epoch, or those before training.
+            ValueError: if `mode` is unknown, an optimizer is in use elsewhere, nothing is to be trained, or an option
+                of Keras's is not one of a GAN.
         """
-        x, y = (x[0], x[1]) if isinstance(x, tuple) and len(x) == 2 and y is None else (x, y)
-        check_training_data(self, x, y)
-        return self.fit_and_keep_best(x, y, batch_size=batch_size, **kwargs)
+        check_trainable(self)
+        optimizers = make_optimizers(self, generator_optimizer, discriminator_optimizer, kwargs)
+        both = PlayersOptimizer(*zip(optimizers.values(), self.trained_by_player.values()))
+        self.compile_players(both, optimizers, monitor, mode, kwargs)
+
+    def check_data(self, x, y, argument="x"):
+        return check_training_data(self, x, y, argument)
+
+    def make_train_function(self, force=False):
+        self._restart_average()
+        return super().make_train_function(force)
+
+    def _restart_average(self):
+        """Lets the average begin at the generator's weights where these came another way than by training."""
+        if not self._has_average():
+            self._start_average()
+
+    def _start_average(self):
+        if self.averaged_generator is not None:
+            self.averaged_generator.set_weights(self.generator.get_weights())
+            self._averaged_from.assign(fingerprint(self.generator))
 
     @one_batch_of_all_replicas()
     def train_step(self, data):
         images, labels = self._images_and_labels(data)
-        step = tf.cast(self.generator_optimizer.iterations, tf.int32)
-        generator_seed, *seeds = split_seed(tf.stack([self.seed, step]), 1 + self.discriminator_steps)
+        seed = tf.stack([self.seed, tf.cast(self.steps, tf.int32)])
+        generator_seed, *seeds = split_seed(seed, 1 + self.discriminator_steps)
         for seed in seeds:
             loss, *penalty = self._train_discriminator(images, labels, seed)
-        return self.track(loss, self._train_generator(images, labels, generator_seed), *penalty)
+        logs = self.track(loss, self._train_generator(images, labels, generator_seed), *penalty)
+        self.steps.assign_add(1)
+        return logs
 
     def _train_discriminator(self, images, labels, seed):
-        seeds = split_seed(seed, 2)
-        players, variables = self.players(), self.discriminator.trainable_variables
-        fake = players.generate(draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0]), labels)
+        seeds, players = split_seed(seed, 2), stateful_players(self, training=True)
+        fake, _ = players.generate(draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0]), labels)
         with tf.GradientTape() as tape:
             losses = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
             scaled_loss = self.discriminator_optimizer.scale_loss(losses[0])
-        apply_mean(self.discriminator_optimizer, tape.gradient(scaled_loss, variables), variables)
+        self._apply("discriminator", tape, scaled_loss)
         return losses
 
     def _train_generator(self, images, labels, seed):
-        seeds = split_seed(seed, 2)
+        seeds, players = split_seed(seed, 2), stateful_players(self, training=True)
         noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
         with tf.GradientTape() as tape:
-            loss = self.objective.generator_loss(self.players(), images, noise, labels, seeds[1])
+            loss = self.objective.generator_loss(players, images, noise, labels, seeds[1])
             scaled_loss = self.generator_optimizer.scale_loss(loss)
-        variables = self.generator_variables
-        apply_mean(self.generator_optimizer, tape.gradient(scaled_loss, variables), variables)
+        before = tf.identity(self.generator_optimizer.iterations)
+        self._apply("generator", tape, scaled_loss)
         if self.averaged_generator is not None:
-            step = tf.cast(self.generator_optimizer.iterations, tf.float32)
-            move_average(self.averaged_generator, self.generator, self.average_decay, step)
+            # With gradient accumulation most steps move no weight.
+            updates = tf.identity(self.generator_optimizer.iterations)
+            move_average(self.averaged_generator, self.generator, self.average_decay, updates, updates > before)
+            self._averaged_from.assign(fingerprint(self.generator))
         return loss
+
+    def _apply(self, player, tape, loss):
+        variables = self.trained_by_player[player]
+        gradients = tape.gradient(loss, variables)
+        check_reached(variables, gradients)
+        apply_mean(getattr(self, f"{player}_optimizer"), gradients, variables)
 
     @one_batch_of_all_replicas()
     def test_step(self, data):
         images, labels = self._images_and_labels(data)
-        seeds, players = split_seed(tf.constant([self.seed, -1]), 3), self.players(training=False)
+        seeds, players = split_seed(tf.constant([self.seed, -1]), 3), stateful_players(self, training=False)
         noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
-        fake = players.generate(noise, labels)
+        fake, _ = players.generate(noise, labels)
         loss, *penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
         return self.track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), *penalty)
 
     def _images_and_labels(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         images = to_image_range(images, self.image_range)
-        if labels is not None and labels.shape.rank > 1:  # the source images of pairs
-            labels = to_image_range(labels, self.image_range)
-        return images, labels
+        return images, to_image_range(labels, self.image_range) if has_pairs(self) else labels
 
     # === Use ===
 
+    @property
+    def sampler(self):
+        """The network that `sample` draws with: the averaged generator, where its average is of the present weights.
+
+        It is not after weights were set or loaded, and before the next training, which starts the average from them.
+        """
+        return self.averaged_generator if self._has_average() else self.generator
+
+    def _has_average(self):
+        return self.averaged_generator is not None and is_fingerprint_of(self._averaged_from, self.generator)
+
     def call(self, inputs, training=False):
+        if has_pairs(self):
+            inputs = [inputs[0], to_image_range(inputs[1], self.image_range)]
         return self.generator(inputs, training=training)
 
     def sample(self, n, labels=None, seed=0):
-        """Draws images, with the averaged generator where there is one.
+        """Draws images with `sampler`.
 
         Args:
             n: how many.
@@ -259,25 +258,28 @@ class GAN(AdversarialModel):
             seed: integer; the same seed gives the same images.
 
         Returns:
-            float32 array `(n, height, width, channels)` in the range of the generator's last activation.
+            float32 array `(n, height, width, channels)` in the range of the generator.
 
         Raises:
             ValueError: if `n` is not a positive integer, or labels do not fit the networks.
         """
-        labels = check_sampling(self, n, labels)
-        if self._compiled_generate is None:
-            self._compiled_generate = tf.function(
-                lambda noise, labels: self.sampler(_inputs(noise, labels), training=False), reduce_retracing=True
-            )
+        labels = check_sampling(self, n, labels, seed)
         noise = draw_noise(n, self.latent_dim, [seed, 0])
-        parts = range(0, n, 256)
-        labels = [None if labels is None else labels[part : part + 256] for part in parts]
-        images = [self._compiled_generate(noise[part : part + 256], label) for part, label in zip(parts, labels)]
-        return np.concatenate([np.asarray(part) for part in images])
+        has_average = self._has_average()
+        parts = [slice(start, start + 256) for start in range(0, n, 256)]
+        labels = [None if labels is None else labels[part] for part in parts]
+        images = [self._compiled_draw(noise[part], label, has_average) for part, label in zip(parts, labels)]
+        return np.concatenate([np.asarray(part, "float32") for part in images])
 
+    def _draw(self, noise, labels, averaged):
+        network = self.averaged_generator if averaged else self.generator
+        return network(inputs_of(noise, labels), training=False)
+
+    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A GAN of the same configuration and weights, which shares none of them; it is not compiled."""
-        copy = type(self).from_config(self.get_config())
+        networks = {name: network and copy_network(network) for name, network in self._networks().items()}
+        copy = type(self).from_config({**self.get_config(), **networks})
         copy.set_weights(self.get_weights())
         return copy
 
@@ -286,34 +288,40 @@ class GAN(AdversarialModel):
         players = [*self.generator.trainable_variables, *self.discriminator.trainable_variables]
         for variable, weight in zip(players, weights, strict=True):
             variable.assign(weight)
-        if self.averaged_generator is not None:
-            self.averaged_generator.set_weights(self.generator.get_weights())
+        self._start_average()
 
     def export(self, path, **options):
         """Writes a SavedModel that draws images, see `mtf.serving.export_gan`."""
         return export_gan(self, path, **options)
 
+    def _networks(self):
+        return {"generator": self.generator, "discriminator": self.discriminator, "encoder": self.encoder}
+
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
+        objective = self.objective._asdict()
+        # Functions of the user's own stay as they are: in a file alone they have to be named.
+        functions = {key: objective.pop(key) for key in ("loss", "penalty")}
+        config = {
             "name": self.name,
             "trainable": self.trainable,
-            "generator": serialize(self.generator),
-            "discriminator": serialize(self.discriminator),
-            "encoder": None if self.encoder is None else serialize(self.encoder),
-            **self.objective._asdict(),
+            **self._networks(),
+            **objective,
             "discriminator_steps": self.discriminator_steps,
             "average_decay": self.average_decay,
             "seed": self.seed,
+            "image_range": self._declared_range,
         }
+        return {key: serialize(value) for key, value in config.items()} | functions
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for name in ("generator", "discriminator", "encoder"):
-            config[name] = None if config[name] is None else keras.saving.deserialize_keras_object(config[name])
+        config = {name: _restored(value) for name, value in config.items()}
+        if isinstance(config["penalty"], tuple):
+            config["penalty"] = Penalty(*config["penalty"])
         return cls(**config)
 
 
-def _inputs(x, labels):
-    return x if labels is None else [x, labels]
+def _restored(value):
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_restored, value))
+    return deserialize(value) if isinstance(value, dict) else value

@@ -1,92 +1,18 @@
-"""Checks on the networks, options and data of a GAN, made before any work is done."""
+"""Checks on the data of a GAN, made before any work is done."""
+
+import itertools
+import types
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.whole_numbers import check_whole
-from metalearn_tf.gan.augmentation import check_policy
-from metalearn_tf.gan.losses import get_losses
-from metalearn_tf.gan.penalties import get_penalty
-from metalearn_tf.networks.task_normalization import TaskNormalization
+from metalearn_tf.gan.network_checks import check_seed, has_pairs, shapes_meet
 
-_BATCH_NORMALIZATIONS = (keras.layers.BatchNormalization, TaskNormalization)
-
-
-def check_networks(generator, discriminator, encoder=None):
-    """Refuses networks that are not built functional models or whose shapes do not meet."""
-    networks = {"generator": generator, "discriminator": discriminator}
-    networks.update({} if encoder is None else {"encoder": encoder})
-    for name, network in networks.items():
-        if not isinstance(network, keras.Model) or not network.built or not getattr(network, "inputs", None):
-            raise ValueError(
-                f"`{name}` must be a built keras.Model with known inputs, such as `keras.Model(inputs, outputs)`. "
-                f"Received: {type(network).__name__}"
-            )
-    shapes = {name: [tuple(x.shape[1:]) for x in network.inputs] for name, network in networks.items()}
-    outputs = {name: tuple(network.output_shape[1:]) for name, network in networks.items()}
-    noise, images = shapes["generator"][0], outputs["generator"]
-    if len(noise) != 1 or len(shapes["generator"]) > 2:
-        raise ValueError(
-            "`generator` must take noise (n, latent_dim), or [noise, labels]. "
-            f"Received: inputs of the shapes {shapes['generator']}"
-        )
-    if shapes["discriminator"][0] != images:
-        raise ValueError(
-            f"`discriminator` must take what the generator puts out, images of the shape {images}. "
-            f"Received: a discriminator of images of the shape {shapes['discriminator'][0]}"
-        )
-    if shapes["generator"][1:] != shapes["discriminator"][1:]:
-        raise ValueError(
-            "`generator` and `discriminator` must both take labels of the same shape, or both none. Received: labels "
-            f"of the shapes {shapes['generator'][1:]} and {shapes['discriminator'][1:]}"
-        )
-    if outputs["discriminator"] != (1,):
-        raise ValueError(f"`discriminator` must put out logits (n, 1). Received: (n, {outputs['discriminator']})")
-    if encoder is not None and (shapes["encoder"][0] != images or outputs["encoder"] != noise):
-        raise ValueError(
-            f"`encoder` must go from images of the shape {images} to noise of the shape {noise}. "
-            f"Received: {shapes['encoder'][0]} to {outputs['encoder']}"
-        )
-
-
-def check_options(gan):
-    """Refuses options that are unknown, out of range or without effect."""
-    objective = gan.objective
-    get_losses(objective.loss)
-    if objective.penalty is not None:
-        get_penalty(objective.penalty)
-        mixing = [
-            layer.name for layer in gan.discriminator._flatten_layers() if isinstance(layer, _BATCH_NORMALIZATIONS)
-        ]
-        if mixing:
-            raise ValueError(
-                "`penalty` needs a discriminator without batch normalisation, which makes an image's logit depend on "
-                f'other images; `dcgan(discriminator_normalization="layer")` has one. Received: the layers {mixing}'
-            )
-    elif objective.penalty_weight is not None:
-        raise ValueError(f"`penalty_weight` needs a `penalty`. Received: {objective.penalty_weight!r}")
-    if objective.augmentation is not None:
-        check_policy(objective.augmentation)
-    for name in ("penalty_weight", "feature_matching_weight", "reconstruction_weight"):
-        weight = getattr(objective, name)
-        if weight is not None and not weight >= 0:
-            raise ValueError(f"`{name}` must not be negative. Received: {weight!r}")
-    check_whole(discriminator_steps=gan.discriminator_steps)
-    if gan.average_decay is not None and not 0 <= gan.average_decay < 1:
-        raise ValueError(f"`average_decay` must be in [0, 1), or None. Received: {gan.average_decay!r}")
-    if objective.feature_matching_weight and "features" not in [layer.name for layer in gan.discriminator.layers]:
-        raise ValueError(
-            '`feature_matching_weight` needs a layer named "features" in the discriminator. '
-            f"Received: layers {[layer.name for layer in gan.discriminator.layers]}"
-        )
-    if (gan.encoder is not None) and not objective.reconstruction_weight:
-        raise ValueError("`encoder` needs a positive `reconstruction_weight`. Received: 0")
-    if objective.reconstruction_weight and gan.encoder is None and not has_pairs(gan):
-        raise ValueError(
-            "`reconstruction_weight` needs an `encoder`, or networks that take source images as labels. "
-            f"Received: {objective.reconstruction_weight!r}"
-        )
+# Above what images of an unknown range may have as floats: standardised ones stay far below, bytes far above.
+_MOST_WITHOUT_RANGE = 30.0
 
 
 def check_monitor(monitor, mode):
@@ -98,31 +24,78 @@ def check_monitor(monitor, mode):
     return monitor, mode
 
 
-def check_training_data(gan, x, y):
-    """Refuses images and labels that do not fit the networks; of a dataset, in its first batch."""
-    name = "`x`"
-    if isinstance(x, tf.data.Dataset):
-        first = next(iter(x.take(1)), None)
+def check_training_data(gan, x, y, argument="x"):
+    """Refuses images and labels that do not fit the networks; of batches, the first is looked at.
+
+    Args:
+        gan: a `GAN`.
+        x: as in `GAN.fit`.
+        y: as in `GAN.fit`.
+        argument: name of the argument, for the errors.
+
+    Returns:
+        `x` and `y` for Keras's `fit`: a pair of arrays is both, lists are arrays, and a generator still has its first
+        batch.
+    """
+    if isinstance(x, (tuple, list)) and len(x) == 2 and y is None and all(hasattr(part, "shape") for part in x):
+        x, y = x
+    x, y = (np.asarray(part) if isinstance(part, list) else part for part in (x, y))
+    if hasattr(x, "shape"):
+        check_images(gan, x, f"`{argument}`")
+        check_labels(gan, y, len(x))
+        return x, y
+    first, x = first_batch(x, argument)
+    if first is not None:
+        name = f"the first batch of `{argument}`"
+        if isinstance(first, (tuple, list)) and len(first) > 2:
+            raise ValueError(
+                f"{name} must be images, or images and labels: a GAN takes no weights. Received: {len(first)} parts"
+            )
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(first)
+        check_images(gan, images, name)
+        check_labels(gan, labels, len(images))
+    return x, y
+
+
+def first_batch(x, argument):
+    """The first batch of data that come in batches, `None` where none can be looked at, and the data with all."""
+    if isinstance(x, keras.utils.PyDataset):
+        return x[0], x
+    if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
+        first = next(iter(x.take(1) if isinstance(x, tf.data.Dataset) else x), None)
         if first is None:
-            raise ValueError("`x` must have at least one batch. Received: an empty dataset")
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
-        name = "the first batch of `x`"
-    elif not hasattr(x, "shape"):
-        return  # a generator or a PyDataset, which only Keras can read
-    check_images(gan, x, name)
-    check_labels(gan, y, len(x))
+            raise ValueError(f"`{argument}` must have at least one batch. Received: an empty {type(x).__name__}")
+        return first, x if isinstance(x, tf.data.Dataset) else _generator(first, x)
+    if x is None or isinstance(x, (dict, tuple)):
+        raise ValueError(
+            f"`{argument}` must be images (n, height, width, channels), or batches of them, as a `tf.data.Dataset`. "
+            f"Received: {type(x).__name__}"
+        )
+    return None, x
 
 
-def check_images(gan, images, name="`images`"):
+def _generator(first, rest):
+    """A generator, which Keras knows by its type, of a batch that was looked at and those behind it."""
+    yield from itertools.chain([first], rest)
+
+
+def check_images(gan, images, name="`images`", shape=None):
     """Refuses images of another shape, dtype or range than the generator's.
+
+    Args:
+        gan: a `GAN`.
+        images: array.
+        name: of the images, for the errors.
+        shape: `(height, width, channels)` of images that are not the generator's; `None` for its own.
 
     Returns:
         The images as a NumPy array.
     """
-    images, shape, limits = np.asarray(images), gan.image_shape, gan.image_range
-    if images.ndim != 4 or not _fits(images.shape[1:], shape):
+    images, limits = np.asarray(images), gan.image_range
+    expected, whose = (gan.image_shape, "the generator's images") if shape is None else (shape, "the source images")
+    if images.ndim != 4 or not shapes_meet(images.shape[1:], expected):
         raise ValueError(
-            f"{name} must have the shape (n, {', '.join(map(str, shape))}) of the generator's images. "
+            f"{name} must have the shape (n, {', '.join(map(str, expected))}) of {whose}. "
             f"Received: shape {images.shape}"
         )
     if len(images) == 0:
@@ -130,12 +103,16 @@ def check_images(gan, images, name="`images`"):
     if images.dtype == np.uint8:
         if limits is None:
             raise ValueError(
-                f"{name} must be floating for a generator whose last activation is neither tanh nor sigmoid. "
+                f"{name} must be floating where the range of the generator is not known: its last layers do not say "
+                "it. Declare it by `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
                 "Received: uint8"
             )
         return images
     if images.dtype.kind != "f":
-        raise ValueError(f"{name} must be floating, or uint8. Received: dtype={images.dtype}")
+        raise ValueError(
+            f"{name} must be floating, or uint8; `images.astype('uint8')` makes bytes of numbers from 0 to 255. "
+            f"Received: dtype={images.dtype}"
+        )
     low, high = float(images.min()), float(images.max())
     if not np.isfinite([low, high]).all():
         raise ValueError(f"{name} must be finite. Received: NaN or infinite pixels")
@@ -145,6 +122,12 @@ def check_images(gan, images, name="`images`"):
             f"{name} must be in the range [{limits[0]:g}, {limits[1]:g}] of the generator; uint8 images are brought "
             f"there by themselves. Received: values from {low:g} to {high:g}"
         )
+    if limits is None and low >= 0.0 and _MOST_WITHOUT_RANGE < high <= 255.0:
+        raise ValueError(
+            f"{name} must not be floats from 0 to 255 where the range of the generator is not known: from small noise "
+            "such numbers are hardly learned. Scale them, or declare them by `GAN(..., image_range=(0, 255))`. "
+            f"Received: values from {low:g} to {high:g}"
+        )
     return images
 
 
@@ -152,15 +135,25 @@ def check_labels(gan, labels, count):
     """Refuses labels for networks that take none, and their absence for others."""
     if not gan.conditional:
         if labels is not None:
-            raise ValueError("`labels` must be None: the networks take no labels. Received: labels")
+            raise ValueError(
+                "`labels` must be None: the networks take no labels. Leave them out, of a dataset by "
+                "`.map(lambda images, labels: images)`. Received: labels"
+            )
         return
     if labels is None:
         raise ValueError("`labels` are needed: the networks take labels beside noise and images. Received: None")
-    labels, shape = np.asarray(labels), tuple(gan.generator.inputs[1].shape[1:])
-    if labels.shape != (count, *shape):
-        raise ValueError(f"`labels` must have the shape {(count, *shape)}. Received: shape {labels.shape}")
+    labels, condition = np.asarray(labels), gan.generator.inputs[1]
     if has_pairs(gan):
-        check_images(gan, labels, "`labels`")
+        check_images(gan, labels, "`labels`", gan.source_shape)
+    shape = tuple(condition.shape[1:])
+    if labels.ndim != 1 + len(shape) or len(labels) != count or not shapes_meet(labels.shape[1:], shape):
+        column = "; `labels[:, 0]` has" if labels.shape == (count, 1) and shape == () else ""
+        raise ValueError(f"`labels` must have the shape {(count, *shape)}{column}. Received: shape {labels.shape}")
+    if has_pairs(gan):
+        return
+    if shape and tf.as_dtype(condition.dtype).is_floating:  # attributes, not classes
+        if labels.dtype.kind not in "iuf" or not np.isfinite(labels).all():
+            raise ValueError(f"`labels` must be finite numbers. Received: dtype={labels.dtype}")
         return
     classes = gan.number_of_classes
     if labels.dtype.kind not in "iu":
@@ -172,28 +165,25 @@ def check_labels(gan, labels, count):
         )
 
 
-def check_sampling(gan, n, labels):
-    """The labels to sample, each class in turn where there are none.
+def check_sampling(gan, n, labels, seed=0):
+    """The labels to sample, each class in turn where there are none; source images in the range of the generator.
 
     Raises:
         ValueError: see `GAN.sample`.
     """
     check_whole(n=n)
-    if labels is None and gan.conditional and not has_pairs(gan):
+    check_seed(seed)
+    if labels is None and gan.conditional and len(gan.generator.inputs[1].shape) == 1:
         classes = gan.number_of_classes
         if classes is None:
             raise ValueError("`labels` are needed: the generator does not say how many classes it has. Received: None")
         labels = np.arange(n) % classes
     check_labels(gan, labels, n)
-    if labels is None or has_pairs(gan):
-        return labels
-    return np.asarray(labels, "int32")
+    return None if labels is None else condition_of(gan, np.asarray(labels))
 
 
-def has_pairs(gan):
-    """Whether the second input is an image."""
-    return gan.conditional and len(gan.generator.inputs[1].shape) == 4
-
-
-def _fits(shape, expected):
-    return len(shape) == len(expected) and all(want is None or want == side for side, want in zip(shape, expected))
+def condition_of(gan, labels):
+    """Checked labels as the networks take them: source images in the generator's range, others in the input's dtype."""
+    if has_pairs(gan):
+        return to_image_range(labels, gan.image_range)
+    return tf.cast(labels, gan.generator.inputs[1].dtype)

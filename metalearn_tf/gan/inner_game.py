@@ -3,27 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.gan.objectives import Players, draw_noise, split_seed
+from metalearn_tf.gan.objectives import draw_noise, split_seed
+from metalearn_tf.gan.players import stateless_players
 from metalearn_tf.learners.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
-
-
-def stateless_players(gan, weights):
-    """A GAN's networks as functions, with other weights.
-
-    Args:
-        gan: a `GAN` whose networks have no state beside their trainable weights.
-        weights: the generator's weights, then the discriminator's, a flat list of tensors.
-    """
-    count = len(gan.generator.trainable_variables)
-
-    def run(network, weights, x, labels):
-        return network.stateless_call(weights, [], x if labels is None else [x, labels], training=True)[0]
-
-    def judge(images, labels):
-        outputs = run(gan.judge, weights[count:], images, labels)
-        return outputs if gan.judge is not gan.discriminator else (outputs, None)
-
-    return Players(lambda noise, labels: run(gan.generator, weights[:count], noise, labels), judge)
+from metalearn_tf.networks.gradient_checks import check_reached
 
 
 def inner_step(gan, rules, values, images, seed, step, labels=None):
@@ -48,12 +31,12 @@ def inner_step(gan, rules, values, images, seed, step, labels=None):
     for one in seeds[1:]:
         noise_seed, loss_seed = split_seed(one, 2)
         noise = draw_noise(count, gan.latent_dim, noise_seed)
-        fake = stateless_players(gan, [*generator, *discriminator]).generate(noise, labels)
+        fake = stateless_players(gan, [*generator, *discriminator]).generate(noise, labels)[0]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(discriminator)
             players = stateless_players(gan, [*generator, *discriminator])
             loss = gan.objective.discriminator_loss(players, images, fake, labels, loss_seed)[0]
-        gradients = gradients_of(tape, loss, discriminator)
+        gradients = gradients_of(tape, loss, discriminator, gan.discriminator.trainable_variables)
         discriminator, discriminator_state = rules[1].update(gradients, discriminator_state, discriminator, loss, step)
 
     noise_seed, loss_seed = split_seed(seeds[0], 2)
@@ -62,7 +45,7 @@ def inner_step(gan, rules, values, images, seed, step, labels=None):
         tape.watch(generator)
         players = stateless_players(gan, [*generator, *discriminator])
         loss = gan.objective.generator_loss(players, images, noise, labels, loss_seed)
-    gradients = gradients_of(tape, loss, generator)
+    gradients = gradients_of(tape, loss, generator, gan.generator.trainable_variables)
     generator, generator_state = rules[0].update(gradients, generator_state, generator, loss, step)
     return generator, discriminator, generator_state, discriminator_state
 
@@ -79,7 +62,7 @@ def outer_losses(gan, weights, queries, seed, labels=None):
     """
     players, count = stateless_players(gan, weights), tf.shape(queries)[0]
     noise_seed, fake_seed, generator_seed, discriminator_seed = split_seed(seed, 4)
-    fake = players.generate(draw_noise(count, gan.latent_dim, fake_seed), labels)
+    fake = players.generate(draw_noise(count, gan.latent_dim, fake_seed), labels)[0]
     discriminator_loss = gan.objective.discriminator_loss(players, queries, fake, labels, discriminator_seed)[0]
     noise = draw_noise(count, gan.latent_dim, noise_seed)
     return gan.objective.generator_loss(players, queries, noise, labels, generator_seed), discriminator_loss
@@ -92,6 +75,18 @@ def fresh_rule(optimizer, variables):
     return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)
 
 
-def gradients_of(tape, loss, weights):
-    """The gradients of a loss by weights, dense tensors: those of label embeddings too."""
-    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, weights, unconnected_gradients="zero")]
+def gradients_of(tape, loss, weights, variables):
+    """The gradients of a loss by weights, dense tensors: those of label embeddings too.
+
+    Args:
+        tape: a `tf.GradientTape` that has watched the weights.
+        loss: scalar.
+        weights: list of tensors.
+        variables: the Keras variables that they stand for.
+
+    Raises:
+        ValueError: names the variables that the loss does not depend on.
+    """
+    gradients = tape.gradient(loss, weights)
+    check_reached(variables, gradients)
+    return [tf.convert_to_tensor(gradient) for gradient in gradients]

@@ -49,6 +49,8 @@ class KeepBest(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.monitor is not None and self.best_epoch is not None:
             self._restore()
+            # Keras has done so at the end of training, with the weights of the last epoch.
+            self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
             logging.getLogger(__name__).info(
                 "The weights are those of epoch %d, with %s %g.",
                 self.best_epoch + 1,
@@ -60,7 +62,7 @@ class KeepBest(keras.callbacks.Callback):
         losses = {name: value for name, value in (logs or {}).items() if name.endswith("loss")}
         if np.all(np.isfinite(list(losses.values()))):
             return
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.steps)
         self._restore()
         kept = "before this training" if self.best_epoch is None else f"of epoch {self.best_epoch + 1}"
         raise FloatingPointError(

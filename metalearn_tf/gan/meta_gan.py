@@ -5,9 +5,11 @@ import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses, stateless_players
-from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_task_images, check_tasks
+from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses
+from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_outer_optimizer, check_task_images, check_tasks
+from metalearn_tf.gan.network_checks import check_seed
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
+from metalearn_tf.gan.players import stateless_players
 from metalearn_tf.gan.task_data import prepare_tasks
 from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.task_mapping import sum_over_tasks
@@ -37,8 +39,8 @@ class MetaGAN(AdversarialModel):
     ```
 
     Args:
-        gan: a `GAN` without encoder, whose networks are functions of their trainable weights alone: no batch or
-            spectral normalisation, whose averages a few images would not fill, and no dropout.
+        gan: a `GAN` without encoder, whose networks are functions of their weights alone: no batch or spectral
+            normalisation, whose averages a few images would not fill, and no dropout. Frozen weights stay as they are.
         algorithm: `"reptile"`, `"fomaml"` or `"maml"`.
         inner_steps: steps of both players in meta-training.
         inner_learning_rate: of the inner steps; `None` for 1e-3, or 1e-2 of `"maml"`.
@@ -48,6 +50,12 @@ class MetaGAN(AdversarialModel):
         learned_rates: whether `"maml"` learns a rate for each inner step and each weight tensor.
         test_inner_steps: inner steps outside training; `None` for as many as in training.
         seed: integer, of the noise in training.
+
+    `fit` takes tasks as `mtf.data.image_tasks` yields them: a `tf.data.Dataset` of images
+    `(tasks, images, height, width, channels)`, or of pairs of those and query images; or one array of tasks.
+    Conditional networks take `(images, labels)`, with labels `(tasks, images)`, or a dataset of pairs of two of those.
+    Without query images, the adapted players are judged on the images themselves; `"reptile"` adapts to both together.
+    Its losses are those after adaptation, and one that is no longer finite ends it as that of a `GAN`.
 
     Call arguments:
         inputs: images `(tasks, images, height, width, channels)` in the generator's range; of conditional networks a
@@ -77,6 +85,7 @@ class MetaGAN(AdversarialModel):
     ):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
+        check_seed(seed)
         optional = {"inner_batch_size": inner_batch_size, "test_inner_steps": test_inner_steps}
         check_whole(inner_steps=inner_steps, **{key: number for key, number in optional.items() if number is not None})
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
@@ -101,7 +110,9 @@ class MetaGAN(AdversarialModel):
                 fresh_rule(optimizer, net.trainable_variables) for net in (gan.generator, gan.discriminator)
             ]
         # === Config ===
-        self._settings = ("algorithm", "inner_steps", "inner_batch_size", "learned_rates", "test_inner_steps", "seed")
+        self._settings = (
+            "algorithm inner_steps inner_learning_rate inner_batch_size learned_rates test_inner_steps seed"
+        )
         self.algorithm, self.inner_steps, self.learned_rates = algorithm, int(inner_steps), learned_rates
         whole = [*optional.values(), seed]
         self.inner_batch_size, self.test_inner_steps, self.seed = (number and int(number) for number in whole)
@@ -132,7 +143,7 @@ class MetaGAN(AdversarialModel):
 
     def generate(self, task_state, noise, labels=None):
         """Images `(n, height, width, channels)` float32 of noise `(n, latent_dim)` and labels `(n,)`."""
-        return stateless_players(self.gan, task_state).generate(noise, labels)
+        return tf.cast(stateless_players(self.gan, task_state).generate(noise, labels)[0], tf.float32)
 
     def judge(self, task_state, images, labels=None):
         """The adapted discriminator's logits `(n, 1)`, high for what it takes for real."""
@@ -145,11 +156,11 @@ class MetaGAN(AdversarialModel):
         return self._keras_rules
 
     def _initial_values(self):
-        weights = [
-            [tf.convert_to_tensor(variable) for variable in network.trainable_variables]
-            for network in (self.gan.generator, self.gan.discriminator)
-        ]
+        weights = [[tf.convert_to_tensor(variable) for variable in variables] for variables in self._trained()]
         return (*weights, *(rule.init(each) for rule, each in zip(self.inner_rules(), weights)))
+
+    def _trained(self):
+        return self.gan.generator.trainable_variables, self.gan.discriminator.trainable_variables
 
     def _inner_step(self, values, images, labels, seed, step):
         if self.inner_batch_size is not None:
@@ -182,8 +193,9 @@ class MetaGAN(AdversarialModel):
             tape.watch(weights)
             losses = outer_losses(self.gan, weights, queries, outer_seed, query_labels)
         count = len(self.gan.generator.trainable_variables)
-        of_generator = gradients_of(tape, losses[0], weights[:count])
-        return [*losses, *of_generator, *gradients_of(tape, losses[1], weights[count:])]
+        players = weights[:count], weights[count:]
+        gradients = [gradients_of(tape, *player) for player in zip(losses, players, self._trained())]
+        return [*losses, *gradients[0], *gradients[1]]
 
     def _maml_gradients(self, images, queries, inner_seed, outer_seed, labels, query_labels):
         with tf.GradientTape(persistent=True) as tape:
@@ -192,11 +204,11 @@ class MetaGAN(AdversarialModel):
                 values = self._inner_step(values, images, labels, inner_seed, step)
             losses = outer_losses(self.gan, [*values[0], *values[1]], queries, outer_seed, query_labels)
         learned, gradients = [], []
-        for loss, network, rates in zip(losses, (self.gan.generator, self.gan.discriminator), self.inner_rates):
-            variables = [variable.value for variable in (*network.trainable_variables, rates)]
-            *of_weights, of_rates = tape.gradient(loss, variables, unconnected_gradients="zero")
-            gradients += of_weights
-            learned += [of_rates] if self.learned_rates else []
+        for loss, trained, rates in zip(losses, self._trained(), self.inner_rates):
+            variables = [*trained, *([rates] if self.learned_rates else [])]
+            of_both = gradients_of(tape, loss, [variable.value for variable in variables], variables)
+            gradients += of_both[: len(trained)]
+            learned += of_both[len(trained) :]
         return [*losses, *gradients, *learned]
 
     # === Keras ===
@@ -207,6 +219,10 @@ class MetaGAN(AdversarialModel):
         rates = self.inner_rates if self.learned_rates else []
         return [*self.gan.generator.trainable_variables, *self.gan.discriminator.trainable_variables, *rates]
 
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables  # Keras keeps an optimizer's averages in this order
+
     def compile(self, optimizer=None, monitor=None, mode="min", **kwargs):
         """Prepares for meta-training.
 
@@ -216,36 +232,24 @@ class MetaGAN(AdversarialModel):
             monitor: as in `GAN.compile`.
             mode: as in `GAN.compile`.
             **kwargs: as in Keras; XLA is off by default.
+
+        Raises:
+            ValueError: if the optimizer scales losses or trained other variables, or an option is not one of a GAN.
         """
         if optimizer is None:
             optimizer = keras.optimizers.SGD(0.5) if self.algorithm == "reptile" else keras.optimizers.Adam(1e-4)
-        self.compile_players({"optimizer": keras.optimizers.get(optimizer)}, monitor, mode, **kwargs)
-        self.optimizer.build(self.trainable_variables)
+        optimizer = check_outer_optimizer(self, keras.optimizers.get(optimizer))
+        optimizer.build(self.trainable_variables)
+        self.compile_players(optimizer, {"optimizer": optimizer}, monitor, mode, kwargs)
 
-    def fit(self, x=None, **kwargs):
-        """As `keras.Model.fit`, on tasks as `mtf.data.image_tasks` yields them.
-
-        Args:
-            x: a `tf.data.Dataset` of images `(tasks, images, height, width, channels)`, or of pairs of those and query
-                images; or one array of tasks. Conditional networks take `(images, labels)`, with labels
-                `(tasks, images)`, or a dataset of pairs of two of those. Without query images, the adapted players are
-                judged on the images themselves; `"reptile"` adapts to both together.
-            **kwargs: as in Keras.
-
-        Returns:
-            A `keras.callbacks.History`, whose losses are those after adaptation.
-
-        Raises:
-            ValueError: if images or labels of the first batch do not fit the networks.
-            FloatingPointError: as `GAN.fit`.
-        """
-        x, y = check_tasks(self, x)
-        return self.fit_and_keep_best(x, y, **kwargs)
+    def check_data(self, x, y, argument="x"):
+        return check_tasks(self, x, y, argument)
 
     def train_step(self, data):
-        step = tf.cast(self.optimizer.iterations, tf.int32)
+        step = tf.cast(self.steps, tf.int32)
         means = self._mean_over_tasks(self.task_gradients, data, step, self.trainable_variables)
         apply_mean(self.optimizer, means[2:], self.trainable_variables)
+        self.steps.assign_add(1)
         return self.track(*means[:2])
 
     def test_step(self, data):
@@ -307,9 +311,8 @@ class MetaGAN(AdversarialModel):
             "name": self.name,
             "trainable": self.trainable,
             "gan": keras.saving.serialize_keras_object(self.gan),
-            "inner_learning_rate": self.inner_learning_rate,
             "inner_optimizer": self.inner_optimizer and keras.saving.serialize_keras_object(self.inner_optimizer),
-            **{name: getattr(self, name) for name in self._settings},
+            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._settings.split()},
         }
 
     @classmethod

@@ -1,6 +1,9 @@
-"""What the two players of a GAN minimise, as pure functions of how they generate and judge."""
+"""What the two players of a GAN minimise, as pure functions of how they generate and judge.
 
-from collections.abc import Callable
+To the terms of the game come what the layers of the player's own networks add: regularisers of weights once, and what
+`activity_regularizer` and `add_loss` make of each pass that the loss needs; those of a penalty aside.
+"""
+
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -11,26 +14,12 @@ from metalearn_tf.gan.penalties import get_penalty
 from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 
-class Players(NamedTuple):
-    """Generator and discriminator as functions, whatever weights they close over.
-
-    Attributes:
-        generate: from noise `(n, latent_dim)` and labels, or `None`, to images `(n, height, width, channels)`.
-        judge: from images and labels, or `None`, to logits `(n, 1)` and features `(n, …)`, `None` without matching.
-        encode: from images to noise `(n, latent_dim)`; `None` where there is no encoder.
-    """
-
-    generate: Callable
-    judge: Callable
-    encode: Callable | None = None
-
-
 class Objective(NamedTuple):
     """The terms of both players' losses.
 
     Attributes:
-        loss: a name of `mtf.gan.LOSSES`.
-        penalty: a name of `mtf.gan.PENALTIES`, or `None`.
+        loss: a name of `mtf.gan.LOSSES`, or a pair of functions.
+        penalty: a name of `mtf.gan.PENALTIES`, a `Penalty`, or `None`.
         penalty_weight: factor of the penalty; `None` for the penalty's own.
         augmentation: names of differentiable augmentations, or `None`.
         feature_matching_weight: factor of the generator's distance between mean features.
@@ -59,7 +48,9 @@ class Objective(NamedTuple):
         """
         seeds = split_seed(seed, 3)
         real, fake = self.augment(real, seeds[0]), self.augment(fake, seeds[1])
-        loss = get_losses(self.loss)[0](players.judge(real, labels)[0], players.judge(fake, labels)[0])
+        (real_logits, _, of_real), (fake_logits, _, of_fake) = (players.judge(x, labels) for x in (real, fake))
+        loss = get_losses(self.loss)[0](real_logits, fake_logits)
+        loss += of_real + of_fake + players.discriminator_weight_losses()
         if self.penalty is None:
             return (loss,)
         function, weight = get_penalty(self.penalty)
@@ -79,14 +70,18 @@ class Objective(NamedTuple):
             seed: int32 `(2,)`.
         """
         seeds = split_seed(seed, 2)
-        fake = players.generate(noise, labels)
-        logits, features = players.judge(self.augment(fake, seeds[0]), labels)
-        loss = get_losses(self.loss)[1](logits)
+        fake, added = players.generate(noise, labels)
+        logits, features, _ = players.judge(self.augment(fake, seeds[0]), labels)
+        loss = get_losses(self.loss)[1](logits) + added + players.generator_weight_losses()
         if self.feature_matching_weight:
             real_features = tf.stop_gradient(players.judge(self.augment(real, seeds[1]), labels)[1])
             loss += self.feature_matching_weight * feature_matching_loss(real_features, features)
         if self.reconstruction_weight:
-            again = fake if players.encode is None else players.generate(players.encode(real), labels)
+            again = fake
+            if players.encode is not None:
+                code, of_encoder = players.encode(real)
+                again, of_generator = players.generate(code, labels)
+                loss += of_encoder + of_generator
             loss += self.reconstruction_weight * reconstruction_loss(real, again)
         return loss
 

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.learners.task_checks import check_examples
+from metalearn_tf.learners.label_checks import as_array
+from metalearn_tf.learners.task_checks import check_dtype, check_examples, takes_integers
+from metalearn_tf.networks.copy_network import as_model
 from metalearn_tf.networks.saveable_model import SaveableModel
 from metalearn_tf.networks.text_inputs import takes_texts
 
@@ -56,24 +58,74 @@ class AdaptedModel(SaveableModel):
         return variable
 
     def call(self, query_x):
-        shape = self.learner.network.input_shape[1:]
+        network = self.learner.network
+        if isinstance(query_x, (tuple, list, dict)):
+            raise ValueError(f"`query_x` must be one array of queries. Received: {type(query_x).__name__}")
+        check_dtype(self.learner, "query_x", query_x.dtype)
+        shape = network.input_shape[1:]
         if not query_x.shape.is_compatible_with((None, *shape)):
             raise ValueError(
                 f"`query_x` must have the shape (n, {', '.join(map(str, shape))}). Received: shape {query_x.shape}"
             )
-        is_text = takes_texts(self.learner.network)
-        if (query_x.dtype == tf.string) != is_text:
-            raise ValueError(f"`query_x` must be {'strings' if is_text else 'numbers'}. Received: {query_x.dtype}")
-        if query_x.dtype == tf.uint8:
+        if query_x.dtype == tf.uint8 and not takes_integers(network):
             query_x = tf.cast(query_x, tf.float32) / 255.0
         outputs = self.learner.classify([tf.convert_to_tensor(tensor) for tensor in self.state], query_x)
         return outputs if self.regression else tf.nn.softmax(outputs)
 
+    # === Keras ===
+
+    def compile(self, optimizer="sgd", loss=None, metrics=None, jit_compile=False, **kwargs):
+        """As `keras.Model.compile`, for `evaluate`: nothing is trained.
+
+        Args:
+            optimizer: of no account.
+            loss: on probabilities and class numbers; by default cross-entropy, or the squared error in a regression.
+            metrics: as in Keras.
+            jit_compile: as in Keras.
+            **kwargs: as in Keras.
+        """
+        if loss is None:
+            loss = "mean_squared_error" if self.regression else "sparse_categorical_crossentropy"
+        super().compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        raise NotImplementedError(
+            "An adapted model is not trained: `learner.adapt` with more examples makes another one; "
+            "`mtf.transfer.fine_tune` trains a classifier on all weights."
+        )
+
+    def train_on_batch(self, *args, **kwargs):
+        return self.fit()
+
     def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`; texts may also be a list or an array of strings."""
-        if takes_texts(self.learner.network) and isinstance(x, (list, tuple, np.ndarray)):
-            x = tf.constant(check_examples(self.learner, "query_x", x))
-        return super().predict(x, *args, **kwargs)
+        """As `keras.Model.predict`; queries may also be a list, of images or texts."""
+        return super().predict(self._checked(x), *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """As `keras.Model.predict_on_batch`; queries may also be a list."""
+        return super().predict_on_batch(self._checked(x))
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; queries may also be a list, and `y` are class numbers or targets."""
+        return super().evaluate(self._checked(x), None if y is None else as_array("y", y), *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        """As `keras.Model.test_on_batch`; see `evaluate`."""
+        return super().test_on_batch(self._checked(x), None if y is None else as_array("y", y), *args, **kwargs)
+
+    def _checked(self, x):
+        """Queries in memory as the network takes them; what is read in batches is looked at by `call`."""
+        if not isinstance(x, (list, tuple, np.ndarray, tf.Tensor)):
+            return x
+        x = check_examples(self.learner, "query_x", x)
+        return tf.constant(x) if takes_texts(self.learner.network) else x
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As `keras.Model.export`: a SavedModel from queries `(n, ...)` to probabilities, of any number of queries."""
+        if input_signature is None:
+            queries = self.learner.network.inputs[0]
+            input_signature = [tf.TensorSpec((None, *queries.shape[1:]), queries.dtype, name="query_x")]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self):
         learner = keras.saving.serialize_keras_object(self.learner)
@@ -89,5 +141,5 @@ class AdaptedModel(SaveableModel):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        config["learner"] = keras.saving.deserialize_keras_object(config["learner"])
+        config["learner"] = as_model(config["learner"])
         return cls(**config)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
 from metalearn_tf.learners.network_pass import run_network
+from metalearn_tf.learners.task_checks import check_network
 from metalearn_tf.learners.update_rules import gradient_descent
 from metalearn_tf.networks.task_normalization import support_pass
 
@@ -29,13 +30,14 @@ class ANIL(GradientBasedLearner):
     """
 
     def __init__(self, network, inner_steps=1, inner_learning_rate=0.4, **kwargs):
-        super().__init__(network, inner_steps, **kwargs)
-        check_rate("inner_learning_rate", inner_learning_rate)
+        check_network(network)
         if not getattr(network, "layers", None) or not network.layers[-1].trainable_variables:
             raise ValueError(
                 "`network` must end with its head, a layer with weights such as `keras.layers.Dense(ways)`. "
                 f"Received: a network that ends with {network.layers[-1].name!r}"
             )
+        super().__init__(network, inner_steps, **kwargs)
+        check_rate("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
 
     @property
@@ -46,6 +48,9 @@ class ANIL(GradientBasedLearner):
     def body(self):
         """The network below its head."""
         return keras.Model(self.network.inputs, self.head.input)
+
+    def inner_layer(self):
+        return self.head
 
     def update_rule(self):
         return gradient_descent(self.inner_learning_rate)
@@ -80,7 +85,7 @@ class ANIL(GradientBasedLearner):
             return run_network(self.body, support_x)
 
     def _head_outputs(self, features, weights):
-        return tf.cast(self.head.stateless_call(weights, [], features)[0], tf.float32)
+        return run_network(self.head, features, weights)[0]
 
     def get_config(self):
         return {**super().get_config(), "inner_learning_rate": self.inner_learning_rate}

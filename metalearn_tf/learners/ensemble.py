@@ -6,7 +6,9 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.network_pass import result_dtype
 from metalearn_tf.learners.task_mapping import task_context
+from metalearn_tf.networks.copy_network import as_model
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -31,6 +33,8 @@ class Ensemble(MetaLearner):
     Raises:
         ValueError: if `learners` is empty, holds anything else, or they do not fit together.
     """
+
+    takes_targets = False
 
     def __init__(self, learners, **kwargs):
         learners = list(learners)
@@ -62,7 +66,7 @@ class Ensemble(MetaLearner):
         log_probabilities, start = [], 0
         for learner, length in zip(self.learners, self._state_lengths):
             logits = learner.classify(task_state[start : start + length], query_x)
-            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
+            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, result_dtype(self.network))))
             start += length
         return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(len(self.learners))
 
@@ -71,6 +75,10 @@ class Ensemble(MetaLearner):
 
     def train_step(self, data):
         return self.fit()
+
+    def copied_parts(self):
+        # The constructor copies them, and the copies have their losses.
+        return {"learners": self.learners, "losses": [None for _ in self.learners]}
 
     def get_config(self):
         config = super().get_config()
@@ -87,7 +95,8 @@ class Ensemble(MetaLearner):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        learners, losses = map(keras.saving.deserialize_keras_object, (config.pop("learners"), config.pop("losses")))
+        learners, losses = [as_model(one) for one in config.pop("learners")], config.pop("losses")
+        losses = keras.saving.deserialize_keras_object(losses)
         for learner, loss in zip(learners, losses):
             if loss is not None:
                 learner.compile("sgd", loss=loss)  # as `copy` does: nothing is trained

@@ -1,12 +1,19 @@
 """Learners that adapt by gradient steps on the support set."""
 
+import functools
+
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.learners.label_checks import check_puts_out_logits
 from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.learners.network_pass import support_statistics
+from metalearn_tf.learners.network_pass import layer_losses, result_dtype, support_statistics, with_layer_losses
 from metalearn_tf.learners.rematerialized import rematerialized
+from metalearn_tf.learners.task_checks import check_logits
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.batch_normalization_warning import warn_of_batch_normalization
+from metalearn_tf.networks.gradient_checks import check_reached
+from metalearn_tf.networks.second_derivatives import check_second_derivatives
 
 
 class GradientBasedLearner(MetaLearner):
@@ -26,14 +33,23 @@ class GradientBasedLearner(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number of steps is not a positive integer.
+        ValueError: if a number of steps is not a positive integer, or the network puts out no vectors, or a softmax, or
+            has layers without the second derivative that is taken where `first_order` is not True. A sigmoid fits
+            targets between 0 and 1 alone: class labels are refused with it.
     """
+
+    # What an error proposes to someone whose network has no second derivative.
+    without_second_derivatives = "leave it out with `first_order=True`"
 
     def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
         super().__init__(network, **kwargs)
+        self.head_activation = check_logits(network)
         check_python_whole(inner_steps=inner_steps)
         if test_inner_steps is not None:
             check_python_whole(test_inner_steps=test_inner_steps)
+        warn_of_batch_normalization(network)
+        if first_order is not True:
+            check_second_derivatives(self.inner_layer(), "network", instead=self.without_second_derivatives)
         self.inner_steps = inner_steps
         self.test_inner_steps = test_inner_steps
         self.first_order = first_order
@@ -54,6 +70,10 @@ class GradientBasedLearner(MetaLearner):
         """The variables that the inner loop adapts: by default the network's trainable ones."""
         return self.network.trainable_variables
 
+    def inner_layer(self):
+        """What the inner loop differentiates, and the outer loop again: the network, or a layer of it."""
+        return self.network
+
     def network_weights(self, weights, step):
         """The network's weights at an inner step, from the adapted ones; `step` is -1 for queries."""
         return weights
@@ -65,6 +85,10 @@ class GradientBasedLearner(MetaLearner):
     def inner_batch(self, inputs, support_y, step):
         """The inputs and labels of an inner step: by default all of them."""
         return inputs, support_y
+
+    def inner_loss(self, support_y, outputs, weights):
+        """The scalar loss that an inner step lowers, of the outputs for its batch and the adapted weights."""
+        return self.support_loss(support_y, outputs)
 
     def classify_by_step(self, support_x, support_y, query_x):
         ways = self.task_ways(support_y)
@@ -94,12 +118,16 @@ class GradientBasedLearner(MetaLearner):
         """The task state of adapted weights."""
         statistics = []
         if support_statistics(self.network):  # those that queries need are the adapted weights'
-            statistics = self.encode_support(support_x, self.network_weights(weights, step))[1]
+            with layer_losses():  # a pass for the statistics alone: it is part of no loss
+                statistics = self.encode_support(support_x, self.network_weights(weights, step))[1]
         return [*weights, *statistics, tf.convert_to_tensor(ways)]
 
     def task_ways(self, support_y):
         """The number of outputs that the task uses: all of them in a regression."""
-        return self.max_ways if support_y.dtype.is_floating else self.ways(support_y)
+        if support_y.dtype.is_floating:
+            return self.max_ways
+        check_puts_out_logits(self, "support_y")
+        return self.ways(support_y)
 
     # === The inner loop ===
 
@@ -110,22 +138,22 @@ class GradientBasedLearner(MetaLearner):
             A list with the adapted weights and the rule's state after each step, two lists of tensors; outside
             training after the last step only.
         """
-        values, count, run_step = self._inner_steps(inputs, support_y, ways)
+        values, count, run_step = self._inner_steps(support_y, ways)
         if not in_training():
             # No one differentiates through these steps, and a loop keeps the graph that is served small.
             steps = self.steps_outside_training
             _, *values = tf.while_loop(
                 lambda step, *_: step < steps,
-                lambda step, *values: [step + 1, *run_step(step, *values)],
+                lambda step, *values: [step + 1, *run_step(step, inputs, *values)],
                 [tf.constant(0), *values],
             )
             return [(values[:count], values[count:])]
 
         trajectory = []
         for step in range(self.inner_steps):
-            run = lambda *values, step=step: run_step(step, *values)  # noqa: E731
+            run = functools.partial(run_step, step)
             run = rematerialized(run, self.running_state()) if self.rematerialize else run
-            values = run(*values)
+            values = run(inputs, *values)
             trajectory.append((values[:count], values[count:]))
         return trajectory
 
@@ -137,35 +165,36 @@ class GradientBasedLearner(MetaLearner):
             support_y: labels or targets.
             ways: the number of ways.
             output: function of the adapted weights, the rule's state and the step whose network they belong to (see
-                `network_weights`), to a float32 tensor.
+                `network_weights`), to a tensor of `result_dtype(network)`.
 
         Returns:
             The function's outputs before the first inner step and after each, `(steps_outside_training + 1, ...)`.
         """
-        values, count, run_step = self._inner_steps(inputs, support_y, ways)
+        values, count, run_step = self._inner_steps(support_y, ways)
         steps = self.steps_outside_training
 
         def body(step, outputs, *values):
             # Before the first step the network is that which the first step uses.
             outputs = outputs.write(step, output(values[:count], values[count:], tf.maximum(step - 1, 0)))
-            return [step + 1, outputs, *run_step(step, *values)]
+            return [step + 1, outputs, *run_step(step, inputs, *values)]
 
-        outputs = tf.TensorArray(tf.float32, steps + 1)
+        outputs = tf.TensorArray(result_dtype(self.network), steps + 1)
         _, outputs, *values = tf.while_loop(lambda step, *_: step < steps, body, [tf.constant(0), outputs, *values])
         return outputs.write(steps, output(values[:count], values[count:], -1)).stack()
 
-    def _inner_steps(self, inputs, support_y, ways):
+    def _inner_steps(self, support_y, ways):
         """The weights and the rule's state before the first step, the number of weights, and a step of both."""
         weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
-        rule, count = self.update_rule(), len(weights)
+        count = len(weights)
 
-        def run_step(step, *values):
+        # All that a gradient goes through is an argument, or read from a variable inside: see `rematerialized`.
+        def run_step(step, inputs, *values):
             weights, state = values[:count], values[count:]
             loss, gradients = self._inner_gradients(inputs, support_y, ways, weights, step)
-            weights, state = rule.update(gradients, list(state), list(weights), loss, step)
+            weights, state = self.update_rule().update(gradients, list(state), list(weights), loss, step)
             return [*weights, *state]
 
-        return [*weights, *rule.init(weights)], count, run_step
+        return [*weights, *self.update_rule().init(weights)], count, run_step
 
     def _inner_gradients(self, inputs, support_y, ways, weights, step):
         # float16 gradients of a mean over few examples underflow; a power of two is exact to divide by again.
@@ -173,9 +202,16 @@ class GradientBasedLearner(MetaLearner):
         inputs, support_y = self.inner_batch(inputs, support_y, step)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            loss = scale * self.support_loss(support_y, self.inner_outputs(inputs, weights, step)[:, :ways])
-        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
-        gradients = [tf.convert_to_tensor(gradient) / scale for gradient in gradients]
+            with layer_losses():
+                outputs = self.inner_outputs(inputs, weights, step)[:, :ways]
+                loss = scale * with_layer_losses(self.inner_loss(support_y, outputs, weights))
+        gradients = tape.gradient(loss, weights)
+        if in_training():
+            check_reached(self.adapted_variables(), gradients)
+        gradients = [
+            tf.zeros_like(weight) if gradient is None else tf.convert_to_tensor(gradient) / scale
+            for weight, gradient in zip(weights, gradients)
+        ]
         if self.stops_inner_gradients():
             gradients = [tf.stop_gradient(gradient) for gradient in gradients]
         return loss / scale, gradients

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
+from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
 from metalearn_tf.learners.update_rules import at_step, gradient_descent, scheduled_gradient_descent
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
@@ -133,10 +134,11 @@ class MAML(GradientBasedLearner):
         ways, losses = self.task_ways(support_y), []
         for step, (weights, _) in enumerate(self.inner_loop(support_x, support_y, ways)):
             state = self.task_state(support_x, weights, ways, step)
-            logits = self.classify(state, query_x, step)
-            losses.append(self.compiled_loss(query_y, logits, sample_weight))
+            with layer_losses():
+                logits = self.classify(state, query_x, step)
+                losses.append(with_layer_losses(self.compiled_loss(query_y, logits, sample_weight)))
         importance = step_importance(self.inner_steps, self.optimizer.iterations, self.annealing_steps)
-        return tf.reduce_sum(importance * tf.stack(losses)), logits
+        return tf.reduce_sum(tf.cast(importance, logits.dtype) * tf.stack(losses)), logits
 
     def batch_gradients(self, tasks, ways):
         if self.annealing_steps is None:

@@ -6,9 +6,12 @@ import tensorflow as tf
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.network_pass import result_dtype, with_layer_losses
 from metalearn_tf.learners.padding import real_examples, restore_padding
-from metalearn_tf.learners.task_batches import tasks_differ
+from metalearn_tf.learners.task_batches import map_in_training, tasks_differ
+from metalearn_tf.learners.task_checks import check_embedding
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
+from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 # Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
@@ -51,6 +54,8 @@ class MANN(MetaLearner):
     Reference: [Santoro et al., 2016](https://arxiv.org/abs/1605.06065)
     """
 
+    takes_targets = False
+
     def __init__(
         self,
         network,
@@ -63,6 +68,7 @@ class MANN(MetaLearner):
         **kwargs,
     ):
         super().__init__(network, **kwargs)
+        check_embedding(network)
         self._sizes = {
             "ways": ways,
             "memory_slots": memory_slots,
@@ -70,16 +76,18 @@ class MANN(MetaLearner):
             "controller_units": controller_units,
             "read_heads": read_heads,
         }
-        _check_arguments(network, self._sizes, usage_decay)
+        _check_arguments(self._sizes, usage_decay)
         # === Layers ===
-        # The recurrence is float32 under every policy: roundings would add up along the sequence.
-        read_width = read_heads * memory_width
-        self.controller = keras.layers.LSTMCell(controller_units, dtype="float32")
+        # The recurrence is float32 (or float64) under every policy: roundings would add up along the sequence.
+        read_width, dtype = read_heads * memory_width, result_dtype(network).name
+        self.controller = keras.layers.LSTMCell(controller_units, dtype=dtype)
         self.controller.build((None, network.output_shape[-1] + ways + read_width))
-        self.interface = keras.layers.Dense(read_heads * (memory_width + 2), dtype="float32")
+        self.interface = keras.layers.Dense(read_heads * (memory_width + 2), dtype=dtype)
         self.interface.build((None, controller_units))
-        self.head = keras.layers.Dense(ways, dtype="float32")
+        self.head = keras.layers.Dense(ways, dtype=dtype)
         self.head.build((None, controller_units + read_width))
+        # Training steps, each with orders of its own. An optimizer that accumulates gradients counts several as one.
+        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
         # === Config ===
         self.usage_decay = usage_decay
 
@@ -122,7 +130,7 @@ class MANN(MetaLearner):
 
         with task_context(training=False, ways=ways):
             encode = lambda task: [self.encode_support(*task)[0]]  # noqa: E731
-            (embeddings,) = map_tasks(encode, [x], [tf.float32], self.vectorizes_tasks)
+            (embeddings,) = map_tasks(encode, [x], [result_dtype(self.network)], self.vectorizes_tasks)
         return self._run(embeddings, y)[1][:, :, :ways]
 
     def batch_gradients(self, tasks, ways):
@@ -131,12 +139,14 @@ class MANN(MetaLearner):
         The tasks of a batch run beside each other in every step: the recurrence is of operations too small for a core.
         """
         support_y, labels = tasks[1], tf.concat([tasks[1], tf.cast(tasks[3], tf.int32)], axis=1)
-        real = tf.cast(labels >= 0, tf.float32)
-        weight = real if len(tasks) == 4 else real * tf.concat([tf.ones(tf.shape(support_y)), tasks[4]], axis=1)
+        dtype, weighted = result_dtype(self.network), len(tasks) == 5
+        real = weight = tf.cast(labels >= 0, dtype)
+        if weighted:
+            weight *= tf.concat([tf.ones(tf.shape(support_y), dtype), tf.cast(tasks[4], dtype)], axis=1)
         # The mean over a task's examples does not count its padding.
-        weight *= tf.cast(tf.shape(labels)[1], tf.float32) / tf.reduce_sum(real, axis=1, keepdims=True)
+        weight *= tf.cast(tf.shape(labels)[1], dtype) / tf.reduce_sum(real, axis=1, keepdims=True)
         # A random order for each task, with the padding after everything that counts.
-        key = tf.stack([tf.cast(self.optimizer.iterations, tf.int64), tf.constant(0, tf.int64)])
+        key = tf.stack([tf.convert_to_tensor(self.step), tf.constant(0, tf.int64)])
         presentations = tf.shape(labels)[1]
         with one_batch_of_all_replicas():
             places = draw_rows(
@@ -146,33 +156,40 @@ class MANN(MetaLearner):
         order = tf.argsort(tf.where(labels >= 0, places, 2.0))
 
         with tf.GradientTape() as tape:
-            embeddings, states = self._encode_batch(tf.concat([tasks[0], tasks[2]], axis=1), labels)
+            embeddings, added, states = self._encode_batch(tf.concat([tasks[0], tasks[2]], axis=1), labels, weighted)
             sequences = [tf.gather(tensor, order, batch_dims=1) for tensor in (embeddings, labels)]
             logits = tf.gather(self._run(*sequences)[1], tf.argsort(order), batch_dims=1)[:, :, :ways]
             loss = self.batch_loss(tf.maximum(labels, 0), logits, weight, tf.shape(labels)[0])
+            loss = tf.cast(loss, dtype) + tf.reduce_mean(added)
             scaled_loss = self.optimizer.scale_loss(loss)
-        variables = [variable.value for variable in self.trainable_variables]
-        gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
+        gradients = tape.gradient(scaled_loss, [variable.value for variable in self.trainable_variables])
+        check_reached(self.trainable_variables, gradients)
         losses = tf.repeat(loss, tf.shape(labels)[0])
-        return losses, logits[:, tf.shape(support_y)[1] :], [gradient[None] for gradient in gradients], states
+        gradients = [tf.convert_to_tensor(gradient)[None] for gradient in gradients]
+        states = [*states[:-1], states[-1] + 1]  # the last one is `step`
+        return losses, logits[:, tf.shape(support_y)[1] :], gradients, states
 
-    def _encode_batch(self, x, labels):
-        """Embeddings `(tasks, n, features)` of each task by itself, 0 for padding; and values of `running_state`."""
-        state = self.running_state()
-        padded = tasks_differ(self, labels)
+    def _encode_batch(self, x, labels, weighted):
+        """Each task by itself in training.
+
+        Returns:
+            Embeddings `(tasks, n, features)`, 0 for padding; what layers add to the loss `(tasks,)`; values of
+            `running_state`.
+        """
+        padded, dtype = tasks_differ(self, labels, weighted), result_dtype(self.network)
 
         def encode(task):
             x, labels = task
             (x,) = real_examples(labels, x) if padded else (x,)
-            with keras.StatelessScope() as scope:
-                embeddings, _ = self.encode_support(x)
-                values = [tf.convert_to_tensor(scope.get_current_value(variable)) for variable in state]
-            return [restore_padding(embeddings, labels) if padded else embeddings, *values]
+            embeddings, _ = self.encode_support(x)
+            embeddings = restore_padding(embeddings, labels) if padded else embeddings
+            return [embeddings, with_layer_losses(tf.zeros([], dtype))]
 
-        types = [tf.float32, *(variable.dtype for variable in state)]
-        with task_context(training=True, ways=None):
-            embeddings, *values = map_tasks(encode, [x, labels], types, self.vectorizes_tasks)
-        return embeddings, values
+        outputs, states = map_in_training(self, encode, [x, labels], [dtype, dtype], None, weighted)
+        return *outputs, states
+
+    def running_state(self):
+        return [*super().running_state(), self.step]
 
     def _run(self, embeddings, labels):
         """The states after sequences `(tasks, presentations, features)`, and the logits along them.
@@ -180,13 +197,14 @@ class MANN(MetaLearner):
         The logits are `(tasks, presentations, ways)`. A label of -1 is shown as zeros.
         """
         tasks, count, ways = tf.shape(labels)[0], tf.shape(labels)[1], self.max_ways
-        embeddings, labels = tf.transpose(embeddings, [1, 0, 2]), tf.one_hot(tf.transpose(labels), ways)
+        embeddings = tf.transpose(embeddings, [1, 0, 2])
+        labels = tf.one_hot(tf.transpose(labels), ways, dtype=embeddings.dtype)
 
         def body(time, logits, *state):
             state, answers = self._step(state, embeddings[time])
             return time + 1, logits.write(time, answers), *state[:-1], labels[time]
 
-        logits = tf.TensorArray(tf.float32, count, element_shape=[None, ways])
+        logits = tf.TensorArray(embeddings.dtype, count, element_shape=[None, ways])
         state = [tf.repeat(tensor, tasks, axis=0) for tensor in self._initial_state()]
         _, logits, *state = tf.while_loop(
             lambda time, *_: time < count, body, (0, logits, *state), maximum_iterations=count
@@ -214,7 +232,7 @@ class MANN(MetaLearner):
         slots, width, heads = sizes["memory_slots"], sizes["memory_width"], sizes["read_heads"]
         units = sizes["controller_units"]
         shapes = [(slots, width), (slots,), (heads, slots), (heads * width,), (units,), (units,), (sizes["ways"],)]
-        return [tf.zeros((1, *shape)) for shape in shapes]
+        return [tf.zeros((1, *shape), result_dtype(self.network)) for shape in shapes]
 
     def get_config(self):
         return {**super().get_config(), **self._sizes, "usage_decay": self.usage_decay}
@@ -226,9 +244,7 @@ def _shuffled(count, seed):
     return tf.argsort(tf.random.stateless_uniform([count], key, alg="philox"))
 
 
-def _check_arguments(network, sizes, usage_decay):
-    if not isinstance(network.output_shape, tuple) or len(network.output_shape) != 2:
-        raise ValueError(f"`network` must put out vectors (n, features). Received: output_shape={network.output_shape}")
+def _check_arguments(sizes, usage_decay):
     check_python_whole(**sizes)
     if sizes["read_heads"] > sizes["memory_slots"]:
         raise ValueError(

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import cosine_similarity
+from metalearn_tf.learners.task_checks import check_embedding
 
 # The logit of a class without support examples: finite, so that no gradient is NaN.
 _ABSENT = -1e9
@@ -25,13 +26,16 @@ class MatchingNetwork(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if `logit_scale` is not positive.
+        ValueError: if the network puts out no vectors, or probabilities, or `logit_scale` is not positive.
 
     Reference: [Vinyals et al., 2016](https://arxiv.org/abs/1606.04080)
     """
 
+    takes_targets = False
+
     def __init__(self, network, logit_scale=1.0, **kwargs):
         super().__init__(network, **kwargs)
+        check_embedding(network)
         if not logit_scale > 0:
             raise ValueError(f"`logit_scale` must be positive. Received: {logit_scale!r}")
         self.logit_scale = logit_scale

@@ -4,29 +4,36 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.learners.adapted_model import AdaptedModel
-from metalearn_tf.learners.network_pass import run_network, running_state
+from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
+from metalearn_tf.learners.compile_checks import check_compile
+from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
-from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, real_queries
-from metalearn_tf.learners.task_checks import check_first_batch, check_network, check_support
-from metalearn_tf.learners.task_loss import check_loss, own_loss, serialized_loss, task_loss, with_loss
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, is_vectorized, shared_ways
+from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
+from metalearn_tf.learners.task_checks import check_network, check_support
+from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
+from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
+from metalearn_tf.learners.task_model import TaskModel
+from metalearn_tf.networks.copy_network import as_model, copy_network
+from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.networks.regularization import regularization_loss, with_regularization
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
-from metalearn_tf.networks.replicated_model import ReplicatedModel
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
-from metalearn_tf.networks.text_inputs import copy_vocabularies, takes_texts
+from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.export import export_learner
 
 
-class MetaLearner(ReplicatedModel):
+class MetaLearner(TaskModel):
     """A model of tasks: it adapts to a support set, then answers queries.
 
     A subclass writes two pure functions, `adapt_task` and `classify`; all else is here. The model is an ordinary Keras
     model whose examples are tasks, as `mtf.data.episodes` yields them.
 
     Args:
-        network: a built `keras.Model`. Its dtype policy says whether the arithmetic is mixed.
+        network: a built `keras.Model` of one input and one output. Its dtype policy says whether the arithmetic is
+            mixed. A layer of your own needs a `get_config` from which Keras can build it again.
         task_mapping: `"auto"`, `"parallel"` or `"vectorized"`: how the tasks of a batch are run: one on each
             core, or all in common operations. `"auto"` takes the second where TensorFlow sees a GPU.
 
@@ -38,8 +45,11 @@ class MetaLearner(ReplicatedModel):
     Output shape: logits `(tasks, queries, ways)` float32, or predictions `(tasks, queries, outputs)`.
 
     Raises:
-        ValueError: if `network` is not a built Keras model or `task_mapping` is unknown.
+        ValueError: if `network` is not such a model, or cannot be copied; or if `task_mapping` is unknown.
     """
+
+    # Whether a task may be a regression, of floating targets `(support, outputs)`, and not of classes alone.
+    takes_targets = True
 
     def __init__(self, network, task_mapping="auto", **kwargs):
         check_network(network)
@@ -94,8 +104,11 @@ class MetaLearner(ReplicatedModel):
 
     @property
     def vectorizes_tasks(self):
-        """Whether all tasks of a batch are computed in common operations. TensorFlow has none for strings."""
-        return is_vectorized(self.task_mapping) and not takes_texts(self.network)
+        """Whether all tasks of a batch are computed in common operations.
+
+        TensorFlow has none for strings, and none for the gradient of the loop in recurrent layers.
+        """
+        return is_vectorized(self.task_mapping) and not takes_texts(self.network) and not has_loops(self.network)
 
     def encode_support(self, x, weights=None):
         """The network on a support set.
@@ -138,20 +151,23 @@ class MetaLearner(ReplicatedModel):
         Args:
             optimizer: of the outer loop.
             loss: on logits; by default cross-entropy for class labels, the squared error for real targets.
-            metrics: as in Keras, of queries after adaptation.
-            jit_compile: off by default, since XLA halves the speed on CPUs.
-            **kwargs: as in Keras.
+            metrics: as in Keras, of queries after adaptation; they take class numbers and logits.
+            jit_compile: `False` only: XLA cannot compile tasks of different sizes.
+            **kwargs: as in Keras, but for `loss_weights`, since there is one output.
 
         Raises:
-            ValueError: if `loss` expects probabilities.
+            ValueError: if `loss` or a metric expects probabilities or one-hot labels, or an argument is none of these.
         """
-        check_loss(loss)
+        check_compile(loss, metrics, jit_compile, kwargs)
+        optimizer = keras.optimizers.get(optimizer)
+        if kwargs.get("auto_scale_loss", True):
+            optimizer = with_loss_scaling(optimizer, self.network)
         self._compiled_adapt = None  # it holds the loss
         super().compile(
-            optimizer=with_loss_scaling(optimizer, self.network),
+            optimizer=optimizer,
             loss=task_loss if loss is None else loss,
             metrics=metrics,
-            jit_compile=jit_compile,
+            jit_compile=False,
             **kwargs,
         )
         # At once, so that a file has all of the optimizer's variables even before the first step.
@@ -161,6 +177,10 @@ class MetaLearner(ReplicatedModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def call(self, inputs, training=False):
+        if tf.executing_eagerly():
+            inputs, _ = check_tasks(self, inputs, training=False)
+        else:
+            check_task_specs(self, inputs)
         return batch_logits(self, inputs, training)
 
     def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
@@ -174,10 +194,11 @@ class MetaLearner(ReplicatedModel):
             sample_weight: `(queries,)`, or `None`.
 
         Returns:
-            The scalar loss of `compile`, and the logits `(queries, ways)` for the metrics.
+            The scalar loss of `compile`, with what layers add to it, and the logits `(queries, ways)` for the metrics.
         """
-        logits = tf.cast(self.classify(self.adapt_task(support_x, support_y), query_x), tf.float32)
-        return self.compiled_loss(query_y, logits, sample_weight), logits
+        logits = self.classify(self.adapt_task(support_x, support_y), query_x)
+        logits = tf.cast(logits, result_dtype(self.network))
+        return with_layer_losses(self.compiled_loss(query_y, logits, sample_weight)), logits
 
     def compiled_loss(self, query_y, logits, sample_weight=None):
         """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
@@ -188,6 +209,15 @@ class MetaLearner(ReplicatedModel):
         value = undivided(self._compute_loss(None, y, logits, sample_weight, training=training), self.loss)
         return value / tf.cast(tasks, value.dtype) if is_sum(self.loss) else value
 
+    @property
+    def losses(self):
+        """None, for Keras: `query_loss` adds what layers add in the passes of a task, a step what weights add."""
+        return []
+
+    def regularization_loss(self):
+        """What the regularisers of the trainable variables add to the loss of a step, scalar; `None` without any."""
+        return regularization_loss(self.trainable_variables)
+
     def task_gradients(self, *task):
         """The direction of one task's outer step; the arguments are those of `query_loss`.
 
@@ -197,9 +227,9 @@ class MetaLearner(ReplicatedModel):
         with tf.GradientTape() as tape:
             loss, logits = self.query_loss(*task)
             scaled_loss = self.optimizer.scale_loss(loss)
-        # TensorFlow's variables, since Keras's cannot stand where no gradient comes from.
-        variables = [variable.value for variable in self.trainable_variables]
-        return loss, logits, tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
+        gradients = tape.gradient(scaled_loss, [variable.value for variable in self.trainable_variables])
+        check_reached(self.trainable_variables, gradients)
+        return loss, logits, gradients
 
     def batch_gradients(self, tasks, ways):
         """`task_gradients` of each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
@@ -213,35 +243,25 @@ class MetaLearner(ReplicatedModel):
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
-        apply_mean(self.optimizer, [tf.reduce_mean(g, axis=0) for g in gradients], self.trainable_variables)
+        gradients, penalty = with_regularization(self, [tf.reduce_mean(gradient, axis=0) for gradient in gradients])
+        apply_mean(self.optimizer, gradients, self.trainable_variables)
         states = [tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1] for values in states]
         for variable, value in zip(self.running_state(), mean_over_replicas(states)):
             variable.assign(value)
-        self._loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=tf.shape(losses)[0])
+        self._loss_tracker.update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y_pred = batch_logits(self, x, False, None if sample_weight is None else tf.convert_to_tensor(y))
+        y_real = None if sample_weight is None else tf.convert_to_tensor(y)
+        y_pred, added = batch_logits_and_losses(self, x, False, y_real)
         y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
         tasks = tf.shape(x[0])[0]
-        self._loss_tracker.update_state(self.batch_loss(y, y_pred, sample_weight, tasks, False), sample_weight=tasks)
+        loss = self.batch_loss(y, y_pred, sample_weight, tasks, False)
+        for more in (tf.reduce_mean(added), self.regularization_loss()):
+            loss += 0.0 if more is None else tf.cast(more, loss.dtype)
+        self._loss_tracker.update_state(loss, sample_weight=tasks)
         return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`; the first batches of tasks are checked before any work is done."""
-        check_first_batch(self, x, y, kwargs.get("sample_weight"))
-        if isinstance(kwargs.get("validation_data"), tf.data.Dataset):
-            check_first_batch(self, kwargs["validation_data"])
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
-        return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`; the first batch of tasks is checked before any work is done."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
-            check_first_batch(self, x, y, kwargs.get("sample_weight"), training=False)
-        return super().evaluate(x, y, *args, **kwargs)
 
     def get_config(self):
         config, loss = keras.Model.get_config(self), own_loss(self)
@@ -254,7 +274,7 @@ class MetaLearner(ReplicatedModel):
 
     @classmethod
     def from_config(cls, config):
-        config = {**config, "network": keras.saving.deserialize_keras_object(config["network"])}
+        config = {**config, "network": as_model(config["network"])}
         loss = config.pop("loss", None)
         return with_loss(cls(**config), loss)
 
@@ -270,7 +290,7 @@ class MetaLearner(ReplicatedModel):
 
         Args:
             support_x: examples `(support, ...)`: float in the range of training (images: `[0, 1]`), or uint8 images;
-                strings `(support,)` for a network of texts.
+                strings `(support,)` for a network of texts; integers for a network of such.
             support_y: labels `(support,)`, integers `0 … ways - 1`, each there at least once; or floating targets
                 `(support, outputs)`.
 
@@ -283,14 +303,10 @@ class MetaLearner(ReplicatedModel):
                 have gaps.
         """
         support_x, support_y = check_support(self, support_x, support_y)
-        state = self._adapt_function()(support_x, support_y)
+        state = self._adapt_function()(tf.constant(support_x), tf.constant(support_y))
         return AdaptedModel(
             self.copy(), [np.asarray(tensor) for tensor in state], regression=support_y.dtype.kind == "f"
         )
-
-    def check_tasks(self, x, y=None, sample_weight=None):
-        """Raises a `ValueError` for tasks, arrays or a `tf.data.Dataset`, that the learner cannot be evaluated on."""
-        check_first_batch(self, x, y, sample_weight, training=False)
 
     def logits_by_step(self, inputs, query_y=None):
         """`classify_by_step` of each task of a batch, outside training: float32 `(steps, tasks, queries, ways)`.
@@ -299,15 +315,20 @@ class MetaLearner(ReplicatedModel):
         """
         return batch_logits(self, inputs, False, query_y, by_step=True)
 
+    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
-        copy = type(self).from_config({key: value for key, value in self.get_config().items() if key != "loss"})
-        copy_vocabularies(self.network, copy.network)
+        config = {key: value for key, value in self.get_config().items() if key != "loss"}
+        copy = type(self).from_config({**config, **self.copied_parts()})
         copy.set_weights(self.get_weights())
         copy._loss_of_file = own_loss(self)
         if self.compiled:
             copy.compile("sgd", loss=self.loss)  # nothing is trained
         return copy
+
+    def copied_parts(self):
+        """The models in the configuration, as models of the copy's own: not all can be built from words alone."""
+        return {"network": copy_network(self.network)}
 
     def export(self, path, **options):
         """Writes a SavedModel that adapts inside its graph, see `mtf.serving.export_learner`."""

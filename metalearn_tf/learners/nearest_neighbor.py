@@ -6,6 +6,7 @@ import tensorflow as tf
 from metalearn_tf.learners.matching_network import by_class
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import negative_squared_distance
+from metalearn_tf.learners.task_checks import check_embedding
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -29,8 +30,17 @@ class NearestNeighbor(MetaLearner):
         network: a built `keras.Model` from examples to vectors `(batch, features)`.
         **kwargs: see `MetaLearner`.
 
+    Raises:
+        ValueError: if the network puts out no vectors, or probabilities.
+
     Reference: [Cover and Hart, 1967](https://doi.org/10.1109/TIT.1967.1053964)
     """
+
+    takes_targets = False
+
+    def __init__(self, network, **kwargs):
+        super().__init__(network, **kwargs)
+        check_embedding(network)
 
     def adapt_task(self, support_x, support_y):
         embeddings, statistics = self.encode_support(support_x)

@@ -1,34 +1,72 @@
 """One pass of a network as a pure function: of its weights, and of the statistics that its normalisation keeps."""
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
 
 from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.networks.second_derivatives import twice_differentiable_pass
+from metalearn_tf.networks.stateless_pass import stateless_pass
 from metalearn_tf.networks.task_normalization import TaskNormalization
+
+_layer_losses = contextvars.ContextVar("layer_losses", default=None)
+
+
+@contextlib.contextmanager
+def layer_losses(losses=None):
+    """Gives the list that collects what layers add to the loss in the passes inside: `add_loss`, activity regularisers.
+
+    Each pass belongs to one loss: passes of an inner step have a list of their own inside that of the outer loss.
+
+    Args:
+        losses: the list; `None` for a new one.
+    """
+    losses = [] if losses is None else losses
+    token = _layer_losses.set(losses)
+    try:
+        yield losses
+    finally:
+        _layer_losses.reset(token)
+
+
+def with_layer_losses(loss):
+    """A scalar loss and what `layer_losses` has collected so far."""
+    return loss + sum(tf.cast(added, loss.dtype) for added in _layer_losses.get() or [])
 
 
 def run_network(network, x, weights=None, statistics=()):
     """The network on examples, in the mode that the task being traced has.
 
     Args:
-        network: a built `keras.Model`.
+        network: a built `keras.Model`, or one of its layers.
         x: examples `(n, ...)`.
         weights: tensors in place of the trainable variables; `None` for their values.
         statistics: tensors in place of `support_statistics(network)`; none for their values.
 
     Returns:
-        Outputs `(n, ...)` float32, and the new values of `support_statistics(network)`. In meta-training, the
-        variables of `running_state(network)` are assigned, which `MetaLearner.train_step` catches.
+        Outputs `(n, ...)` of `result_dtype(network)`, and the new values of `support_statistics(network)`. In
+        meta-training, the variables of `running_state(network)` are assigned, which `MetaLearner.train_step` catches.
+        What layers add to the loss goes to `layer_losses`.
     """
     kept = support_statistics(network)
     weights = [tf.convert_to_tensor(v) for v in network.trainable_variables] if weights is None else weights
     values = {id(v): tf.convert_to_tensor(v) for v in network.non_trainable_variables}
     values.update((id(variable), statistic) for variable, statistic in zip(kept, statistics))
-    outputs, updated = network.stateless_call(weights, list(values.values()), x, training=in_training())
+    run = twice_differentiable_pass if in_training() else stateless_pass
+    outputs, updated, losses = run(network, weights, list(values.values()), x, in_training())
     updated = dict(zip(values, updated))
+    if (collected := _layer_losses.get()) is not None:
+        collected += losses
     if in_training():
         for variable in running_state(network):
             variable.assign(updated[id(variable)])
-    return tf.cast(outputs, tf.float32), [updated[id(v)] for v in kept]
+    return tf.cast(outputs, result_dtype(network)), [updated[id(v)] for v in kept]
+
+
+def result_dtype(network):
+    """The dtype of outputs and logits: float64 for networks of float64 weights, else float32, whatever the policy."""
+    return tf.float64 if network.variable_dtype == "float64" else tf.float32
 
 
 def support_statistics(network):
@@ -47,3 +85,8 @@ def running_state(network):
     trained = {id(variable) for variable in network.trainable_variables}
     frozen = {id(w) for layer in network._flatten_layers() for w in layer._trainable_variables} - trained
     return [v for v in network.non_trainable_variables if id(v) not in kept | frozen]
+
+
+def random_seeds(network):
+    """Those variables of `running_state(network)` that are the seeds of random layers, int64 `(2,)` each."""
+    return [generator.state for layer in network._flatten_layers() for generator in layer._seed_generators]

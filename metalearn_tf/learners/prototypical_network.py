@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.task_checks import check_embedding
 
 DISTANCES = ("squared_euclidean", "cosine")
 
@@ -23,14 +24,18 @@ class PrototypicalNetwork(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if `distance` is unknown or `logit_scale` is not positive.
+        ValueError: if the network puts out no vectors, or probabilities; or if `distance` is unknown or `logit_scale`
+            not positive.
 
     Reference: [Snell et al., 2017](https://arxiv.org/abs/1703.05175);
         cosine: [Gidaris and Komodakis, 2018](https://arxiv.org/abs/1804.09458)
     """
 
+    takes_targets = False
+
     def __init__(self, network, distance="squared_euclidean", logit_scale=None, **kwargs):
         super().__init__(network, **kwargs)
+        check_embedding(network)
         if distance not in DISTANCES:
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: {distance!r}")
         if logit_scale is None:
@@ -73,5 +78,11 @@ def negative_squared_distance(queries, prototypes):
 
 def cosine_similarity(queries, prototypes):
     """Cosines `(n, ways)` in `[-1, 1]` of the angles between `(n, features)` and `(ways, features)`."""
-    queries, prototypes = tf.math.l2_normalize(queries, axis=1), tf.math.l2_normalize(prototypes, axis=1)
-    return tf.matmul(queries, prototypes, transpose_b=True)
+    return tf.matmul(_directions(queries), _directions(prototypes), transpose_b=True)
+
+
+def _directions(vectors):
+    """Vectors `(n, features)` of length 1; zeros stay zeros."""
+    # TensorFlow leaves vectors that are shorter than 1e-6 as they are.
+    largest = tf.stop_gradient(tf.reduce_max(tf.abs(vectors), axis=1, keepdims=True))
+    return tf.math.l2_normalize(tf.math.divide_no_nan(vectors, largest), axis=1)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import class_means
+from metalearn_tf.learners.task_checks import check_headless
 
 _FILTERS, _UNITS = 64, 8
 
@@ -31,20 +32,23 @@ class RelationNetwork(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if the network's output is neither.
+        ValueError: if the network's output is neither, or probabilities.
 
     Reference: [Sung et al., 2018](https://arxiv.org/abs/1711.06025)
     """
 
+    takes_targets = False
+
     def __init__(self, network, **kwargs):
         super().__init__(network, **kwargs)
-        shape = network.output_shape[1:] if isinstance(network.output_shape, tuple) else ()
+        shape = network.output_shape[1:]
         if len(shape) not in (1, 3) or None in shape:
             raise ValueError(
                 "`network` must put out feature maps (n, height, width, channels), as "
                 "`mtf.networks.conv4(feature_map=True)` does, or vectors (n, features), all sides known. "
                 f"Received: output_shape={network.output_shape}"
             )
+        check_headless(network)
         # A layer on the concatenation of two inputs is the sum of a layer on each: the half on the queries runs once
         # for a query, not once for each pair, and the half on the classes belongs to the adaptation.
         self.class_layer = _comparison(shape, network.dtype_policy, name="class_layer")
@@ -56,11 +60,12 @@ class RelationNetwork(MetaLearner):
         flat = tf.reshape(features, [tf.shape(features)[0], -1])
         means = class_means(flat, support_y, self.ways(support_y))
         means = tf.reshape(means, [-1, *self.network.output_shape[1:]])
-        return [tf.cast(self.class_layer(means), tf.float32), *statistics]
+        return [tf.cast(self.class_layer(means), features.dtype), *statistics]
 
     def classify(self, task_state, query_x):
         classes, *statistics = task_state
-        queries = tf.cast(self.query_layer(self.encode_query(query_x, statistics=statistics)), tf.float32)
+        features = self.encode_query(query_x, statistics=statistics)
+        queries = tf.cast(self.query_layer(features), features.dtype)
         pairs = queries[:, None] + classes[None]
         scores = self.relation_module(tf.reshape(pairs, [-1, *classes.shape[1:]]))
         return tf.reshape(scores, [tf.shape(queries)[0], tf.shape(classes)[0]])
@@ -75,12 +80,14 @@ def relation_loss(y_true, y_pred):
         y_pred: relation scores `(..., queries, ways)` before the sigmoid.
 
     Returns:
-        float32 losses `(..., queries)`, each the mean over the classes.
+        Losses `(..., queries)` in the dtype of `y_pred`, at least float32, each the mean over the classes.
 
     Reference: [Sung et al., 2018](https://arxiv.org/abs/1711.06025), equation 2.
     """
-    targets = tf.one_hot(tf.cast(y_true, tf.int32), tf.shape(y_pred)[-1])
-    return tf.reduce_mean(tf.math.squared_difference(tf.sigmoid(tf.cast(y_pred, tf.float32)), targets), axis=-1)
+    y_pred = tf.convert_to_tensor(y_pred)
+    y_pred = y_pred if y_pred.dtype == tf.float64 else tf.cast(y_pred, tf.float32)
+    targets = tf.one_hot(tf.cast(y_true, tf.int32), tf.shape(y_pred)[-1], dtype=y_pred.dtype)
+    return tf.reduce_mean(tf.math.squared_difference(tf.sigmoid(y_pred), targets), axis=-1)
 
 
 def _comparison(shape, dtype, name):
@@ -101,7 +108,11 @@ def _relation_module(shape, dtype):
         x = keras.layers.Conv2D(_FILTERS, 3, padding="same", use_bias=False, dtype=dtype)(x)
         x = keras.layers.Flatten(dtype=dtype)(_block_end(x, dtype))
     x = keras.layers.Dense(_UNITS, activation="relu", dtype=dtype)(x)
-    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32")(x), name="relation_module")
+    return keras.Model(inputs, keras.layers.Dense(1, dtype=_at_least_float32(dtype))(x), name="relation_module")
+
+
+def _at_least_float32(policy):
+    return policy if policy.name == "float64" else "float32"
 
 
 def _block_end(x, dtype):

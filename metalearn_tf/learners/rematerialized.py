@@ -10,12 +10,13 @@ def rematerialized(function, state=()):
     `tf.recompute_grad` will not do: it stops recording around the forward pass, and with it gradients taken inside.
 
     Args:
-        function: from tensors to a list of tensors; it may take gradients itself.
+        function: from tensors to a list of tensors; it may take gradients itself. No gradient reaches a tensor that it
+            closes over: what it depends on must be among its arguments, or be read from variables inside.
         state: Keras variables that it assigns (running averages, the seeds of dropout). The second computation starts
             from the values that the first one found, and what it assigns is dropped.
 
     Returns:
-        A function of the same tensors with the same values and gradients.
+        A function of the same tensors with the same values and gradients, also those by the variables that it reads.
 
     Reference: [Chen et al., 2016](https://arxiv.org/abs/1604.06174)
     """
@@ -29,10 +30,12 @@ def rematerialized(function, state=()):
             with tf.control_dependencies(upstream):
                 again = [tf.identity(tensor) for tensor in inputs]
             with keras.StatelessScope(state_mapping=found), tf.GradientTape() as tape:
-                tape.watch(again)
+                tape.watch([tensor for tensor in again if tensor.dtype.is_floating])
                 outputs = function(*again)
-            gradients = tape.gradient(outputs, again, output_gradients=upstream, unconnected_gradients="zero")
-            return (gradients, [None] * len(variables)) if variables else gradients
+            sources = [*again, *variables]
+            gradients = tape.gradient(outputs, sources, output_gradients=upstream)
+            gradients, of_variables = gradients[: len(again)], gradients[len(again) :]
+            return (gradients, of_variables) if variables else gradients
 
         return function(*inputs), backward
 

@@ -6,7 +6,9 @@ import tensorflow as tf
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.inner_batches import inner_batch_rows
+from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
 from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
+from metalearn_tf.networks.regularization import regularization_loss
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -62,6 +64,14 @@ class Reptile(GradientBasedLearner):
         rows = inner_batch_rows(step, size, count, None if support_y.dtype.is_floating else support_y)
         return tf.gather(inputs, rows), tf.gather(support_y, rows)
 
+    def inner_loss(self, support_y, outputs, weights):
+        # A task is trained on as Keras trains: there is no other loss that regularisers could be part of.
+        penalty = regularization_loss(self.adapted_variables(), weights)
+        return super().inner_loss(support_y, outputs, weights) + (0.0 if penalty is None else penalty)
+
+    def regularization_loss(self):
+        return None
+
     def task_gradients(self, support_x, support_y, query_x, query_y, sample_weight=None):
         examples, labels = [support_x, query_x], [support_y, tf.cast(query_y, support_y.dtype)]
         if sample_weight is not None:
@@ -72,8 +82,9 @@ class Reptile(GradientBasedLearner):
         for variable, value in zip(self.inner_optimizer_state, state):
             variable.assign(value)
         differences = [variable - weight for variable, weight in zip(self.adapted_variables(), weights)]
-        logits = self.classify(self.task_state(support_x, weights, ways), query_x)
-        loss = self.compiled_loss(query_y, logits, sample_weight)
+        with layer_losses():
+            logits = self.classify(self.task_state(support_x, weights, ways), query_x)
+            loss = with_layer_losses(self.compiled_loss(query_y, logits, sample_weight))
         return loss, logits, [self.optimizer.scale_loss(difference) for difference in differences]
 
     def running_state(self):

@@ -3,8 +3,10 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.learners.network_pass import layer_losses, random_seeds, result_dtype, with_layer_losses
 from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, restore_padding
 from metalearn_tf.learners.task_mapping import map_tasks, task_context
+from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 
 def batch_logits(learner, inputs, training, query_y=None, by_step=False):
@@ -19,12 +21,30 @@ def batch_logits(learner, inputs, training, query_y=None, by_step=False):
 
     Returns:
         Logits `(tasks, queries, ways)` float32, of 0 for padding; predictions `(tasks, queries, outputs)`. With
-        `by_step` those of each step, `(steps, tasks, queries, ways)`.
+        `by_step` those of each step, `(steps, tasks, queries, ways)`. float64 for a network of float64.
     """
+    return batch_logits_and_losses(learner, inputs, training, query_y, by_step)[0]
+
+
+def batch_logits_and_losses(learner, inputs, training, query_y=None, by_step=False):
+    """As `batch_logits`, with what the network's layers add to the loss of each task, `(tasks,)`."""
     support_x, support_y, query_x = map(tf.convert_to_tensor, inputs)
     support_y = support_y if support_y.dtype.is_floating else tf.cast(support_y, tf.int32)
-    ways, differ = most_ways(support_y), tasks_differ(learner, support_y)
+    weighted = query_y is not None
+    if not learner.vectorizes_tasks or support_y.dtype.is_floating or not _may_choose(learner):
+        vectorized = tasks_are_vectorized(learner, weighted)
+        return _map_logits(learner, support_x, support_y, query_x, query_y, training, by_step, vectorized)
+    # Only the labels tell whether the tasks are of one size.
+    solve = lambda vectorized: _map_logits(  # noqa: E731
+        learner, support_x, support_y, query_x, query_y, training, by_step, vectorized
+    )
+    return tf.cond(_are_alike(support_y), lambda: solve(True), lambda: solve(False))
+
+
+def _map_logits(learner, support_x, support_y, query_x, query_y, training, by_step, vectorized):
+    ways, differ = most_ways(support_y), not support_y.dtype.is_floating and not vectorized
     labels = [query_y] if differ and query_y is not None else []
+    dtype = result_dtype(learner.network)
 
     def solve(task):
         support_x, support_y, query_x, *query_y = task
@@ -32,17 +52,20 @@ def batch_logits(learner, inputs, training, query_y=None, by_step=False):
             support_x, support_y = real_examples(support_y, support_x, support_y)
         if labels:
             (query_x,) = real_examples(*query_y, query_x)
-        if by_step:
-            logits = learner.classify_by_step(support_x, support_y, query_x)
-            logits = tf.transpose(logits, [1, 0, *range(2, logits.shape.rank)])  # queries first
-        else:
-            logits = learner.classify(learner.adapt_task(support_x, support_y), query_x)
-        logits = pad_ways(tf.cast(logits, tf.float32), ways)
-        return [restore_padding(logits, *query_y) if labels else logits]
+        with layer_losses():
+            if by_step:
+                logits = learner.classify_by_step(support_x, support_y, query_x)
+                logits = tf.transpose(logits, [1, 0, *range(2, logits.shape.rank)])  # queries first
+            else:
+                logits = learner.classify(learner.adapt_task(support_x, support_y), query_x)
+            added = with_layer_losses(tf.zeros([], dtype))
+        logits = pad_ways(tf.cast(logits, dtype), ways)
+        return [restore_padding(logits, *query_y) if labels else logits, added]
 
+    tasks = [support_x, _alike(support_y) if vectorized else support_y, query_x, *labels]
     with task_context(bool(training), None if differ else ways):
-        (logits,) = map_tasks(solve, [support_x, support_y, query_x, *labels], [tf.float32], learner.vectorizes_tasks)
-    return tf.transpose(logits, [2, 0, 1, *range(3, logits.shape.rank)]) if by_step else logits
+        logits, added = map_tasks(solve, tasks, [dtype, dtype], vectorized)
+    return tf.transpose(logits, [2, 0, 1, *range(3, logits.shape.rank)]) if by_step else logits, added
 
 
 def batch_gradients(learner, tasks, ways):
@@ -58,9 +81,10 @@ def batch_gradients(learner, tasks, ways):
     Returns:
         Losses `(tasks,)`, logits `(tasks, queries, ways)`, gradients and states with a leading task axis.
     """
-    variables, state = learner.trainable_variables, learner.running_state()
-    differ = tasks_differ(learner, tasks[1])
-    padded = differ and len(tasks) == 5  # padding has no weight, so that it comes with weights
+    variables, weighted = learner.trainable_variables, len(tasks) == 5
+    differ = tasks_differ(learner, tasks[1], weighted)
+    padded = differ and weighted  # padding has no weight, so that it comes with weights
+    dtype = result_dtype(learner.network)
 
     def solve(task):
         support_x, support_y, *queries = task
@@ -68,27 +92,96 @@ def batch_gradients(learner, tasks, ways):
         if padded:
             support_x, support_y = real_examples(support_y, support_x, support_y)
             queries = real_examples(labels, *queries)
-        with keras.StatelessScope() as scope:
-            loss, logits, gradients = learner.task_gradients(support_x, support_y, *queries)
-            values = [scope.get_current_value(variable) for variable in state]
-        logits = pad_ways(logits, ways)
+        loss, logits, gradients = learner.task_gradients(support_x, support_y, *queries)
+        logits = pad_ways(tf.cast(logits, dtype), ways)
         logits = restore_padding(logits, labels) if padded else logits
-        return [loss, logits, *map(tf.convert_to_tensor, [*gradients, *values])]
+        return [tf.cast(loss, dtype), logits, *map(tf.convert_to_tensor, gradients)]
 
-    with task_context(True, None if differ else ways):
-        types = [tf.float32, tf.float32, *(variable.dtype for variable in [*variables, *state])]
-        losses, logits, *outputs = map_tasks(solve, tasks, types, learner.vectorizes_tasks)
-    return losses, logits, outputs[: len(variables)], outputs[len(variables) :]
+    types = [dtype, dtype, *(variable.dtype for variable in variables)]
+    (losses, logits, *gradients), states = map_in_training(
+        learner, solve, tasks, types, None if differ else ways, weighted
+    )
+    return losses, logits, gradients, states
+
+
+def map_in_training(learner, function, tasks, types, ways, weighted=False):
+    """Maps a function over the tasks of a batch in meta-training; what it assigns is caught and returned.
+
+    Random layers draw other numbers for each task.
+
+    Args:
+        learner: a `MetaLearner`.
+        function: from the tensors of one task, without the task axis, to a flat list of tensors.
+        tasks: flat list of tensors with a leading task axis, labels `(tasks, support)` second.
+        types: the dtypes that `function` returns.
+        ways: see `task_context`.
+        weighted: whether the tasks come with weights.
+
+    Returns:
+        The list of outputs, and the new values of `learner.running_state()`, all with a leading task axis.
+    """
+    state, count = learner.running_state(), tf.shape(tasks[0])[0]
+    seeds = random_seeds(learner.network)
+    starts = [_seeds_of_tasks(seed, count) for seed in seeds]
+
+    def solve(task):
+        task, starts = task[: len(tasks)], task[len(tasks) :]
+        scope = keras.StatelessScope(state_mapping=zip(seeds, starts), collect_losses=True)
+        with scope, layer_losses(scope.losses):
+            outputs = function(task)
+            values = {id(v): tf.convert_to_tensor(v) for v in state}  # as they are in the scope
+        for seed, start in zip(seeds, starts):
+            # A seed is a number and a count of what was drawn: the count goes on as if the task had started from it.
+            values[id(seed)] += tf.convert_to_tensor(seed) - start
+        return [*outputs, *values.values()]
+
+    vectorized = tasks_are_vectorized(learner, weighted)
+    if vectorized and not tasks[1].dtype.is_floating:
+        tasks = [tasks[0], _alike(tasks[1]), *tasks[2:]]
+    with task_context(True, ways):
+        types = [*types, *(variable.dtype for variable in state)]
+        outputs = map_tasks(solve, [*tasks, *starts], types, vectorized)
+    return outputs[: len(types) - len(state)], outputs[len(types) - len(state) :]
+
+
+def _seeds_of_tasks(seed, count):
+    """A seed of its own for each task, `(tasks, 2)`, from that of a random layer."""
+    with one_batch_of_all_replicas():
+        return draw_rows(lambda count: tf.random.split(tf.convert_to_tensor(seed), count), count)
 
 
 def real_queries(learner, x, *queries):
     """Labels, logits and weights of a batch's queries without those that are padding."""
     labels, _, sample_weight = queries
-    if sample_weight is None or not tasks_differ(learner, tf.convert_to_tensor(x[1])):
+    if sample_weight is None or not tasks_differ(learner, tf.convert_to_tensor(x[1]), weighted=True):
         return queries
     return real_examples(labels, *queries)
 
 
-def tasks_differ(learner, support_y):
+def tasks_differ(learner, support_y, weighted):
     """Whether tasks may be of different sizes, so that each drops its padding and has its own number of ways."""
-    return not support_y.dtype.is_floating and not learner.vectorizes_tasks
+    return not support_y.dtype.is_floating and not tasks_are_vectorized(learner, weighted)
+
+
+def tasks_are_vectorized(learner, weighted):
+    """Whether the tasks of a batch are computed as one: `"auto"` does not where there are weights, as of padding."""
+    return learner.vectorizes_tasks and not (weighted and _may_choose(learner))
+
+
+def _may_choose(learner):
+    return learner.task_mapping == "auto"
+
+
+def _are_alike(support_y):
+    """Whether tasks with labels `(tasks, support)` have no padding and equal ways, bool scalar."""
+    ways = tf.reduce_max(support_y, axis=1)
+    return (tf.reduce_min(support_y) >= 0) & (tf.reduce_min(ways) == tf.reduce_max(ways))
+
+
+def _alike(support_y):
+    """The labels, checked when the graph runs: all at once, tasks have one shape and one number of ways."""
+    if support_y.dtype.is_floating:
+        return support_y
+    message = 'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping="vectorized"'
+    with tf.control_dependencies([tf.debugging.Assert(_are_alike(support_y), [message])]):
+        return tf.identity(support_y)

@@ -1,14 +1,23 @@
-"""Checks on networks, support sets and batches of tasks, made before any work is done."""
+"""Checks on networks, support sets and examples, made before any work is done."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.learners.label_checks import as_array, check_labels
+from metalearn_tf.networks.copy_network import check_can_be_copied
+from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.text_inputs import takes_texts
+
+# === Networks ===
 
 
 def check_network(network, argument="network"):
-    """Refuses what a learner cannot adapt: no Keras model, or one whose weights or shapes are not known yet."""
+    """Refuses what a learner cannot adapt.
+
+    Raises:
+        ValueError: if it is no built Keras model of one input and one output, or cannot be copied.
+    """
     if not isinstance(network, keras.Model):
         raise ValueError(f"`{argument}` must be a keras.Model. Received: {type(network).__name__}")
     if not network.built:
@@ -22,6 +31,56 @@ def check_network(network, argument="network"):
             "`inputs = keras.Input(shape); keras.Model(inputs, network(inputs))`. "
             f"Received: {type(network).__name__} {network.name!r}"
         )
+    if not isinstance(network.input_shape, tuple) or not isinstance(network.output_shape, tuple):
+        raise ValueError(
+            f"`{argument}` must have one input and one output; choose them with `keras.Model(input, output)`. "
+            f"Received: {network.name!r} of input shape {network.input_shape} and output shape {network.output_shape}"
+        )
+    check_can_be_copied(network, argument)
+
+
+def check_logits(network):
+    """What a network of logits ends with, `"sigmoid"` or `None`; refuses others than vectors, and a softmax.
+
+    Raises:
+        ValueError: if the outputs are no logits `(batch, ways)`.
+    """
+    if len(network.output_shape) != 2 or network.output_shape[1] is None:
+        raise ValueError(
+            "`network` must put out logits (batch, ways); end it with `keras.layers.Flatten()` and "
+            f"`keras.layers.Dense(ways)`. Received: output_shape={network.output_shape}"
+        )
+    activation = head_activation(network)
+    if activation == "softmax":
+        raise ValueError(
+            "`network` must put out logits, of which the loss takes the softmax: leave out the activation of its last "
+            "layer, as `keras.layers.Dense(ways)`, or `classifier_activation=None` in `keras.applications`. "
+            f"Received: {network.name!r}, which ends with a softmax"
+        )
+    return activation
+
+
+def check_embedding(network):
+    """Refuses a network that does not put out embeddings `(batch, features)`."""
+    if len(network.output_shape) != 2 or network.output_shape[1] is None:
+        raise ValueError(
+            "`network` must put out vectors (batch, features); end it with `keras.layers.GlobalAveragePooling2D()` or "
+            f"`keras.layers.Flatten()`. Received: output_shape={network.output_shape}"
+        )
+    check_headless(network)
+
+
+def check_headless(network):
+    """Refuses a classifier with its softmax still on: in the probabilities of other classes, new ones lie close."""
+    if head_activation(network) == "softmax":
+        raise ValueError(
+            "`network` must put out features and no probabilities: "
+            "`keras.Model(network.input, network.layers[-2].output)` takes a classifier's last layer off. "
+            f"Received: {network.name!r}, which ends with a softmax"
+        )
+
+
+# === Support sets ===
 
 
 def check_support(learner, support_x, support_y):
@@ -31,18 +90,12 @@ def check_support(learner, support_x, support_y):
         ValueError: see `MetaLearner.adapt`.
     """
     support_x = check_examples(learner, "support_x", support_x)
-    support_y = np.asarray(support_y)
+    support_y = as_array("support_y", support_y)
     if len(support_x) == 0:
         raise ValueError("`support_x` must hold at least one example. Received: an empty support set")
+    check_labels(learner, "support_y", support_y, (len(support_x),))
     if support_y.dtype.kind == "f":
-        return support_x, _check_targets(learner, support_x, support_y)
-    if support_y.shape != (len(support_x),):
-        raise ValueError(
-            "`support_y` must have one label for each support example. "
-            f"Received: shape {support_y.shape} for {len(support_x)} examples"
-        )
-    if support_y.dtype.kind not in "iu":
-        raise ValueError(f"`support_y` must be integers, or floating targets. Received: dtype={support_y.dtype}")
+        return support_x, support_y.astype("float32")
     present = np.unique(support_y)
     if not np.array_equal(present, np.arange(len(present))):
         raise ValueError(
@@ -50,40 +103,58 @@ def check_support(learner, support_x, support_y):
             "`numpy.unique(labels, return_inverse=True)[1]` renumbers them. "
             f"Received: labels {present.tolist()}"
         )
-    check_ways(learner, len(present), "support_y")
+    if learner.max_ways is not None and len(present) > learner.max_ways:
+        raise ValueError(
+            f"`support_y` must have at most {learner.max_ways} classes, the width of the network's head; "
+            f"{learner.how_to_get_ways(len(present))}. Received: {len(present)} classes"
+        )
     return support_x, support_y.astype("int32")
 
 
-def check_ways(learner, ways, argument):
-    """Refuses more ways than the learner's head has."""
-    if learner.max_ways is not None and ways > learner.max_ways:
-        raise ValueError(
-            f"`{argument}` must have at most {learner.max_ways} classes, the width of the network's head; "
-            f"{learner.how_to_get_ways(ways)}. Received: {ways} classes"
-        )
+# === Examples ===
 
 
 def check_examples(learner, argument, examples):
     """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them.
 
-    Texts stay strings, as an array of objects.
+    Texts stay strings, as an array of objects; the numbers of tokens, for a network that takes integers, integers.
     """
-    examples, shape = np.asarray(examples), learner.network.input_shape[1:]
+    examples, shape = as_array(argument, examples), learner.network.input_shape[1:]
     if takes_texts(learner.network):
         return check_texts(argument, examples, shape)
-    if examples.dtype.kind not in "fu" or (examples.dtype.kind == "u" and examples.dtype != np.uint8):
-        raise ValueError(f"`{argument}` must be floating, or uint8 images. Received: dtype={examples.dtype}")
+    check_dtype(learner, argument, examples.dtype)
     fits = examples.ndim == len(shape) + 1 and all(s is None or s == n for s, n in zip(shape, examples.shape[1:]))
     if not fits:
         raise ValueError(
             f"`{argument}` must have the shape (n, {', '.join(map(str, shape))}) that the network takes. "
             f"Received: shape {examples.shape}"
         )
+    if takes_integers(learner.network):
+        return examples.astype(learner.network.inputs[0].dtype)
     if examples.dtype == np.uint8:
         return examples.astype("float32") / 255.0
     if not np.isfinite(examples).all():
         raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
     return examples.astype("float32")
+
+
+def check_dtype(learner, argument, dtype):
+    """Refuses examples of a dtype, NumPy's or TensorFlow's, that the network does not take."""
+    dtype = tf.as_dtype(dtype)
+    if takes_texts(learner.network):
+        accepted, fits = "strings, which the network takes", dtype == tf.string
+    elif takes_integers(learner.network):
+        accepted, fits = "integers, which the network takes", dtype.is_integer
+    else:
+        accepted, fits = "floating, or uint8 images", dtype.is_floating or dtype == tf.uint8
+    if not fits:
+        fix = "; pixels of 0 to 255 are `images.astype('uint8')`" if "uint8" in accepted and dtype.is_integer else ""
+        raise ValueError(f"`{argument}` must be {accepted}{fix}. Received: dtype={dtype.name}")
+
+
+def takes_integers(network):
+    """Whether a network takes whole numbers, such as those of tokens."""
+    return tf.as_dtype(network.inputs[0].dtype).is_integer
 
 
 def check_texts(argument, texts, shape):
@@ -99,95 +170,3 @@ def check_texts(argument, texts, shape):
     if empty:
         raise ValueError(f"`{argument}` must not hold empty texts. Received: nothing in texts {empty[:10]}")
     return texts.astype(object)
-
-
-def _check_targets(learner, support_x, support_y):
-    expected = (len(support_x), *learner.network.output_shape[1:])
-    if support_y.shape != expected:
-        raise ValueError(f"`support_y` must be targets of shape {expected}. Received: shape {support_y.shape}")
-    if not np.isfinite(support_y).all():
-        raise ValueError("`support_y` must be finite. Received: NaN or infinite values")
-    return support_y.astype("float32")
-
-
-def check_first_batch(learner, x, y=None, sample_weight=None, training=True):
-    """Checks the first batch of tasks that `fit` or `evaluate` is about to read, where it can be read twice.
-
-    Args:
-        learner: a `MetaLearner`.
-        x: a `tf.data.Dataset`, or the arrays `(support_x, support_y, query_x)`.
-        y: the array `query_y`; `None` with a dataset.
-        sample_weight: the array `(tasks, queries)` of their weights, if there is one.
-        training: whether the head must be as wide as the tasks have ways; otherwise it may be wider.
-
-    Raises:
-        ValueError: if the batch has not the structure and shapes of tasks, or its ways do not fit the head.
-    """
-    if isinstance(x, tf.data.Dataset):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))
-    elif y is None:
-        return  # a generator or an iterator: reading from it would lose its first batch
-    if not isinstance(x, (tuple, list)) or len(x) != 3:
-        raise ValueError(
-            "A learner trains on tasks, `((support_x, support_y, query_x), query_y)`, as `mtf.data.episodes` yields "
-            f"them. Received: x={type(x).__name__}{f' of {len(x)}' if isinstance(x, (tuple, list)) else ''}"
-        )
-    support_x, support_y, query_x, query_y = (np.asarray(tensor) for tensor in (*x, y))
-    for name, examples in (("support_x", support_x), ("query_x", query_x)):
-        _check_task_examples(learner, name, examples)
-    for name, labels, examples in (("support_y", support_y, support_x), ("query_y", query_y, query_x)):
-        if labels.shape[:2] != examples.shape[:2]:
-            raise ValueError(
-                f"`{name}` must have one label for each of {examples.shape[:2]} examples. "
-                f"Received: shape {labels.shape}"
-            )
-    if support_y.dtype.kind != "f":
-        for name, labels in (("support_y", support_y), ("query_y", query_y)):
-            if sample_weight is None and labels.min() < 0:
-                raise ValueError(
-                    f"`{name}` must not be negative, but for padding, which needs `sample_weight` to be 0 there. "
-                    f"Received: {labels.min()} without `sample_weight`"
-                )
-        _check_task_labels(learner, support_y, query_y, training)
-
-
-def _check_task_examples(learner, name, examples):
-    shape = learner.network.input_shape[1:]
-    if examples.ndim != len(shape) + 2:
-        raise ValueError(
-            f"`{name}` must have the shape (tasks, examples, {', '.join(map(str, shape))}). "
-            f"Received: shape {examples.shape}"
-        )
-    if examples.dtype == np.uint8:
-        raise ValueError(
-            f"`{name}` must be floating, in the range that the learner will adapt to; divide images by 255. "
-            "Received: dtype=uint8"
-        )
-    check_examples(learner, name, examples.reshape(-1, *examples.shape[2:]))
-
-
-def _check_task_labels(learner, support_y, query_y, training):
-    ways = support_y.max(axis=1) + 1
-    present = [np.unique(labels[labels != -1]).tolist() for labels in support_y]
-    wrong = [task for task, labels in enumerate(present) if not labels or labels != list(range(len(labels)))]
-    if wrong:
-        raise ValueError(
-            "`support_y` must hold every label from 0 to ways - 1 in each task, and -1 only for padding. "
-            f"Received: the labels {present[wrong[0]]} in task {wrong[0]}"
-        )
-    if query_y.min() < -1 or np.any(query_y >= ways[:, None]) or np.any(query_y.max(axis=1) < 0):
-        raise ValueError(
-            "`query_y` must be in [0, ways), the labels of the support set, and -1 only for padding. "
-            f"Received: {query_y.min()} to {query_y.max()} in tasks of {ways.min()} to {ways.max()} ways"
-        )
-    if learner.vectorizes_tasks and (support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()):
-        raise ValueError(
-            f'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping={learner.task_mapping!r}'
-        )
-    width, most = learner.max_ways, ways.max()
-    alike = ways.min() == most and support_y.min() >= 0
-    if width is not None and (most > width or (training and alike and most != width)):
-        raise ValueError(
-            f"The tasks' ways must be the width of the network's head, {width}; "
-            f"{learner.how_to_get_ways(most)}. Received: {most}-way tasks"
-        )

@@ -13,40 +13,14 @@ def task_loss(y_true, y_pred):
         y_pred: logits `(..., examples, ways)`, or predictions of the shape of `y_true`.
 
     Returns:
-        float32 losses `(..., examples)`.
+        Losses `(..., examples)` in the dtype of `y_pred`, at least float32.
     """
     # By the number of axes and not by the dtype: Keras hands losses their targets as floats.
-    y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, tf.float32)
+    y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+    y_pred = y_pred if y_pred.dtype == tf.float64 else tf.cast(y_pred, tf.float32)
     if y_true.shape.rank == y_pred.shape.rank:
-        return tf.reduce_mean(tf.math.squared_difference(tf.cast(y_true, tf.float32), y_pred), axis=-1)
+        return tf.reduce_mean(tf.math.squared_difference(tf.cast(y_true, y_pred.dtype), y_pred), axis=-1)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y_true, tf.int32), y_pred)
-
-
-def check_loss(loss):
-    """Refuses the losses that take probabilities: learners return logits, and training would go wrong unseen."""
-    if loss is None:
-        return
-    # Keras turns a loss's class name into an instance, and its function's name into the function.
-    resolved = keras.losses.get(loss)
-    takes_probabilities = getattr(resolved, "__name__", None) in _OF_PROBABILITIES
-    if isinstance(resolved, keras.losses.Loss):
-        from_logits = resolved.get_config().get("from_logits")
-        takes_probabilities = from_logits is False or isinstance(resolved, keras.losses.KLDivergence)
-    if takes_probabilities:
-        raise ValueError(
-            "`loss` must take logits: leave it out, or pass "
-            f"`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. Received: loss={loss!r}"
-        )
-
-
-_OF_PROBABILITIES = (
-    "sparse_categorical_crossentropy",
-    "categorical_crossentropy",
-    "binary_crossentropy",
-    "categorical_focal_crossentropy",
-    "binary_focal_crossentropy",
-    "kl_divergence",
-)
 
 
 def own_loss(learner):

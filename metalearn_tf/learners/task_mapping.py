@@ -2,9 +2,11 @@
 
 import contextlib
 import contextvars
-import os
 
+import keras
 import tensorflow as tf
+
+from metalearn_tf.data.usable_cores import usable_cores
 
 TASK_MAPPINGS = ("auto", "parallel", "vectorized")
 
@@ -39,6 +41,12 @@ def is_vectorized(mapping):
     return mapping == "vectorized" or (mapping == "auto" and bool(tf.config.list_logical_devices("GPU")))
 
 
+def has_loops(network):
+    """Whether a `keras.Model` has layers that loop over time: those of Keras, not unrolled."""
+    recurrent = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    return any(not layer.unroll for layer in recurrent)
+
+
 def map_tasks(function, tasks, output_types, vectorized=False):
     """Applies `function` to each task of a batch.
 
@@ -57,9 +65,7 @@ def map_tasks(function, tasks, output_types, vectorized=False):
         return [output[None] for output in function([tensor[0] for tensor in tasks])]
     if vectorized:
         return tf.vectorized_map(function, list(tasks))
-    return tf.map_fn(
-        function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=os.cpu_count() or 1
-    )
+    return tf.map_fn(function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=usable_cores())
 
 
 def sum_over_tasks(function, tasks, like):
@@ -83,6 +89,6 @@ def sum_over_tasks(function, tasks, like):
         lambda index, *_: index < tf.shape(tasks[0])[0],
         add_task,
         [tf.constant(0), *map(tf.zeros_like, like)],
-        parallel_iterations=os.cpu_count() or 1,
+        parallel_iterations=usable_cores(),
     )
     return sums

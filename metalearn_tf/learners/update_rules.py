@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 
@@ -28,7 +29,9 @@ def gradient_descent(rates):
 
     def update(gradients, state, weights, loss, step):
         each = rates if isinstance(rates, list) else [rates] * len(weights)
-        return [weight - rate * gradient for weight, rate, gradient in zip(weights, each, gradients)], state
+        # A layer may have a dtype of its own, the rates have that of the model.
+        steps = [tf.cast(rate, weight.dtype) * gradient for rate, weight, gradient in zip(each, weights, gradients)]
+        return [weight - step for weight, step in zip(weights, steps)], state
 
     return UpdateRule(lambda weights: [], update)
 
@@ -95,7 +98,12 @@ def stateless_optimizer(optimizer, variables):
 
     With TensorFlow, Keras replaces the methods by which an optimizer assigns variables, for the sake of
     `tf.distribute`, and thereby loses `stateless_apply`; here they are again what Keras's base class has.
+
+    Raises:
+        ValueError: if the steps of the optimizer are no function of its variables, or it has options that do nothing in
+            an inner loop.
     """
+    _check_inner_optimizer(optimizer)
     general = next(base for base in type(optimizer).__mro__ if base.__name__ == "BaseOptimizer")
     methods = {name: getattr(general, name) for name in _GENERAL_METHODS}
     stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), methods)
@@ -114,6 +122,32 @@ _GENERAL_METHODS = (
     "_backend_update_step",
     "_overwrite_model_variables_with_average_value",
 )
+# Optimizers whose steps are no function of a state that a task could begin with.
+_REFUSED = {
+    "Nadam": "keeps a product that is none of its variables",
+    "ScheduleFreeAdamW": "starts from the weights that it was built for",
+    "LossScaleOptimizer": "scales losses, which inner loops do by themselves in float16",
+    "MultiOptimizer": "is several optimizers",
+}
+
+
+def _check_inner_optimizer(optimizer):
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(
+            f"`inner_optimizer` must be a `keras.optimizers.Optimizer`, or its name. Received: {optimizer!r}"
+        )
+    classes = type(optimizer).__mro__
+    own = classes[: classes.index(keras.optimizers.Optimizer)]
+    reasons = [_REFUSED[cls.__name__] for cls in own if cls.__name__ in _REFUSED]
+    reasons += [f"has a `{name}` of its own" for cls in own for name in _GENERAL_METHODS if name in vars(cls)]
+    options = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
+    reasons += [f"has `{name}`, which is for a training" for name in options if getattr(optimizer, name, None)]
+    if reasons:
+        raise ValueError(
+            "`inner_optimizer` must take each step by its variables and the gradients alone, as "
+            "`keras.optimizers.Adam(1e-3)` or `keras.optimizers.SGD(0.1)` do. "
+            f"Received: {type(optimizer).__name__}, which {reasons[0]}"
+        )
 
 
 def at_step(rows, step):

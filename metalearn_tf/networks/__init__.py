@@ -16,3 +16,4 @@ from metalearn_tf.networks.resnet12 import resnet12
 from metalearn_tf.networks.task_normalization import TaskNormalization
 from metalearn_tf.networks.text_encoder import text_encoder
 from metalearn_tf.networks.translation_gan import translation_gan
+from metalearn_tf.networks.with_task_normalization import with_task_normalization

@@ -1,11 +1,144 @@
 """Copies of networks."""
 
+import types
+
+import keras
+import numpy as np
+
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 
+@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
+@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
 def copy_network(network):
-    """A `keras.Model` of the same configuration, weights and vocabularies, with no variable in common."""
-    copy = type(network).from_config(network.get_config())
+    """A `keras.Model` of the same configuration, weights, states, vocabularies and flags, with no variable in common.
+
+    A copy inside the process can use the objects that the network itself uses. So a class need not be registered with
+    Keras, and a function, such as that of a `Lambda` layer, is the same function.
+
+    Args:
+        network: a built `keras.Model`.
+
+    Raises:
+        TypeError: if the configuration of a layer of the user's own does not say how to build it again.
+        NotImplementedError: if such a layer has no configuration.
+        ValueError: if what is built from the configuration has other weights.
+    """
+    config, objects = network.get_config(), _custom_objects(network)
+    _keep_functions(network, config, objects)
+    objects["copied network"] = type(network)
+    described = {"module": None, "class_name": type(network).__name__, "registered_name": "copied network"}
+    with keras.saving.custom_object_scope(objects):
+        copy = keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=False)
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
+    for layer, copied in zip(network._flatten_layers(), copy._flatten_layers(), strict=True):
+        _copy_what_is_no_weight(layer, copied)
     return copy
+
+
+def check_can_be_copied(network, argument):
+    """Refuses a network whose configuration does not make it again: to adapt, to average or to fine-tune is to copy.
+
+    Only layers and functions of the user's own are looked at, so that a network of Keras's layers costs nothing.
+
+    Raises:
+        ValueError: if it cannot be copied, or the copy computes something else.
+    """
+    if not _has_parts_of_its_own(network):
+        return
+    fix = "; `get_config` of each layer of your own must return all that its `__init__` takes"
+    try:
+        copy = copy_network(network)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"`{argument}` must be a model that can be copied, which `keras.Model.from_config` does{fix}. "
+            f"Received: {network.name!r}, of which Keras says: {reason}"
+        ) from error
+    examples = _random_examples(network)
+    if examples is None:
+        return
+    outputs, again, copied = (_outputs(model, examples) for model in (network, network, copy))
+    is_random = not np.array_equal(outputs, again, equal_nan=True)
+    if not is_random and not np.allclose(outputs, copied, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise ValueError(
+            f"`{argument}` must be a model that can be copied{fix}. "
+            f"Received: {network.name!r}, whose copy of the same weights computes something else"
+        )
+
+
+def as_model(part):
+    """A part of a configuration as the model that it describes, or is, in a copy's configuration."""
+    return part if isinstance(part, keras.Model) else keras.saving.deserialize_keras_object(part)
+
+
+def _copy_what_is_no_weight(layer, copy):
+    """The flag, which not every configuration has, and what a layer such as `Normalization` keeps in its own way."""
+    if copy.trainable != layer.trainable:
+        copy.trainable = layer.trainable
+    if type(layer).load_own_variables is not keras.layers.Layer.load_own_variables:
+        state = {}
+        layer.save_own_variables(state)
+        copy.load_own_variables(state)
+
+
+def _has_parts_of_its_own(network):
+    ours = [one for one in _custom_objects(network).values() if not one.__module__.startswith("metalearn_tf.")]
+    return bool(ours) or any(isinstance(layer, keras.layers.Lambda) for layer in network._flatten_layers())
+
+
+def _custom_objects(network):
+    """The classes and functions outside of Keras that a network's configuration names, by these names."""
+    found = {}
+    for layer in network._flatten_layers():
+        for value in (layer, *vars(layer).values()):
+            is_function = isinstance(value, types.FunctionType)
+            one = value if is_function else type(value)
+            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(
+                ("keras.", "keras_hub.")
+            ):
+                found.setdefault(one.__name__, one)
+    return found
+
+
+def _keep_functions(layer, config, objects):
+    """Puts names into a configuration in place of the code of nameless functions, and the functions into `objects`.
+
+    From its code alone, a function would come back without the names of the module that it was written in.
+    """
+    for attribute, value in vars(layer).items():
+        key = attribute.strip("_")
+        if isinstance(value, types.FunctionType) and value.__name__ == "<lambda>" and key in config:
+            name = f"function {len(objects)}"
+            objects[name] = value
+            config[key] = {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
+    inner_layers = {inner.name: inner for inner in layer._flatten_layers(recursive=False, include_self=False)}
+    for described in _described_layers(config):
+        inner = inner_layers.get(described["config"].get("name"))
+        if inner is not None:
+            described.pop("compile_config", None)  # the copy is not trained as the network was
+            _keep_functions(inner, described["config"], objects)
+
+
+def _described_layers(config):
+    """The serialised objects in a layer's configuration, but for those inside of them."""
+    for value in config.values() if isinstance(config, dict) else config:
+        if isinstance(value, dict) and isinstance(value.get("config"), dict):
+            yield value
+        elif isinstance(value, (dict, list, tuple)):
+            yield from _described_layers(value)
+
+
+def _random_examples(network):
+    """Two examples for a network of one input of floating numbers; `None` for others."""
+    shape = network.input_shape
+    if not isinstance(shape, tuple) or "float" not in str(network.inputs[0].dtype):
+        return None
+    sides = [16 if side is None else side for side in shape[1:]]
+    return np.random.default_rng(0).normal(size=(2, *sides)).astype("float32")
+
+
+def _outputs(network, examples):
+    return np.concatenate([np.ravel(keras.ops.convert_to_numpy(x)) for x in keras.tree.flatten(network(examples))])

@@ -8,8 +8,12 @@ import tensorflow as tf
 
 from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.networks.second_order import batch_norm
+from metalearn_tf.networks.wide_dtype import wide_dtype
 
 NORMALIZATIONS = ("transductive", "support", "running")
+
+# Where the count of the averaged batches ends: the momentum is reached long before.
+_MOST_BATCHES = 2**30
 
 _pass = threading.local()
 
@@ -36,14 +40,17 @@ class TaskNormalization(keras.layers.Layer):
     - `"support"`: the mean and variance of the support set, which are kept in the task state and used for its
       queries; a prediction depends on no other query. Gradients flow through the statistics.
     - `"running"`: batch statistics in training, their moving averages otherwise and where the layer is frozen, as
-      `keras.layers.BatchNormalization`.
+      `keras.layers.BatchNormalization`. The averages are right from the first step on: the first batches all count
+      alike, until `momentum` is reached, and where the averages start counts for nothing.
 
-    Scale, offset and statistics are float32 under every dtype policy.
+    Scale, offset and statistics are float32 under every dtype policy but float64.
 
     Args:
         normalization: `"transductive"`, `"support"` or `"running"`.
-        momentum: of the moving averages, for `"running"`.
+        momentum: of the moving averages, for `"running"`. After `n` batches it is at most `n / (n + 1)`.
         epsilon: added to the variance.
+        scale: whether a factor of each channel is trained; otherwise it is 1.
+        center: whether an offset of each channel is trained; otherwise it is 0.
 
     Input shape: `(batch, ..., channels)`, any floating dtype.
     Output shape: the same.
@@ -55,56 +62,67 @@ class TaskNormalization(keras.layers.Layer):
         [Bronskill et al., 2020](https://arxiv.org/abs/2003.03284).
     """
 
-    def __init__(self, normalization="transductive", momentum=0.9, epsilon=1e-3, **kwargs):
+    def __init__(self, normalization="transductive", momentum=0.9, epsilon=1e-3, scale=True, center=True, **kwargs):
         super().__init__(**kwargs)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: {normalization!r}")
         self.normalization = normalization
         self.momentum = momentum
         self.epsilon = epsilon
+        self.has_scale = scale
+        self.has_offset = center
 
     def build(self, input_shape):
-        def float32_weight(name, initializer, trainable=True):
-            return self.add_weight(
-                name=name,
-                shape=(input_shape[-1],),
-                initializer=initializer,
-                dtype="float32",
-                trainable=trainable,
-                autocast=False,
-            )
-
-        self.scale = float32_weight("scale", "ones")
-        self.offset = float32_weight("offset", "zeros")
+        options = {"shape": (input_shape[-1],), "dtype": wide_dtype(self), "autocast": False}
+        self.scale = self.add_weight(name="scale", initializer="ones", trainable=self.has_scale, **options)
+        self.offset = self.add_weight(name="offset", initializer="zeros", trainable=self.has_offset, **options)
         if self.normalization != "transductive":
-            self.mean = float32_weight("mean", "zeros", trainable=False)
-            self.variance = float32_weight("variance", "ones", trainable=False)
+            self.mean = self.add_weight(name="mean", initializer="zeros", trainable=False, **options)
+            self.variance = self.add_weight(name="variance", initializer="ones", trainable=False, **options)
+        if self.normalization == "running":
+            self.batches = self.add_weight(
+                name="batches", shape=(), initializer="zeros", dtype="int32", trainable=False, autocast=False
+            )
 
     def call(self, x, training=None):
         if self.normalization == "transductive":
             return self._fused(x, training)[0]
         if self.normalization == "running" and training and self.trainable:
             outputs, mean, variance = self._fused(x, training)
+            batches = tf.convert_to_tensor(self.batches)
+            momentum = tf.minimum(tf.cast(batches / (batches + 1), mean.dtype), self.momentum)
             for average, value in ((self.mean, mean), (self.variance, variance)):
-                average.assign(self.momentum * average + (1.0 - self.momentum) * tf.stop_gradient(value))
+                average.assign(momentum * average + (1.0 - momentum) * tf.stop_gradient(value))
+            self.batches.assign(tf.minimum(batches, _MOST_BATCHES) + 1)
             return outputs
         if self.normalization == "support" and getattr(_pass, "is_support", False):
             # The fused operation has no gradient through the statistics that it returns.
             # Nor has `tf.nn.moments` the second one: it stops a gradient that is zero only at first sight.
-            images, axes = tf.cast(x, tf.float32), list(range(x.shape.rank - 1))
-            mean, variance = tf.reduce_mean(images, axes), tf.math.reduce_variance(images, axes)
+            mean, variance = self._moments(x)
             self.mean.assign(mean)
             self.variance.assign(variance)
-        mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+        return self._with_statistics(x, tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance))
+
+    def _moments(self, x):
+        images, axes = tf.cast(x, self.scale.dtype), list(range(x.shape.rank - 1))
+        return tf.reduce_mean(images, axes), tf.math.reduce_variance(images, axes)
+
+    def _with_statistics(self, x, mean, variance):
         slope = tf.convert_to_tensor(self.scale) * tf.math.rsqrt(variance + self.epsilon)
         shift = tf.convert_to_tensor(self.offset) - mean * slope
-        return tf.cast(tf.cast(x, tf.float32) * slope + shift, x.dtype)
+        return tf.cast(tf.cast(x, slope.dtype) * slope + shift, x.dtype)
 
     def _fused(self, x, training):
         """Normalised `x` with its mean and variance, by one operation.
 
-        A fifth faster in training than the same from `tf.nn.moments`, as Keras's layer computes it.
+        A fifth faster in training than the same from `tf.nn.moments`, as Keras's layer computes it. There is no such
+        operation of float64.
         """
+        if self.scale.dtype == "float64":
+            mean, variance = self._moments(x)
+            others = tf.cast(tf.size(x) // x.shape[-1] - 1, variance.dtype)
+            unbiased = variance * (others + 1.0) / tf.maximum(others, 1.0)
+            return self._with_statistics(x, mean, variance), mean, unbiased
         image = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, x.shape[-1]])
         scale, offset = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset)
         if training:
@@ -122,6 +140,8 @@ class TaskNormalization(keras.layers.Layer):
                 "normalization": self.normalization,
                 "momentum": self.momentum,
                 "epsilon": self.epsilon,
+                "scale": self.has_scale,
+                "center": self.has_offset,
             }
         )
 

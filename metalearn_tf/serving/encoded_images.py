@@ -4,12 +4,13 @@ import functools
 
 import tensorflow as tf
 
-from metalearn_tf.data.resizing import crop_and_resize
+from metalearn_tf.data.decoded_image import to_network_pixels
 from metalearn_tf.serving.exif_orientation import exif_orientation, turn_upright
-from metalearn_tf.serving.request_checks import check_encoded, is_png
+from metalearn_tf.serving.file_headers import jpeg_header, png_header
+from metalearn_tf.serving.request_checks import check_encoded, check_header, is_png
 
-# Rec. 601, as Pillow's grey.
-LUMA = (0.299, 0.587, 0.114)
+# How many files are decoded at the same time: each takes a few bytes for each of its pixels.
+_AT_ONCE = 4
 
 
 def takes_encoded_images(network):
@@ -19,7 +20,10 @@ def takes_encoded_images(network):
 
 
 def decode_images(encoded, image_shape, name):
-    """Decodes, turns upright, crops and resizes PNG and JPEG files as `mtf.data.from_directory` does.
+    """Decodes, turns upright, crops and resizes PNG and JPEG files as `mtf.data.read_image` does.
+
+    The same operations as there, but for the decoder: TensorFlow's in place of Pillow's. JPEG files in CMYK, which
+    TensorFlow would decode to other pixels, are refused.
 
     Args:
         encoded: string tensor `(n,)`.
@@ -38,36 +42,35 @@ def _decoder(image_shape, name):
     *size, channels = image_shape
 
     def decode(file):
-        pixels = tf.cond(
-            is_png(file),
-            lambda: _decode_png(file, name),
-            lambda: turn_upright(_decode_jpeg(file, name), exif_orientation(file)),
-        )
-        pixels.set_shape((None, None, 3))
-        if channels == 1:
-            luma = tf.tensordot(tf.cast(pixels, tf.float32), LUMA, axes=1)
-            pixels = tf.cast(tf.round(luma), tf.uint8)[..., None]
-        return tf.cast(crop_and_resize(pixels, size), tf.float32) / 255.0
+        pixels = tf.cond(is_png(file), lambda: _decode_png(file, name), lambda: _decode_jpeg(file, name))
+        pixels.set_shape((None, None, 4))
+        return tf.cast(to_network_pixels(pixels, size, channels), tf.float32) / 255.0
 
     def decode_all(encoded):
-        return tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec(image_shape, tf.float32))
+        image = tf.TensorSpec(image_shape, tf.float32)
+        return tf.map_fn(decode, encoded, fn_output_signature=image, parallel_iterations=_AT_ONCE)
 
     return tf.function(decode_all, input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
 
 
-# The names of the operations are all that the error of a damaged file carries.
+# Upright pixels `(height, width, 4)` uint8: red, green, blue and opacity. The names of the operations are all that the
+# error of a damaged file carries.
 
 
 def _decode_jpeg(file, name):
-    return tf.io.decode_jpeg(file, 3, dct_method="INTEGER_ACCURATE", name=f"{name}_decode_jpeg")
+    header = jpeg_header(file)
+    file = check_header(file, header, name)
+    pixels = tf.io.decode_jpeg(file, 3, dct_method="INTEGER_ACCURATE", name=f"{name}_decode_jpeg")
+    pixels = turn_upright(pixels, exif_orientation(header.exif))
+    return tf.concat([pixels, tf.fill(tf.concat([tf.shape(pixels)[:2], [1]], 0), tf.constant(255, tf.uint8))], axis=-1)
 
 
 def _decode_png(file, name):
-    """RGB `(height, width, 3)` uint8 of a PNG file, the transparent parts on white."""
+    header = png_header(file)
+    file = check_header(file, header, name)
     pixels = tf.io.decode_png(file, 4, name=f"{name}_decode_png")
-    colour, opacity = tf.cast(pixels[..., :3], tf.float32), tf.cast(pixels[..., 3:], tf.float32)
-    # TensorFlow fills in the opacity of a file of 1, 2 or 4 bits without one as 1, 3 or 15 where it is 255.
-    bits = tf.io.decode_raw(tf.strings.substr(file, 24, 1, name=f"{name}_png_bits"), tf.uint8)[0]
-    opaque = 2.0 ** tf.cast(tf.minimum(bits, 8), tf.float32) - 1.0
-    opacity = tf.cond(tf.reduce_all(opacity == opaque), lambda: tf.ones_like(opacity), lambda: opacity / 255.0)
-    return tf.cast(tf.round(255.0 + (colour - 255.0) * opacity), tf.uint8)
+    colour, opacity = pixels[..., :3], pixels[..., 3:]
+    opacity = tf.cond(
+        header.opaque == 255, lambda: opacity, lambda: tf.fill(tf.shape(opacity), tf.constant(255, tf.uint8))
+    )
+    return turn_upright(tf.concat([colour, opacity], axis=-1), exif_orientation(header.exif))

@@ -102,10 +102,10 @@ def _check_arguments(learner, reports, regression):
         raise ValueError(f"`report` must be what `mtf.evaluation.evaluate_episodes` returns. Received: {reports}")
     if not isinstance(regression, bool):
         raise ValueError(f"`regression` must be True or False. Received: {regression!r}")
-    if regression and learner.max_ways is None:
+    if regression and not learner.takes_targets:
         raise ValueError(
             "`regression` needs a learner whose network has outputs, as `MAML`. "
-            f"Received: {type(learner).__name__}, which learns embeddings"
+            f"Received: {type(learner).__name__}, which learns classes alone"
         )
     if not isinstance(learner.network.input_shape, tuple):
         raise ValueError(

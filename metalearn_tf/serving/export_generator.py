@@ -46,14 +46,17 @@ def export_gan(gan, path, description=None, warm_up=None):
     else:
         first = tf.TensorSpec((), tf.int32, name="count")
 
+    def answer(inputs):
+        return {"images": check_answer(tf.cast(network(inputs, training=False), tf.float32), "images")}
+
     @tf.function(input_signature=[first, seed])
     def generate(what, seed=default_seed):
         if not gan.conditional:
             noise = tf.random.stateless_normal([check_count(what), gan.latent_dim], [seed, 0])
-            return {"images": check_answer(network(noise, training=False), "images")}
+            return answer(noise)
         what = check_labels_below(what, gan.number_of_classes)
         noise = tf.random.stateless_normal([tf.shape(what)[0], gan.latent_dim], [seed, 0])
-        return {"images": check_answer(network([noise, what], training=False), "images")}
+        return answer([noise, what])
 
     _write(gan, {"generate": generate}, "generate", path, network.variables, description, warm_up)
 
@@ -95,7 +98,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None):
         wanted = tf.TensorSpec((None,), tf.int32, name="wanted_labels")
     else:
         wanted, default_count = tf.TensorSpec((), tf.int32, name="count"), tf.constant(16)
-    state = [tf.TensorSpec(v.shape, tf.float32, name=f"state_{index}") for index, v in enumerate(weights)]
+    state = [tf.TensorSpec(v.shape, v.dtype, name=f"state_{index}") for index, v in enumerate(weights)]
 
     # Functions of their own, which the signatures call: the graph of each is stored once.
     @tf.function(input_signature=[*shown, seed])

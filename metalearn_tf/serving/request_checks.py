@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+# Of an image file, 8,192 × 8,192: a small file can hold many more, whose decoding would take all of a server's memory.
+MOST_PIXELS = 1 << 26
+
 
 def check_support(learner, support_x, support_y, names, regression=False):
     """The support set, passed on once it is one that the learner can adapt to.
@@ -89,6 +92,29 @@ def check_encoded(encoded, name):
         _require(tf.size(refused) == 0, f"`{name}` must be PNG or JPEG files; these are not, by index.", refused),
     ]
     return _after(checks, encoded)[0]
+
+
+def check_header(file, header, name):
+    """A file, passed on once its header says that it can be decoded as in training, in the memory that there is.
+
+    Args:
+        file: string scalar, PNG or JPEG.
+        header: its `FileHeader`.
+        name: the input's name, for the error.
+    """
+    checks = [
+        _require(
+            header.components != 4,
+            f"`{name}` must hold JPEG files in grey or RGB; save this one, in CMYK, as RGB. Components:",
+            header.components,
+        ),
+        _require(
+            header.pixels <= MOST_PIXELS,
+            f"`{name}` must hold images of at most {MOST_PIXELS} pixels; shrink this one. Pixels:",
+            header.pixels,
+        ),
+    ]
+    return _after(checks, file)[0]
 
 
 def is_png(encoded):

@@ -6,8 +6,8 @@ import pathlib
 import keras
 import numpy as np
 
-from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.fingerprint import fingerprint
+from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.networks.describe import describe
 
 

@@ -2,10 +2,8 @@
 
 import json
 import logging
-import os
 import pathlib
 import random
-import shutil
 
 import keras
 import numpy as np
@@ -44,10 +42,11 @@ class Resume(keras.callbacks.Callback):
     read, so that the folder must be one that all see.
 
     Args:
-        backup_dir: folder of the training, for it alone.
+        backup_dir: folder of the training, for it alone: each program, and each `fit` of a program, has one of its own.
+            A folder that others write to as well is taken for another training, or its states for this one's.
         save_freq: `"epoch"`, or a number of steps.
-        delete_checkpoint: whether the folder is deleted when training ends. Where it stays, the same command does
-            nothing but to restore the end.
+        delete_checkpoint: whether the states are deleted when training ends, and with them the folder, if nothing else
+            is in it: no other file is touched. Where they stay, the same command does nothing but to restore the end.
         deterministic: whether to make all of TensorFlow's operations deterministic, for the whole process, by
             `tf.config.experimental.enable_op_determinism`. Those of the library's models on CPUs are without it.
         callbacks: others of the same `fit` whose state is kept, such as a `keras.callbacks.EarlyStopping`. Those that
@@ -142,7 +141,7 @@ class Resume(keras.callbacks.Callback):
             self._set_callbacks()
         if self.delete_checkpoint:
             if is_first_worker(self.model):
-                shutil.rmtree(self.backup_dir)
+                self._delete()
         elif self._steps > self._saved_at:
             # A training that was stopped early is at its end too.
             self._save(max(self._epoch + 1, self.params.get("epochs") or 0), steps_of_epoch=0)
@@ -183,11 +182,17 @@ class Resume(keras.callbacks.Callback):
         arrays = {"meta": np.asarray(json.dumps(meta))}
         for kind, parts in (("variable", values), ("metric", metrics), ("callback", of_callbacks)):
             arrays |= {f"{kind}_{number:05d}": value for number, value in enumerate(parts)}
-        written = self.backup_dir / f"next_{_LATEST}"
-        write_arrays(written, arrays)
-        if (self.backup_dir / _LATEST).exists():
-            os.replace(self.backup_dir / _LATEST, self.backup_dir / _PREVIOUS)
-        os.replace(written, self.backup_dir / _LATEST)
+        write_arrays(self.backup_dir / _LATEST, arrays, previous=self.backup_dir / _PREVIOUS)
+
+    def _delete(self):
+        """Deletes what this callback has written, and the folder once nothing is in it."""
+        for name in (_LATEST, _PREVIOUS, _MODEL):
+            # And parts of one that a kill has left.
+            for path in (self.backup_dir / name, *self.backup_dir.glob(f".{name}.*.tmp")):
+                path.unlink(missing_ok=True)
+        # A link to a folder stays, with the folder that somebody chose for the states.
+        if not self.backup_dir.is_symlink() and not any(self.backup_dir.iterdir()):
+            self.backup_dir.rmdir()
 
     def _read(self):
         errors = {}

@@ -1,9 +1,8 @@
 """One task per core."""
 
-import os
-
 import tensorflow as tf
 
+from metalearn_tf.data.usable_cores import usable_cores
 from metalearn_tf.data.whole_numbers import check_whole
 
 
@@ -14,7 +13,7 @@ def use_task_parallelism(cores=None):
     is about a fifth faster. Call it before TensorFlow runs its first operation.
 
     Args:
-        cores: how many to use; by default all that the process may run on.
+        cores: how many to use; by default all that the process may use.
 
     Returns:
         The number of cores.
@@ -23,8 +22,7 @@ def use_task_parallelism(cores=None):
         RuntimeError: if TensorFlow has already started; its threads can be set only before.
         ValueError: if `cores` is not a positive integer.
     """
-    cores = len(os.sched_getaffinity(0)) if cores is None and hasattr(os, "sched_getaffinity") else cores
-    cores = os.cpu_count() or 1 if cores is None else cores
+    cores = usable_cores() if cores is None else cores
     check_whole(cores=cores)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -4,8 +4,9 @@ import pathlib
 
 import keras
 
-from metalearn_tf.data.cache import write_text
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.random_state_kept import random_state_kept
+from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.networks.describe import describe
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
@@ -19,6 +20,7 @@ from metalearn_tf.training.tuning_report import TuningReport, best_trial
 _DESCRIPTION = "search.json"
 
 
+@random_state_kept()
 def tune(
     build_learner,
     search_space,
@@ -92,7 +94,8 @@ def tune(
         grace_period: epochs before a trial can be stopped.
         reduction_factor: one of so many trials goes on, each time.
         concurrent_trials: how many at once; by default one on each core.
-        seed: of the parameters that are drawn, the first weights and the tasks.
+        seed: of the parameters that are drawn, the first weights and the tasks. The user's random states are afterwards
+            what they were.
         verbose: 0 for no progress bar, 1 for one.
 
     Returns:

@@ -6,6 +6,7 @@ import pathlib
 
 from matplotlib.figure import Figure
 
+from metalearn_tf.data.whole_files import write_text, write_whole
 from metalearn_tf.training.trial_records import FINISHED, Trial
 
 
@@ -55,7 +56,7 @@ class TuningReport:
         """The report as JSON text; written to `path` too, if one is given."""
         text = json.dumps(self.to_dict(), indent=1) + "\n"
         if path is not None:
-            pathlib.Path(path).write_text(text)
+            write_text(path, text)
         return text
 
     @classmethod
@@ -104,7 +105,7 @@ class TuningReport:
         axis.set_xlabel("epoch")
         axis.set_ylabel("validation accuracy %")
         axis.legend(*_reversed(axis.get_legend_handles_labels()))
-        figure.savefig(path, dpi=120)
+        write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
         return pathlib.Path(path)
 
 

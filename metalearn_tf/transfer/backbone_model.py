@@ -5,48 +5,78 @@ import tensorflow as tf
 
 from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.data.image_range import check_limits, to_image_range
+from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import replica_count
 from metalearn_tf.networks.saveable_model import SaveableModel
-from metalearn_tf.transfer.backbone_checks import check_backbone
-from metalearn_tf.transfer.transfer_checks import check_augmentation
+from metalearn_tf.transfer.backbone_checks import (
+    check_backbone,
+    check_dtype,
+    check_examples,
+    float_dtype,
+    takes_images,
+)
+from metalearn_tf.transfer.batch_checks import first_batch
+from metalearn_tf.transfer.data_kinds import check_ends
+from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
 
 
 class BackboneModel(SaveableModel):
     """A Keras model around a backbone: pixels in its range, a random augmentation, and their configuration.
+
+    Layers of the backbone that are frozen when the model is compiled are never trained.
 
     Args:
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It alone may compute in a
             mixed precision.
         augmentation: a Keras layer for training images, which it sees in `image_range`; or `None`.
         image_range: lowest and highest pixel that the backbone takes.
+        dtype: `None`, or the dtype of the backbone's weights, which decides.
         **kwargs: as in Keras.
 
     Raises:
-        ValueError: if the backbone or the range is none.
+        ValueError: if the backbone, the range or the dtype is none.
         TypeError: if `augmentation` is not a Keras layer.
     """
 
-    def __init__(self, backbone, augmentation=None, image_range=(0.0, 1.0), **kwargs):
+    def __init__(self, backbone, augmentation=None, image_range=(0.0, 1.0), dtype=None, **kwargs):
         check_backbone(backbone)
         check_augmentation(augmentation)
         check_limits(image_range)
+        if dtype is not None and keras.dtype_policies.get(dtype).variable_dtype != backbone.variable_dtype:
+            raise ValueError(
+                f"`dtype` must be that of the backbone's weights, {backbone.variable_dtype!r}; build the backbone in "
+                f"another. Received: dtype={dtype!r}"
+            )
         super().__init__(autocast=False, dtype=backbone.variable_dtype, **kwargs)
         self.backbone = backbone
         self.augmentation = augmentation
         self.image_range = tuple(image_range)
+        self.float_dtype = float_dtype(backbone)
         self.built = True
 
     def to_inputs(self, x, training=False):
-        """Examples as the backbone takes them: uint8 images in the range, others as they are; augmented to train."""
-        x = to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
+        """Examples as the backbone takes them: uint8 images in the range, others as they are; augmented to train.
+
+        Raises:
+            ValueError: if the backbone does not take their dtype or, outside of a graph, their range.
+        """
+        x = tf.convert_to_tensor(x)
+        check_dtype("x", x.dtype, self.backbone, self.image_range)
+        if takes_images(self.backbone):
+            if tf.executing_eagerly():
+                check_examples("x", x, self.backbone, self.image_range)
+            x = to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
+        x = tf.cast(x, self.float_dtype) if x.dtype.is_floating else x
         return self.augmentation(x, training=True) if training and self.augmentation is not None else x
 
     def features(self, inputs, training=None):
-        """The backbone's features `(batch, d)` float32."""
-        return tf.cast(self.backbone(inputs, training=training), tf.float32)
+        """The backbone's features `(batch, d)`, float32, or float64 where its weights are."""
+        return tf.cast(self.backbone(inputs, training=training), self.float_dtype)
 
-    def compile(self, optimizer="adam", **kwargs):
+    # === Training ===
+
+    def compile(self, optimizer="adam", auto_scale_loss=True, **kwargs):
         """As `keras.Model.compile`. XLA is off by default: it halves the speed on CPUs.
 
         Raises:
@@ -57,11 +87,110 @@ class BackboneModel(SaveableModel):
                 f"{type(self).__name__} trains on one replica, where learners and GANs train on several: leave the "
                 f"scope of the strategy. Received: a strategy of {replica_count()} replicas"
             )
-        super().compile(optimizer=with_loss_scaling(optimizer, self.backbone), **{"jit_compile": False, **kwargs})
+        optimizer = with_loss_scaling(optimizer, self.backbone) if auto_scale_loss else optimizer
+        options = {"jit_compile": False, "auto_scale_loss": auto_scale_loss, **kwargs}
+        super().compile(optimizer=optimizer, **options)
 
-    def fit(self, x=None, y=None, **kwargs):
-        """As `keras.Model.fit`."""
-        return super().fit(**fit_arguments(x, y, kwargs))
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
+        """As `keras.Model.fit`; the data are checked before the first step."""
+        check_schedule_goes_on(getattr(self, "optimizer", None), callbacks)
+        options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, **kwargs}
+        options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
+        x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
+        options["validation_data"] = self.check_validation_data(options)
+        return super().fit(**fit_arguments(x, y, options))
+
+    def fit_callbacks(self):
+        """Those that each `fit` begins with."""
+        return []
+
+    def apply_gradients(self, tape, loss):
+        """A step against the loss, whose gradient must reach all that is trained."""
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        check_reached(variables, gradients)
+        self.move(gradients, variables)
+
+    def move(self, gradients, variables):
+        """The optimizer's step."""
+        self.optimizer.apply(gradients, variables)
+
+    def added_losses(self):
+        """The sum of all regularisers and of what layers have added in the last call, a scalar."""
+        return tf.add_n([tf.zeros((), self.float_dtype), *(tf.cast(loss, self.float_dtype) for loss in self.losses)])
+
+    # === Checks at each door ===
+
+    def check_data(self, argument, x, y=None, sample_weight=None, targets=True):
+        """What a method of Keras is given, checked: whole arrays, or the first batch of what comes in batches.
+
+        Args:
+            argument: the name of `x` in error messages.
+            x: examples, or batches of them and their labels.
+            y: labels or `None`.
+            sample_weight: weights or `None`.
+            targets: whether labels are used.
+
+        Returns:
+            The same three, as Keras reads them: texts are a tensor.
+
+        Raises:
+            ValueError: if the model does not take them.
+        """
+        first, x = first_batch(argument, x)
+        if first is None:
+            x = check_examples(argument, x, self.backbone, self.image_range)
+            if targets:
+                y, sample_weight = self.check_targets(x, y, sample_weight)
+            return tf.constant(x) if x.dtype == object else x, y, sample_weight
+        batch, labels, weights = keras.utils.unpack_x_y_sample_weight(first)
+        check_examples(argument, batch, self.backbone, self.image_range)
+        if targets:
+            self.check_targets(batch, labels, weights)
+        return x, y, sample_weight
+
+    def check_targets(self, x, y, sample_weight):
+        """Labels and weights of examples, checked; for models that take them."""
+        return y, sample_weight
+
+    def check_validation_data(self, options):
+        """The validation data among the arguments of `fit`, checked."""
+        data = options.get("validation_data")
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)):
+            if options.get("validation_steps") is None:
+                check_ends("validation_data", data)
+            return self.check_data("validation_data", data)[0]
+        parts = self.check_data("validation_data", *keras.utils.unpack_x_y_sample_weight(tuple(data)))
+        return parts if parts[2] is not None else parts[:2]
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+        """As `keras.Model.evaluate`; the data are checked first."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # within `fit`, which has checked them
+            if kwargs.get("steps") is None:
+                check_ends("x", x)
+            x, y, sample_weight = self.check_data("x", x, y, sample_weight)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; the data are checked first."""
+        return super().predict(self.check_data("x", x, targets=False)[0], *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """As `keras.Model.train_on_batch`; the data are checked first."""
+        x, y, sample_weight = self.check_data("x", x, y, sample_weight)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """As `keras.Model.test_on_batch`; the data are checked first."""
+        return super().test_on_batch(*self.check_data("x", x, y, sample_weight), return_dict)
+
+    def predict_on_batch(self, x):
+        """As `keras.Model.predict_on_batch`; the data are checked first."""
+        return super().predict_on_batch(self.check_data("x", x, targets=False)[0])
+
+    # === Keras ===
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -72,6 +201,7 @@ class BackboneModel(SaveableModel):
         return {
             "name": self.name,
             "trainable": self.trainable,
+            "dtype": self.variable_dtype,
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "augmentation": self.augmentation and keras.saving.serialize_keras_object(self.augmentation),
             "image_range": list(self.image_range),

@@ -6,9 +6,10 @@ import tensorflow as tf
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import check_rate
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.learners.network_pass import result_dtype
 from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.learners.update_rules import momentum_descent
-from metalearn_tf.transfer.backbone_checks import check_backbone
+from metalearn_tf.transfer.backbone_checks import check_features
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -43,8 +44,10 @@ class Baseline(MetaLearner):
     Reference: [Chen et al., 2019](https://arxiv.org/abs/1904.04232)
     """
 
+    takes_targets = False
+
     def __init__(self, network, epochs=100, batch_size=4, learning_rate=0.01, weight_decay=0.001, seed=0, **kwargs):
-        check_backbone(network, "network")
+        check_features(network, "network")
         super().__init__(network, **kwargs)
         check_python_whole(epochs=epochs)
         if batch_size is not None:
@@ -62,7 +65,8 @@ class Baseline(MetaLearner):
 
     def first_head(self, ways):
         """The classifier's two tensors before the first step."""
-        return [tf.zeros((ways, self.network.output_shape[-1])), tf.zeros((ways,))]
+        dtype = result_dtype(self.network)
+        return [tf.zeros((ways, self.network.output_shape[-1]), dtype), tf.zeros((ways,), dtype)]
 
     def head_logits(self, features, head):
         """Logits `(n, ways)` of features `(n, d)`."""
@@ -157,6 +161,7 @@ class BaselinePlusPlus(Baseline):
         features = self.network.output_shape[-1]
         bound = features**-0.5
         directions = tf.random.stateless_uniform((ways, features), seed=(self.seed, -1), minval=-bound, maxval=bound)
+        directions = tf.cast(directions, result_dtype(self.network))
         return [directions, tf.norm(directions, axis=1)]
 
     def head_logits(self, features, head):

@@ -4,13 +4,13 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
-from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.contrastive_loss import nt_xent
+from metalearn_tf.transfer.label_free_model import LabelFreeModel
 from metalearn_tf.transfer.view_augmentation import view_augmentation
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class ContrastiveModel(BackboneModel):
+class ContrastiveModel(LabelFreeModel):
     """Trains a backbone to give two random views of one image features that are alike: SimCLR.
 
     A projection head of two layers is between the features and the loss, and is thrown away afterwards.
@@ -43,8 +43,8 @@ class ContrastiveModel(BackboneModel):
         width = backbone.output_shape[-1]
         self.projection_head = keras.Sequential(
             [
-                keras.layers.Dense(width, activation="relu", dtype="float32", name="hidden"),
-                keras.layers.Dense(projection, use_bias=False, dtype="float32", name="projection"),
+                keras.layers.Dense(width, activation="relu", dtype=self.float_dtype, name="hidden"),
+                keras.layers.Dense(projection, use_bias=False, dtype=self.float_dtype, name="projection"),
             ],
             name="projection_head",
         )
@@ -54,34 +54,25 @@ class ContrastiveModel(BackboneModel):
         self.projection = projection
         self._same_image = keras.metrics.Mean("same_image")
 
-    def compile(self, optimizer="adam", **kwargs):
-        """As `keras.Model.compile`, without a loss: the model has its own."""
-        super().compile(optimizer, **kwargs)
-        # At once, so that a file has all of the optimizer's variables even before the first step.
-        self.optimizer.build(self.trainable_variables)
-
-    def call(self, images, training=None):
-        return self.projection_head(self.features(self.to_inputs(images), training))
+    def call(self, images, training=None, views=None):
+        """Projections of the images; with `views`, of so many random views of each, one view after the other."""
+        images = self.to_inputs(images)
+        if views is not None:
+            images = tf.concat([self.augmentation(images, training=True) for _ in range(views)], axis=0)
+        return self.projection_head(self.features(images, training), training=training)
 
     @property
     def metrics(self):
         return [self._loss_tracker, self._same_image]
 
-    def train_step(self, images):
-        images = self.to_inputs(images)
-        with tf.GradientTape() as tape:
-            # In one pass, so that the batch statistics are those of both views and tell nothing of either.
-            views = tf.concat([self.augmentation(images, training=True) for _ in range(2)], axis=0)
-            first, second = tf.split(self(views, training=True), 2)
-            loss = nt_xent(first, second, self.temperature)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled_loss, self.trainable_variables), self.trainable_variables)
-        self._loss_tracker.update_state(loss)
+    def compute_logs(self, images, training):
+        # In one pass, so that the batch statistics are those of both views and tell nothing of either.
+        first, second = tf.split(self(images, training=training, views=2), 2)
+        loss = nt_xent(first, second, self.temperature) + self.added_losses()
         # How often the nearest of the other images' second views is that of the same image.
         first, second = tf.math.l2_normalize(first, axis=1), tf.math.l2_normalize(second, axis=1)
         nearest = tf.argmax(tf.matmul(first, second, transpose_b=True), axis=1, output_type=tf.int32)
-        self._same_image.update_state(tf.cast(nearest == tf.range(tf.shape(nearest)[0]), tf.float32))
-        return self.get_metrics_result()
+        return {"loss": loss, "same_image": tf.cast(nearest == tf.range(tf.shape(nearest)[0]), self.float_dtype)}
 
     def get_config(self):
         return {**super().get_config(), "temperature": self.temperature, "projection": self.projection}

@@ -4,13 +4,14 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
-from metalearn_tf.transfer.backbone_model import BackboneModel
+from metalearn_tf.transfer.backbone_checks import float_dtype
+from metalearn_tf.transfer.label_free_model import LabelFreeModel
 
 _SMALLEST = 4
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class DenoisingAutoencoder(BackboneModel):
+class DenoisingAutoencoder(LabelFreeModel):
     """Trains a backbone to keep in its features what it takes to draw the image again, without the noise.
 
     A decoder doubles a small feature map until it has the image's size, and is thrown away afterwards. The loss is the
@@ -40,33 +41,26 @@ class DenoisingAutoencoder(BackboneModel):
         super().__init__(backbone, augmentation, image_range, **kwargs)
         self.decoder = _decoder(backbone, filters)
         low, high = image_range
-        self.noise_layer = keras.layers.GaussianNoise(noise * (high - low), dtype="float32")
+        self.noise_layer = keras.layers.GaussianNoise(noise * (high - low), dtype=self.float_dtype)
         # === Config ===
         self.noise = noise
         self.filters = filters
 
-    def compile(self, optimizer="adam", **kwargs):
-        """As `keras.Model.compile`, without a loss: the model has its own."""
-        super().compile(optimizer, **kwargs)
-        # At once, so that a file has all of the optimizer's variables even before the first step.
-        self.optimizer.build(self.trainable_variables)
-
-    def call(self, images, training=None):
-        noisy = self.noise_layer(self.to_inputs(images), training=training)
-        return self.decoder(self.features(noisy, training), training=training)
+    def call(self, images, training=None, with_images=False):
+        """The images as they are drawn again; `with_images`, the augmented images before the noise beside them."""
+        images = self.to_inputs(images, training)
+        noisy = self.noise_layer(images, training=training)
+        drawn = self.decoder(self.features(noisy, training), training=training)
+        return (images, drawn) if with_images else drawn
 
     @property
     def metrics(self):
         return [self._loss_tracker]
 
-    def train_step(self, images):
-        images = self.to_inputs(images, training=True)
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(tf.cast(self(images, training=True), tf.float32) - images))
-            scaled_loss = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled_loss, self.trainable_variables), self.trainable_variables)
-        self._loss_tracker.update_state(loss)
-        return self.get_metrics_result()
+    def compute_logs(self, images, training):
+        images, drawn = self(images, training=training, with_images=True)
+        errors = tf.cast(drawn, self.float_dtype) - tf.cast(images, self.float_dtype)
+        return {"loss": tf.reduce_mean(tf.square(errors)) + self.added_losses()}
 
     def get_config(self):
         return {**super().get_config(), "noise": self.noise, "filters": self.filters}
@@ -90,6 +84,7 @@ def _decoder(backbone, filters):
         x = keras.layers.UpSampling2D(dtype=policy, name=f"doubled_{step}")(x)
         convolution = keras.layers.Conv2D(channels_out, 3, padding="same", dtype=policy, name=f"convolution_{step}")
         x = keras.layers.ReLU(dtype=policy, name=f"relu_{step}")(convolution(x))
-    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32", name="images")(x)
+    x = keras.layers.Conv2D(channels, 3, padding="same", dtype=float_dtype(backbone), name="images")(x)
     crop = ((0, rows * factor - height), (0, columns * factor - width))
-    return keras.Model(inputs, keras.layers.Cropping2D(crop, dtype="float32", name="cropped")(x), name="decoder")
+    x = keras.layers.Cropping2D(crop, dtype=float_dtype(backbone), name="cropped")(x)
+    return keras.Model(inputs, x, name="decoder")

@@ -5,17 +5,17 @@ import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.serving.export_classifier import export_classifier
-from metalearn_tf.transfer.backbone_checks import check_examples
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.domain_batches import domain_batches
 from metalearn_tf.transfer.domain_checks import (
     check_discriminator,
     check_domains,
+    check_fit_options,
     check_options,
 )
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
-from metalearn_tf.transfer.transfer_checks import check_labels
+from metalearn_tf.transfer.transfer_checks import check_labels, check_own_objective, check_sample_weight
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
@@ -95,12 +95,14 @@ class DomainAdaptation(BackboneModel):
         self.weight = _DEFAULT_WEIGHTS[method] if weight is None else weight
         # === Layers ===
         width = backbone.output_shape[1]
-        self.head = _dense(classes, seed, name="head")
+        self.head = _dense(classes, seed, self.float_dtype, name="head")
         self.head.build((None, width))
         self.reversal = self.discriminator = None
         if method == "dann":
             self.reversal = GradientReversal(0.0)
-            self.discriminator = _default_discriminator(width, seed) if discriminator is None else discriminator
+            if discriminator is None:
+                discriminator = _default_discriminator(width, seed, self.float_dtype)
+            self.discriminator = discriminator
             check_discriminator(self.discriminator, width)
         # === Progress and logs ===
         self.step, self.training_steps = (
@@ -114,8 +116,11 @@ class DomainAdaptation(BackboneModel):
 
     # === Training ===
 
-    def compile(self, optimizer="adam", **kwargs):
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
         """As `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
+        check_own_objective(
+            self, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics
+        )
         super().compile(optimizer, **kwargs)
         # At once, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
@@ -132,12 +137,15 @@ class DomainAdaptation(BackboneModel):
 
         Args:
             source: `(source_x, source_y)`: examples `(n, ...)`, floating in `image_range` or uint8 images, and labels
-                `(n,)`, integers in `[0, classes)`, each of them at least once.
-            target_x: examples `(m, ...)` of the same kind; not read, and may be `None`, for `"source_only"`.
+                `(n,)`, integers in `[0, classes)`, each of them at least once. Or a `ClassDataset`, or a finite,
+                batched `tf.data.Dataset` or `keras.utils.PyDataset` of such pairs, which are read into memory.
+            target_x: examples `(m, ...)` of the same kind, whose labels, if any, are left aside; not read, and may be
+                `None`, for `"source_only"`.
             batch_size: examples of each domain in a step, at least 2.
             epochs: as in Keras.
             steps_per_epoch: `None` for one pass over the larger domain; the smaller one begins anew meanwhile.
-            **kwargs: as in Keras, such as `validation_data=(x, y)`, `callbacks` and `initial_epoch`.
+            **kwargs: as in Keras, such as `validation_data=(x, y)`, `callbacks` and `initial_epoch`; neither weights
+                nor `validation_split` nor `shuffle`: each pass is in an order of its own.
 
         Returns:
             A `keras.callbacks.History`.
@@ -147,17 +155,17 @@ class DomainAdaptation(BackboneModel):
         """
         check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
         check_whole(epochs=epochs)
+        check_fit_options(kwargs)
         source_x, source_y, target_x = check_domains(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
         check_whole(steps_per_epoch=steps_per_epoch)
-        if isinstance(kwargs.get("validation_data"), (tuple, list)):
-            x, y, *rest = kwargs["validation_data"]
-            kwargs["validation_data"] = (*self._check_labelled("validation_data", x, y), *rest)
+        kwargs["validation_data"] = self.check_validation_data(kwargs)
         kwargs.setdefault("validation_batch_size", batch_size)
         batches = domain_batches(source_x, source_y, target_x, batch_size, self.seed, int(self.step))
         self.training_steps.assign(epochs * steps_per_epoch)
-        return super().fit(batches, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs)
+        # The checks of `BackboneModel.fit` are for examples with labels of one domain.
+        return keras.Model.fit(self, batches, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs)
 
     def train_step(self, data):
         images, labels = data
@@ -169,14 +177,14 @@ class DomainAdaptation(BackboneModel):
             self.reversal.strength.assign(weight)
             weight = 1.0  # of the discriminator's own learning
         with tf.GradientTape() as tape:
-            by_domain = [self.features(self.to_inputs(x, training=True), training=True) for x in images]
+            by_domain = self(images, training=True)  # in one call, so that no pass forgets what another has added
             logits = self.head(by_domain[0])
             cross_entropy = _cross_entropy(labels, logits)
             losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
-            loss = cross_entropy + sum(self.losses) + weight * losses.get("domain_loss", 0.0)
+            loss = cross_entropy + self.added_losses()
+            loss += weight * tf.cast(losses.get("domain_loss", 0.0), loss.dtype)
             scaled_loss = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self.apply_gradients(tape, scaled_loss)
         self.step.assign_add(1)
         return self._track(labels, logits, {"loss": loss, "cross_entropy": cross_entropy, **losses})
 
@@ -196,8 +204,9 @@ class DomainAdaptation(BackboneModel):
 
     def test_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self.head(self.features(self.to_inputs(x), training=False))
-        return self._track(labels, logits, {"loss": _cross_entropy(labels, logits, sample_weight)}, sample_weight)
+        logits = self.head(self((x,), training=False)[0])
+        loss = _cross_entropy(labels, logits, sample_weight) + self.added_losses()
+        return self._track(labels, logits, {"loss": loss}, sample_weight)
 
     def _track(self, labels, logits, losses, sample_weight=None):
         """Adds to the running means, and returns the logs of a step."""
@@ -215,19 +224,14 @@ class DomainAdaptation(BackboneModel):
     # === Use ===
 
     def call(self, x, training=False):
+        """Probabilities of examples; of a tuple of examples, one for each domain, a list of their features."""
+        if isinstance(x, tuple):
+            return [self.features(self.to_inputs(part, training), training) for part in x]
         return tf.nn.softmax(self.head(self.features(self.to_inputs(x, training), training)))
 
-    def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`: probabilities `(n, classes)`."""
-        if not isinstance(x, tf.data.Dataset):
-            x = self._check_examples("x", x)
-        return super().predict(x, *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`: the cross-entropy, as `loss`, and the accuracy."""
-        if y is not None:
-            x, y = self._check_labelled("x", x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+    def train_on_batch(self, *args, **kwargs):
+        """Not there: a step takes examples of two domains, which `fit` brings together."""
+        raise NotImplementedError("A step takes examples of two domains: use `fit(source, target_x)`.")
 
     def export(self, path, **options):
         """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
@@ -237,19 +241,14 @@ class DomainAdaptation(BackboneModel):
     def classifier(self):
         """The backbone and the classifier alone, as a functional model from examples to probabilities; not a copy."""
         inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
-        logits = self.head(keras.ops.cast(self.backbone(inputs), "float32"))
-        return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(logits), name=self.name)
+        logits = self.head(keras.ops.cast(self.backbone(inputs), self.float_dtype))
+        return keras.Model(inputs, keras.layers.Softmax(dtype=self.float_dtype)(logits), name=self.name)
 
     # === Checks and configuration ===
 
-    def _check_examples(self, argument, x):
-        """The examples as Keras reads them: texts are a tensor."""
-        x = check_examples(argument, x, self.backbone, self.image_range)
-        return tf.constant(x) if x.dtype == object else x
-
-    def _check_labelled(self, argument, x, y):
-        x = self._check_examples(argument, x)
-        return x, check_labels("y", y, len(x), self.classes, every_class=False)[0]
+    def check_targets(self, x, y, sample_weight):
+        y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
+        return y, check_sample_weight("sample_weight", sample_weight, len(x))
 
     def get_config(self):
         return {
@@ -273,16 +272,16 @@ def _cross_entropy(labels, logits, weights=None):
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     if weights is None:
         return tf.reduce_mean(losses)
-    weights = tf.cast(weights, tf.float32)
+    weights = tf.cast(weights, losses.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(weights * losses), tf.reduce_sum(weights))
 
 
-def _dense(units, seed, **options):
+def _dense(units, seed, dtype, **options):
     initializer = keras.initializers.GlorotUniform(seed)
-    return keras.layers.Dense(units, kernel_initializer=initializer, dtype="float32", **options)
+    return keras.layers.Dense(units, kernel_initializer=initializer, dtype=dtype, **options)
 
 
-def _default_discriminator(width, seed):
+def _default_discriminator(width, seed, dtype):
     """That of Ganin et al. for MNIST: its size is theirs, whatever the features' width."""
-    layers = [keras.Input((width,)), _dense(100, seed + 1, activation="relu"), _dense(1, seed + 2)]
+    layers = [keras.Input((width,)), _dense(100, seed + 1, dtype, activation="relu"), _dense(1, seed + 2, dtype)]
     return keras.Sequential(layers, name="discriminator")

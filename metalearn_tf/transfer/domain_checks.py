@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 
+from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.transfer.backbone_checks import check_examples
+from metalearn_tf.transfer.data_kinds import Examples, is_batches, read_examples
 from metalearn_tf.transfer.domain_losses import check_bandwidths
 from metalearn_tf.transfer.transfer_checks import check_labels
 
@@ -50,12 +52,36 @@ def check_domains(model, source, target_x):
     Raises:
         ValueError: if they do not fit the backbone, the classes or each other.
     """
-    if not isinstance(source, (tuple, list)) or len(source) != 2:
-        raise ValueError(f"`source` must be `(source_x, source_y)`. Received: {type(source).__name__}")
-    source_x = check_examples("source_x", source[0], model.backbone, model.image_range)
-    source_y = check_labels("source_y", source[1], len(source_x), model.classes)[0]
+    rank = len(model.backbone.input_shape)
+    if isinstance(source, (tuple, list)) and len(source) == 2:
+        source = Examples(*source)
+    elif isinstance(source, ClassIndex) or is_batches(source):
+        source = read_examples("source", source, rank)
+    if not isinstance(source, Examples) or source.y is None or source.sample_weight is not None:
+        raise ValueError(
+            "`source` must be `(source_x, source_y)`, a `ClassDataset`, or batches of such pairs, without weights. "
+            f"Received: {type(source).__name__}"
+        )
+    source_x = check_examples("source_x", source.x, model.backbone, model.image_range)
+    source_y = check_labels("source_y", source.y, len(source_x), model.classes)[0]
     if model.method == "source_only":
         return source_x, source_y, None
     if target_x is None:
         raise ValueError(f"`target_x` is needed by `method={model.method!r}`. Received: None")
+    target_x = read_examples("target_x", target_x, rank).x
     return source_x, source_y, check_examples("target_x", target_x, model.backbone, model.image_range)
+
+
+def check_fit_options(options):
+    """Refuses arguments of Keras's `fit` that have no meaning for batches of two domains."""
+    fixes = {
+        "x": "examples and labels go as `fit((source_x, source_y), target_x)`",
+        "y": "examples and labels go as `fit((source_x, source_y), target_x)`",
+        "sample_weight": "all examples count alike; leave out or repeat some",
+        "class_weight": "all examples count alike; leave out or repeat some of a class",
+        "validation_split": "`validation_data=(x, y)` says of which domain the validation is",
+        "shuffle": "each pass over a domain is in an order of its own, which `seed` draws",
+    }
+    for name, fix in fixes.items():
+        if options.get(name) is not None:
+            raise ValueError(f"`{name}` is not for `DomainAdaptation.fit`: {fix}. Received: {name}={options[name]!r}")

@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.cache import cached_arrays
-from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.describe import describe
 from metalearn_tf.networks.text_inputs import vocabulary_files
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples, takes_images
+from metalearn_tf.transfer.data_kinds import read_examples
 
 # Of the files' content; features of another version are computed again.
 _VERSION = 2
@@ -31,7 +31,8 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
         backbone: a built `keras.Model` from examples to features `(batch, d)`: a network of `mtf.networks` without
             `outputs`, one of `keras.applications` with `include_top=False, pooling="avg"`, `mtf.networks.hub_encoder`.
         x: array `(n, ...)` of examples: images `(n, height, width, channels)`, uint8 or floating in `image_range`;
-            other floating numbers; strings `(n,)` for a backbone of texts. Or a `ClassDataset`, for its `examples`.
+            other floating numbers; strings `(n,)` for a backbone of texts. Or a `ClassDataset`, for its `examples`; or
+            a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`, whose labels are left aside.
         cache_dir: folder of the cache; `None` for no cache.
         batch_size: examples in a call of the backbone.
         image_range: lowest and highest value of a pixel that the backbone was trained on; uint8 images are brought
@@ -45,24 +46,25 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
             takes, or a feature is NaN or infinite.
     """
     check_backbone(backbone)
-    x = check_examples("x", x.examples if isinstance(x, ClassDataset) else x, backbone, image_range)
+    x = check_examples("x", read_examples("x", x, len(backbone.input_shape)).x, backbone, image_range)
     check_whole(batch_size=batch_size)
 
     def build():
-        return {"features": _compute(backbone, x, batch_size, image_range)}
+        return {"features": compute_features(backbone, x, batch_size, image_range)}
 
     if cache_dir is None:
         return build()["features"]
     return cached_arrays(f"features_{_fingerprint(backbone, x, image_range)}", build, cache_dir)["features"]
 
 
-def _compute(backbone, x, batch_size, image_range):
+def compute_features(backbone, x, batch_size, image_range):
+    """The features of checked examples, see `extract_features`."""
     dtype = tf.string if x.dtype == object else tf.as_dtype(x.dtype)
 
     # Of any number of examples, so that the last batch is not traced anew.
     @tf.function(input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)])
     def features_of(batch):
-        batch = batch if dtype == tf.string else to_image_range(batch, image_range)
+        batch = to_image_range(batch, image_range) if takes_images(backbone) else batch
         return tf.cast(backbone(batch, training=False), tf.float32)
 
     features = np.empty((len(x), backbone.output_shape[1]), "float32")

@@ -1,29 +1,47 @@
 """Fine-tuning: a trained backbone learns the classes of another dataset."""
 
 import keras
+import numpy as np
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.augmentation import seed_augmentation
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
-from metalearn_tf.transfer.transfer_checks import check_labels, check_validation
+from metalearn_tf.transfer.budget import training_budget, unfreezing_plan
+from metalearn_tf.transfer.data_kinds import read_examples
+from metalearn_tf.transfer.extract_features import compute_features
+from metalearn_tf.transfer.probes import probe_weights
+from metalearn_tf.transfer.transfer_checks import (
+    callback_list,
+    check_labels,
+    check_rate_callbacks,
+    check_sample_weight,
+    check_validation,
+    class_weights,
+)
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
+from metalearn_tf.transfer.unfreezing import trained_layers
 
 _PATIENCE = 5
+_LARGEST_BATCH = 64
+# The first head is a linear probe of at most so many examples: more take long and change little.
+_PROBE_EXAMPLES = 5000
 
 
+@random_state_kept()
 def fine_tune(
     backbone,
     x,
-    y,
+    y=None,
     validation_data=None,
-    epochs=20,
-    batch_size=64,
+    epochs=None,
+    batch_size=None,
     learning_rate=1e-3,
     weight_decay=0.0,
-    head_epochs=2,
-    stages=3,
-    stage_epochs=1,
+    head_epochs=None,
+    stages=None,
+    stage_epochs=None,
     layer_decay=0.5,
     l2_sp=0.0,
     train_normalization=False,
@@ -33,12 +51,15 @@ def fine_tune(
     seed=0,
     callbacks=None,
     verbose=0,
+    class_weight=None,
+    sample_weight=None,
 ):
     """Trains a copy of a backbone, with a new head, on a target dataset.
 
     The head is new and of the size that `y` has: what a source's head knows of its classes says nothing about others.
-    It is trained alone first, since the gradients of a head of random weights would spoil the backbone; then the
-    backbone is unfrozen from the top. AdamW, whose rate warms up and falls by a cosine.
+    It begins as a `linear_probe` of the backbone's features and is trained alone first, since the gradients of a head
+    of random weights would spoil the backbone; then the backbone is unfrozen from the top. AdamW, whose rate warms up
+    and falls by a cosine.
 
     ```python
     classifier = mtf.transfer.fine_tune(backbone, x, y, validation_data=(x_valid, y_valid))
@@ -49,23 +70,34 @@ def fine_tune(
     keeps the plan of unfreezing, so that one that was saved at epoch 7 goes on too, with the examples in another order:
     `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
 
+    For data larger than memory, another loss or a learning rate that callbacks set, build the classifier by hand:
+    `TransferClassifier(backbone, classes)`, `compile` and `fit` take all that Keras takes.
+
     Args:
-        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It is not changed.
-        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or what else the backbone takes.
-        y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once.
-        validation_data: `(x, y)`, on which training stops early; the weights are then those of the best epoch.
-        epochs: passes over the data, those of the head included.
-        batch_size: examples in a step.
+        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It is not changed. Its layers
+            that are frozen (`layer.trainable = False`) stay as they are.
+        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or what else the backbone takes. Or all
+            data, read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`
+            of `(x, y)` or `(x, y, sample_weight)`.
+        y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them.
+        validation_data: `(x, y)`, `(x, y, sample_weight)` or another kind that `x` may be, on which training stops
+            early; the weights are then those of the best epoch. Classes of two `ClassDataset`s are matched by name.
+        epochs: passes over the data, those of the head included; by default 20, or as many as make 200 steps.
+        batch_size: examples in a step; by default an eighth of the data, but from 8 to 64.
         learning_rate: the highest, of the head.
         weight_decay: of AdamW, on all weights but biases and the scales and offsets of normalisation.
         head_epochs: see `TransferClassifier`, as `stages`, `stage_epochs`, `layer_decay`, `l2_sp`,
-            `train_normalization` and `augmentation`.
+            `train_normalization` and `augmentation`. By default they follow the epochs: a tenth of them for the head,
+            and a twentieth for each of 3 stages, or as many as layers and epochs allow.
         patience: epochs without a lower validation loss after which training stops, counted when all layers are
             unfrozen; 5 by default, where there is `validation_data`.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
-        seed: integer, of the head, the order of the examples and the augmentation.
-        callbacks: of `fit`.
+        seed: integer, of the head, the order of the examples, dropout and the augmentation. The random states of
+            Python, NumPy, Keras and TensorFlow are afterwards what they were.
+        callbacks: of `fit`; none that sets the learning rate.
         verbose: of `fit`.
+        class_weight: dict from class numbers to the weights of their examples; others have 1.
+        sample_weight: weights `(n,)` of the examples; one of the two.
 
     Returns:
         A compiled `TransferClassifier`; its `history` is that of `fit`.
@@ -75,23 +107,39 @@ def fine_tune(
             range than the backbone takes, one class only or a class without an example, epochs that end before all
             stages are unfrozen.
 
-    Reference: [Yosinski et al., 2014](https://arxiv.org/abs/1411.1792), and those of `TransferClassifier`.
+    References: [Yosinski et al., 2014](https://arxiv.org/abs/1411.1792); a head that begins as a linear probe,
+        [Kumar et al., 2022](https://arxiv.org/abs/2202.10054); and those of `TransferClassifier`.
     """
     # === Checks ===
     check_backbone(backbone)
+    rank = len(backbone.input_shape)
 
     def check_x(argument, examples):
         return check_examples(argument, examples, backbone, image_range)
 
-    x = check_x("x", x)
+    data = read_examples("x", x, rank)
+    if data.y is not None:
+        if y is not None:
+            raise ValueError(
+                f"`y` must be None, as `x` has the labels. Received: x={type(x).__name__}, y={type(y).__name__}"
+            )
+        y = data.y
+    elif y is None:
+        raise ValueError(f"`y` must be the labels of `x`. Received: x={type(x).__name__} without labels, y=None")
+    x = check_x("x", data.x)
     y, classes = check_labels("y", y, len(x))
-    validation_data = check_validation(validation_data, classes, check_x)
-    check_whole(epochs=epochs)
-    check_whole(batch_size=batch_size)
+    validation_data = check_validation(validation_data, classes, check_x, rank, data.class_names)
+    sample_weight = _weights(class_weight, sample_weight, data.sample_weight, y, classes)
+    epochs, batch_size, steps = training_budget(len(x), epochs, batch_size, _LARGEST_BATCH)
     if not learning_rate > 0:
         raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
     if patience is not None and validation_data is None:
         raise ValueError(f"`patience` needs `validation_data` to stop by. Received: patience={patience}")
+    callbacks = callback_list(callbacks)
+    check_rate_callbacks(callbacks, "`fine_tune` has a schedule: give `learning_rate`, or build a `TransferClassifier`")
+    head_epochs, stages, stage_epochs = unfreezing_plan(
+        epochs, len(trained_layers(backbone)), head_epochs, stages, stage_epochs
+    )
 
     # === Model ===
     keras.utils.set_random_seed(seed)
@@ -107,21 +155,20 @@ def fine_tune(
         augmentation=augmentation,
         image_range=image_range,
     )
-    all_unfrozen = head_epochs + (len(classifier.groups) - 1) * stage_epochs
-    if all_unfrozen >= epochs:
-        raise ValueError(
-            f"`epochs` must be at least {all_unfrozen + 1}, so that the last of the {len(classifier.groups)} stages "
-            f"is trained; fewer `stages`, `head_epochs` or `stage_epochs` need less. Received: epochs={epochs}"
-        )
-    steps = epochs * -(-len(x) // batch_size)
-    classifier.compile(keras.optimizers.AdamW(warm_up_and_cosine(learning_rate, steps), weight_decay=weight_decay))
+    seed_augmentation(classifier, seed)
+    for layer in classifier.layers_below_stages:  # of the copy, so that later trainings leave them too
+        layer.trainable = False
+    rate = warm_up_and_cosine(learning_rate, epochs * steps)
+    classifier.compile(keras.optimizers.AdamW(rate, weight_decay=weight_decay))
+    _set_head(classifier, x, y, seed)
 
     # === Training ===
-    callbacks = list(callbacks or [])
     if validation_data is not None:
         patience = _PATIENCE if patience is None else patience
         stopping = keras.callbacks.EarlyStopping(
-            patience=patience, restore_best_weights=True, start_from_epoch=all_unfrozen
+            patience=patience,
+            restore_best_weights=True,
+            start_from_epoch=head_epochs + max(0, len(classifier.groups) - 1) * stage_epochs,
         )
         for callback in callbacks:
             if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
@@ -135,5 +182,30 @@ def fine_tune(
         validation_data=validation_data,
         callbacks=callbacks,
         verbose=verbose,
+        sample_weight=sample_weight,
     )
     return classifier
+
+
+def _weights(class_weight, sample_weight, of_data, y, classes):
+    """The weights of the examples from the one place where they are given, or `None`."""
+    given = {"class_weight": class_weight, "sample_weight": sample_weight, "weights in the data": of_data}
+    given = {name: value for name, value in given.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"`sample_weight` must come from one place. Received: {' and '.join(given)}")
+    if class_weight is not None:
+        return class_weights(class_weight, y, classes)
+    return next((check_sample_weight("sample_weight", value, len(y)) for value in given.values()), None)
+
+
+def _set_head(classifier, x, y, seed):
+    """Sets the head to a linear probe of the features that the backbone has before training."""
+    if len(x) > _PROBE_EXAMPLES:
+        random = np.random.default_rng(seed)
+        # One example of each class at least.
+        firsts = np.unique(y, return_index=True)[1]
+        others = random.permutation(np.setdiff1d(np.arange(len(x)), firsts))
+        rows = np.concatenate([firsts, others[: max(0, _PROBE_EXAMPLES - len(firsts))]])
+        x, y = x[rows], y[rows]
+    features = compute_features(classifier.backbone, x, 64, classifier.image_range)
+    classifier.head.set_weights(probe_weights(features, y, classifier.classes))

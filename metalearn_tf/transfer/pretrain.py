@@ -2,28 +2,31 @@
 
 import keras
 
-from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.augmentation import seed_augmentation
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
+from metalearn_tf.transfer.data_kinds import Examples, read_examples
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
-from metalearn_tf.transfer.transfer_checks import (
-    check_labels,
-    check_validation,
-)
+from metalearn_tf.transfer.transfer_checks import check_labels, check_rate_callbacks, check_validation
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
+from metalearn_tf.transfer.unfreezing import trained_layers
 
+_LARGEST_BATCH = 128
 WITHOUT_LABELS = {"autoencoder": DenoisingAutoencoder, "contrastive": ContrastiveModel}
 METHODS = ("supervised", *WITHOUT_LABELS)
 
 
+@random_state_kept()
 def pretrain(
     backbone,
     data,
     method="supervised",
-    epochs=20,
-    batch_size=128,
+    epochs=None,
+    batch_size=None,
     learning_rate=3e-3,
     weight_decay=1e-2,
     augmentation=None,
@@ -50,20 +53,25 @@ def pretrain(
     ```
 
     Args:
-        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed.
-        data: a `ClassDataset`; a pair `(x, y)` of examples and class numbers; or, where no labels are needed, `x`.
+        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed, but
+            for those of layers that are frozen (`layer.trainable = False`).
+        data: a `ClassDataset`; a pair `(x, y)` of examples and class numbers; a finite, batched `tf.data.Dataset` or a
+            `keras.utils.PyDataset` of such pairs, which are read into memory; or, where no labels are needed, `x`.
             Images are uint8, or floating in `image_range`.
         method: a name of the table.
-        epochs: passes over the data.
-        batch_size: examples in a step.
+        epochs: passes over the data; by default 20, or as many as make 200 steps.
+        batch_size: examples in a step; by default an eighth of the data, but from 8 to 128.
         learning_rate: the highest.
         weight_decay: of AdamW.
         augmentation: a Keras layer for the training images, which it sees in `image_range`; by default none, and for
             `"contrastive"` `mtf.transfer.view_augmentation`.
-        validation_data: `(x, y)` for the progress bar, with `"supervised"`.
+        validation_data: `(x, y)` or another kind that `data` may be, for the progress bar, with `"supervised"`. Classes
+            of two `ClassDataset`s are matched by name.
         image_range: lowest and highest value of a pixel that the backbone takes.
-        seed: integer, of what is above the backbone, the order of the examples and all noise.
-        callbacks: of `fit`.
+        seed: integer, of what is above the backbone, the order of the examples and all noise, dropout in the backbone
+            and augmentation included. The random states of Python, NumPy, Keras and TensorFlow are afterwards what
+            they were.
+        callbacks: of `fit`; none that sets the learning rate.
         verbose: of `fit`.
         **options: see the table.
 
@@ -71,36 +79,45 @@ def pretrain(
         `backbone`.
 
     Raises:
-        ValueError: if an argument is not of its kind, or labels are missing.
+        ValueError: if an argument is not of its kind, labels are missing, or all layers of the backbone are frozen.
 
     References: those of the three models.
     """
     check_backbone(backbone)
-    check_whole(epochs=epochs)
-    check_whole(least=2, batch_size=batch_size)
+    if not trained_layers(backbone):
+        raise ValueError(
+            "`backbone` must have layers to train; set `trainable = True` on it or on some of its layers. "
+            f"Received: {backbone.name!r}, in which nothing can be trained"
+        )
     if not learning_rate > 0:
         raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
+    check_rate_callbacks(callbacks, "`pretrain` has a schedule: give `learning_rate`")
 
     def check_x(argument, examples):
         return check_examples(argument, examples, backbone, image_range)
 
-    x, y = _examples_and_labels(data)
-    x = check_x("data", x)
+    rank = len(backbone.input_shape)
+    data = Examples(*data) if isinstance(data, (tuple, list)) and len(data) == 2 else read_examples("data", data, rank)
+    if data.sample_weight is not None:
+        raise ValueError(
+            "`data` must be without weights; `TransferClassifier` takes them in `fit`. Received: (x, y, sample_weight)"
+        )
+    x, y = check_x("data", data.x), data.y
+    epochs, batch_size, steps = training_budget(len(x), epochs, batch_size, _LARGEST_BATCH)
+    check_whole(least=2, batch_size=batch_size)
     options = {"augmentation": augmentation, "image_range": image_range, **options}
     keras.utils.set_random_seed(seed)
     if method == "supervised":
         y, classes = _check_labels(y, len(x))
-        validation_data = check_validation(validation_data, classes, check_x)
+        validation_data = check_validation(validation_data, classes, check_x, rank, data.class_names)
         model = TransferClassifier(backbone, classes, train_normalization=True, **options)
     elif method in WITHOUT_LABELS:
         _check_images_alone(method, backbone, validation_data)
         y, model = None, WITHOUT_LABELS[method](backbone, **options)
     else:
         raise ValueError(f"`method` must be one of {METHODS}. Received: method={method!r}")
-    backbone.trainable = True  # a frozen one would stay as it is
-    batch_size = min(batch_size, len(x))
-    rate = warm_up_and_cosine(learning_rate, epochs * -(-len(x) // batch_size))
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=weight_decay))
+    seed_augmentation(model, seed)
+    model.compile(keras.optimizers.AdamW(warm_up_and_cosine(learning_rate, epochs * steps), weight_decay=weight_decay))
     model.fit(
         x,
         y,
@@ -111,14 +128,6 @@ def pretrain(
         verbose=verbose,
     )
     return backbone
-
-
-def _examples_and_labels(data):
-    if isinstance(data, ClassDataset):
-        return data.examples, data.labels
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        return data
-    return data, None
 
 
 def _check_labels(y, count):

@@ -44,18 +44,36 @@ def linear_probe(features, labels, l2=1.0):
     labels, classes = check_labels("labels", labels, len(features))
     if not 0 < l2 < np.inf:
         raise ValueError(f"`l2` must be positive. Received: l2={l2!r}")
-    mean, variance = features.mean(axis=0, dtype="float64"), features.var(axis=0, dtype="float64")
-    # A feature that is the same for all tells nothing: what is left of it is rounding, and must not be blown up.
-    variance[variance <= 1e-12 * mean**2] = 1.0
-    standardized = (features - mean) / np.sqrt(variance)
-    weights, biases = fit_logistic_regression(standardized, labels, classes, l2)
+    mean, deviation = _mean_and_deviation(features)
+    weights, biases = fit_logistic_regression((features - mean) / deviation, labels, classes, l2)
 
+    # By powers of two, which are exact: Keras's layer divides by 1e-7 at least.
+    scale = np.exp2(-np.round(np.log2(deviation)))
     inputs = keras.Input((features.shape[1],), dtype="float32", name="features")
-    x = keras.layers.Normalization(mean=mean, variance=variance, dtype="float32", name="standardized")(inputs)
+    x = keras.layers.Rescaling(scale.tolist(), dtype="float32", name="scaled")(inputs)
+    normalization = keras.layers.Normalization(
+        mean=mean * scale, variance=(deviation * scale) ** 2, dtype="float32", name="standardized"
+    )
     head = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")
-    model = keras.Model(inputs, head(x), name="linear_probe")
+    model = keras.Model(inputs, head(normalization(x)), name="linear_probe")
     head.set_weights([weights, biases])
     return _compiled(model)
+
+
+def probe_weights(features, labels, classes, l2=1.0):
+    """The weights `(d, classes)` and biases `(classes,)` of `linear_probe` for features that are not standardised."""
+    mean, deviation = _mean_and_deviation(features)
+    weights, biases = fit_logistic_regression((features - mean) / deviation, labels, classes, l2)
+    weights = weights / deviation[:, None]
+    return weights, biases - mean @ weights
+
+
+def _mean_and_deviation(features):
+    """Of each feature, float64 `(d,)`; 1 for one that is the same for all."""
+    mean, deviation = features.mean(axis=0, dtype="float64"), features.std(axis=0, dtype="float64")
+    # It tells nothing: what is left of it is rounding, and must not be blown up.
+    deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
+    return mean, deviation
 
 
 def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperature=None):

@@ -1,9 +1,12 @@
 """Checks on the arguments of a training, made before any work is done."""
 
+import numbers
+
 import keras
 import numpy as np
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.transfer.data_kinds import Examples, as_array, read_examples
 
 
 def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
@@ -43,11 +46,10 @@ def check_labels(argument, y, count, classes=None, every_class=True):
     Raises:
         ValueError: if they are not such, are of one class only, or not as many as the examples.
     """
-    y = np.asarray(y)
+    y = as_array(argument, y)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(
-            f"`{argument}` must be integers of shape (n,); `np.argmax(y, axis=-1)` makes them of one-hot labels. "
-            f"Received: shape {y.shape}, dtype={y.dtype}"
+            f"`{argument}` must be integers of shape (n,); {_label_fix(y)}. Received: shape {y.shape}, dtype={y.dtype}"
         )
     if len(y) != count:
         raise ValueError(f"`{argument}` must have one label for each example. Received: {len(y)} for {count} examples")
@@ -69,20 +71,161 @@ def check_labels(argument, y, count, classes=None, every_class=True):
     return y.astype("int32"), classes
 
 
-def check_validation(validation_data, classes, check_x):
-    """The pair of validation examples and labels, checked; `None` for `None`.
+def _label_fix(y):
+    """How labels that are not class numbers become such."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        return "`y[:, 0]` makes them of a column"
+    if y.ndim == 2:
+        return "`np.argmax(y, axis=-1)` makes them of one-hot labels"
+    if y.ndim == 1 and (y.dtype.kind == "b" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y)))):
+        return "`y.astype('int32')` makes them"
+    if y.ndim == 1 and y.dtype.kind in "USO":
+        return "`np.unique(y, return_inverse=True)[1]` makes them of names, numbered in the order of the sorted names"
+    return "the number of its class for each example"
+
+
+def check_validation(validation_data, classes, check_x, rank, class_names=None):
+    """Validation data as arrays, checked; `None` for `None`.
 
     Args:
-        validation_data: `(x, y)` or `None`.
+        validation_data: `(x, y)`, `(x, y, sample_weight)`, another kind that `read_examples` reads, or `None`.
         classes: the labels must be below it.
         check_x: function from the argument's name and the examples to the checked examples.
+        rank: the number of axes of a batch of examples.
+        class_names: those of the training data; the classes of a `ClassDataset` are then matched by name.
+
+    Returns:
+        `(x, y)` or `(x, y, sample_weight)`.
 
     Raises:
-        ValueError: if it is not such a pair.
+        ValueError: if it is not such, or has classes that the training data have not.
     """
     if validation_data is None:
         return None
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise ValueError(f"`validation_data` must be a pair (x, y). Received: {type(validation_data).__name__}")
-    x = check_x("validation_data[0]", validation_data[0])
-    return x, check_labels("validation_data[1]", validation_data[1], len(x), classes, every_class=False)[0]
+    if isinstance(validation_data, (tuple, list)):
+        if len(validation_data) not in (2, 3):
+            raise ValueError(
+                "`validation_data` must be `(x, y)` or `(x, y, sample_weight)`. "
+                f"Received: {type(validation_data).__name__} of {len(validation_data)}"
+            )
+        data = Examples(*validation_data)
+    else:
+        data = read_examples("validation_data", validation_data, rank)
+    if data.y is None:
+        raise ValueError(
+            "`validation_data` must be a pair (x, y), a `ClassDataset`, or batches of (x, y). "
+            f"Received: {type(validation_data).__name__}"
+        )
+    y = data.y
+    if data.class_names is not None and class_names is not None:
+        unknown = [name for name in data.class_names if name not in class_names]
+        if unknown:
+            raise ValueError(
+                "`validation_data` must hold classes of the training data; `dataset.select(names)` picks them. "
+                f"Received: the classes {unknown[:10]}, which are none of {class_names[:10]}"
+            )
+        y = np.asarray([class_names.index(name) for name in data.class_names])[y]
+    x = check_x("validation_data[0]", data.x)
+    y = check_labels("validation_data[1]", y, len(x), classes, every_class=False)[0]
+    weights = check_sample_weight("validation_data[2]", data.sample_weight, len(x))
+    return (x, y) if weights is None else (x, y, weights)
+
+
+def check_sample_weight(argument, sample_weight, count):
+    """Weights of examples as float32 `(n,)`; `None` for `None`.
+
+    Raises:
+        ValueError: if they are not finite numbers of at least 0, one for each example.
+    """
+    if sample_weight is None:
+        return None
+    weights = as_array(argument, sample_weight)
+    if weights.shape != (count,) or weights.dtype.kind not in "fiub":
+        raise ValueError(
+            f"`{argument}` must be a number for each of {count} examples. "
+            f"Received: shape {weights.shape}, dtype={weights.dtype}"
+        )
+    weights = weights.astype("float32")
+    if not (np.isfinite(weights).all() and weights.min() >= 0.0):
+        raise ValueError(f"`{argument}` must be finite and not negative. Received: {weights.min()} to {weights.max()}")
+    return weights
+
+
+def class_weights(class_weight, y, classes):
+    """The weight of each example's class, float32 `(n,)`; classes that are not named have 1, as in Keras.
+
+    Args:
+        class_weight: dict of numbers of at least 0 by class number.
+        y: int32 `(n,)`.
+        classes: their number.
+
+    Raises:
+        ValueError: if it is not such a dict.
+    """
+    accepted = isinstance(class_weight, dict) and all(
+        is_whole(number) and 0 <= number < classes and isinstance(weight, numbers.Real) and 0.0 <= weight < np.inf
+        for number, weight in class_weight.items()
+    )
+    if not accepted:
+        raise ValueError(
+            f"`class_weight` must be a dict from class numbers in [0, {classes}) to numbers of at least 0. "
+            f"Received: {class_weight!r}"
+        )
+    return np.asarray([class_weight.get(number, 1.0) for number in range(classes)], "float32")[y]
+
+
+def check_schedule_goes_on(optimizer, callbacks):
+    """Refuses callbacks that set a learning rate which has a schedule, and a schedule that has ended at 0.
+
+    Args:
+        optimizer: Keras's; `None` before `compile`.
+        callbacks: those of `fit`, or `None`.
+
+    Raises:
+        ValueError: says what to write instead.
+    """
+    schedule = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return
+    check_rate_callbacks(callbacks, "The optimizer has a schedule; `compile` with a number as the learning rate")
+    if isinstance(schedule, keras.optimizers.schedules.CosineDecay) and schedule.alpha == 0:
+        steps = schedule.decay_steps + (schedule.warmup_steps if schedule.warmup_target is not None else 0)
+        if int(optimizer.iterations) >= steps:
+            raise ValueError(
+                "The learning rate has come to 0 at the end of its schedule, so that no weight would move; "
+                "`compile(keras.optimizers.AdamW(1e-4))` before `fit` begins another training. "
+                f"Received: an optimizer after {int(optimizer.iterations)} of {steps} steps"
+            )
+
+
+def check_rate_callbacks(callbacks, fix):
+    """Refuses callbacks that set the learning rate, which Keras cannot do where it has a schedule."""
+    setting = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    names = [type(callback).__name__ for callback in callback_list(callbacks) if isinstance(callback, setting)]
+    if names:
+        raise ValueError(f"`callbacks` must not set the learning rate. {fix}. Received: {', '.join(names)}")
+
+
+def callback_list(callbacks):
+    """Callbacks as Keras's `fit` takes them, one or several or none, as a list."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    return [] if callbacks is None else keras.tree.flatten(callbacks)
+
+
+def check_own_objective(model, **given):
+    """Refuses arguments of Keras that a model with an objective of its own has no use for.
+
+    Args:
+        model: a `keras.Model`.
+        **given: the arguments by their names, `None` where they are not given.
+
+    Raises:
+        ValueError: names the first that is given.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be None: {type(model).__name__} has a loss and metrics of its own, of all its "
+                f"examples alike and without labels. Received: {name}={type(value).__name__}"
+            )

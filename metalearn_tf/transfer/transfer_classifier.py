@@ -1,13 +1,17 @@
 """A backbone with a new head."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import is_whole
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_model import BackboneModel
-from metalearn_tf.transfer.transfer_checks import check_plan
-from metalearn_tf.transfer.unfreezing import Unfreeze, layer_groups, layer_weights
+from metalearn_tf.transfer.transfer_checks import check_labels, check_plan, check_sample_weight, class_weights
+from metalearn_tf.transfer.unfreezing import Unfreeze, Unfreezing, layer_weights
+
+_LOSS = "sparse_categorical_crossentropy"
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -18,6 +22,8 @@ class TransferClassifier(BackboneModel):
     The plan goes by the epochs of `fit`: the head alone for `head_epochs`, then one more group of the backbone's layers
     every `stage_epochs`, so that a model that was saved in between goes on with `fit(..., initial_epoch=...)`.
     The weights of group `g`, counted from the top, move by `layer_decay ** (g + 1)` of what the optimizer says.
+    Layers of the backbone that are frozen when `compile` or `fit` is called are never trained and belong to no group;
+    the `trainable` flags of all others are changed during `fit` alone.
 
     Args:
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`.
@@ -62,9 +68,9 @@ class TransferClassifier(BackboneModel):
         # === Layers ===
         super().__init__(backbone, augmentation, image_range, **kwargs)
         check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp)
-        self.head = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="head")
+        self.head = keras.layers.Dense(classes, activation="softmax", dtype=self.float_dtype, name="head")
         self.head.build(backbone.output_shape)
-        layer_groups(backbone, stages)  # refuses stages that the backbone does not have
+        self._unfreezing = Unfreezing(backbone, stages)  # refuses stages that the backbone does not have
         # === Config ===
         self.classes = classes
         self.head_epochs = head_epochs
@@ -73,8 +79,8 @@ class TransferClassifier(BackboneModel):
         self.layer_decay = layer_decay
         self.l2_sp = l2_sp
         self.train_normalization = train_normalization
-        self._freeze_below(None)
-        self._start = [self._copy(variable) for variable in self._trained_variables()] if l2_sp else []
+        # Of frozen ones too, so that a file has the same weights whatever is frozen later.
+        self._start = [self._copy(variable) for variable in layer_weights(backbone)] if l2_sp else []
 
     def _copy(self, variable):
         copy = self.add_weight(
@@ -86,7 +92,12 @@ class TransferClassifier(BackboneModel):
     @property
     def groups(self):
         """The backbone's layers that are unfrozen, in groups from the top to the bottom."""
-        return layer_groups(self.backbone, self.stages)
+        return self._unfreezing.groups
+
+    @property
+    def layers_below_stages(self):
+        """The backbone's layers that are in no group though they are not frozen."""
+        return self._unfreezing.layers_below
 
     def call(self, x, training=None):
         x = self.to_inputs(x, training)
@@ -96,36 +107,62 @@ class TransferClassifier(BackboneModel):
 
     # === Training ===
 
-    def compile(self, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=("accuracy",), **kwargs):
+    def compile(self, optimizer="adam", loss=_LOSS, loss_weights=None, metrics=("accuracy",), **kwargs):
         """As `keras.Model.compile`, with defaults for class numbers.
 
         Biases and the scales and offsets of normalisation are never decayed.
-        """
-        super().compile(optimizer, loss=loss, metrics=metrics, **kwargs)
-        # At once, and for all that will ever be trained, so that a file has the whole of the optimizer's state.
-        self._freeze_below(None)
-        decaying = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
-        if not decaying.built:
-            decaying.exclude_from_weight_decay([v for v in self.trainable_variables if len(v.shape) < 2])
-        self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, callbacks=None, **kwargs):
+        Raises:
+            ValueError: if the optimizer averages weights (`use_ema`) of which some move at other times or rates.
+        """
+        super().compile(optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, **kwargs)
+        self._unfreezing = Unfreezing(self.backbone, self.stages)
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
+        self._check_averages(inner)
+        # At once, and for all that will ever be trained, so that a file has the whole of the optimizer's state.
+        with self._all_unfrozen():
+            variables = self.trainable_variables
+        if not inner.built:
+            inner.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
+        self.optimizer.build(variables)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
         """As `keras.Model.fit`; layers are unfrozen by the number of the epoch."""
-        return super().fit(x, y, callbacks=[Unfreeze(), *(callbacks or [])], **kwargs)
+        options = {"sample_weight": sample_weight, "class_weight": class_weight}
+        if class_weight is not None and y is not None and sample_weight is None:
+            y, _ = check_labels("y", y, len(x), self.classes, every_class=False)
+            options = {"sample_weight": class_weights(class_weight, y, self.classes)}
+        self._unfreezing = Unfreezing(self.backbone, self.stages)
+        try:
+            return super().fit(x, y, *args, **options, **kwargs)
+        finally:
+            if not self._unfreezing.trains_all:
+                self.train_function = None  # of a part of the layers
+            self._unfreezing.restore()
+
+    def fit_callbacks(self):
+        return [Unfreeze()]
+
+    def train_on_batch(self, *args, **kwargs):
+        """As `keras.Model.train_on_batch`; all layers of the plan are trained."""
+        with self._all_unfrozen():
+            return super().train_on_batch(*args, **kwargs)
 
     def unfreeze(self, epoch):
         """Sets which layers epoch `epoch`, counted from 0, trains; returns whether others than before."""
-        before = {id(variable) for variable in self.trainable_variables}
-        self._freeze_below(max((epoch - self.head_epochs) // self.stage_epochs + 1, 0))
-        return before != {id(variable) for variable in self.trainable_variables}
+        return self._unfreezing.set(max((epoch - self.head_epochs) // self.stage_epochs + 1, 0))
 
-    def _freeze_below(self, count):
-        """Trains the head and the `count` highest groups, all of them for `None`."""
-        trained = {id(layer) for group in self.groups[:count] for layer in group}
-        # A frozen model would freeze all that is in it, and its own flag must not hide them.
-        self.backbone.trainable = True
-        for layer in layer_groups(self.backbone, 1)[0]:
-            layer.trainable = id(layer) in trained
+    @contextlib.contextmanager
+    def _all_unfrozen(self):
+        """Inside, the flags are those of the last stage."""
+        self._unfreezing.set(None)
+        try:
+            yield
+        finally:
+            self._unfreezing.restore()
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -133,32 +170,44 @@ class TransferClassifier(BackboneModel):
             probabilities = self(x, training=True)
             loss = self._compute_loss(x, y, probabilities, sample_weight, training=True)
             scaled_loss = self.optimizer.scale_loss(loss)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(y)[0])
-        variables = self.trainable_variables
-        self._step(tape.gradient(scaled_loss, variables), variables)
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+        self.apply_gradients(tape, scaled_loss)
         return self.compute_metrics(x, y, probabilities, sample_weight)
 
     def distance_from_start(self):
-        """Half the squared distance of the backbone's weights from those that it started with, float32 scalar."""
-        pairs = zip(self._trained_variables(), self._start)
+        """Half the squared distance of the backbone's weights from those that it started with, a scalar."""
+        pairs = zip(layer_weights(self.backbone), self._start)
         return 0.5 * tf.add_n([tf.reduce_sum(tf.square(variable - start)) for variable, start in pairs])
 
-    def _trained_variables(self):
-        return [variable for group in self.groups for layer in group for variable in layer_weights(layer)]
-
-    def _step(self, gradients, variables):
+    def move(self, gradients, variables):
         """Moves the variables by the optimizer's step, times the factor of the group that each is in."""
         factors = {
             id(variable): self.layer_decay ** (number + 1)
-            for number, group in enumerate(self.groups)
-            for layer in group
-            for variable in layer_weights(layer)
+            for number, group in enumerate(self._unfreezing.variables)
+            for variable in group
         }
         slowed = [v for v in variables if factors.get(id(v), 1.0) != 1.0]
         before = [tf.identity(v) for v in slowed]
-        self.optimizer.apply(gradients, variables)
+        super().move(gradients, variables)
         for variable, old in zip(slowed, before):
             variable.assign(old + factors[id(variable)] * (variable - old))
+
+    # === Checks ===
+
+    def check_targets(self, x, y, sample_weight):
+        """Class numbers and weights, checked; targets of another loss than the default one are the user's own."""
+        if getattr(self, "loss", None) == _LOSS:
+            y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
+        return y, check_sample_weight("sample_weight", sample_weight, len(x))
+
+    def _check_averages(self, optimizer):
+        apart = self.head_epochs > 0 or len(self.groups) > 1 or self.layer_decay < 1.0
+        if getattr(optimizer, "use_ema", False) and apart:
+            raise ValueError(
+                "`optimizer` must not average weights (`use_ema`) while groups of layers move at times and rates of "
+                "their own; `head_epochs=0, stages=1, layer_decay=1.0` trains all alike. Received: "
+                f"head_epochs={self.head_epochs}, {len(self.groups)} stages, layer_decay={self.layer_decay}"
+            )
 
     # === Use ===
 
@@ -166,7 +215,7 @@ class TransferClassifier(BackboneModel):
     def classifier(self):
         """The backbone and the head alone, as a functional model from examples to probabilities; not a copy."""
         inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
-        return keras.Model(inputs, self.head(keras.ops.cast(self.backbone(inputs), "float32")), name=self.name)
+        return keras.Model(inputs, self.head(keras.ops.cast(self.backbone(inputs), self.float_dtype)), name=self.name)
 
     def export(self, path, **options):
         """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
@@ -175,8 +224,10 @@ class TransferClassifier(BackboneModel):
     # === Keras ===
 
     def get_config(self):
+        with self._unfreezing.restored():  # a file has the flags that the user gave, in whatever stage it is written
+            config = super().get_config()
         return {
-            **super().get_config(),
+            **config,
             "classes": self.classes,
             "head_epochs": self.head_epochs,
             "stages": self.stages,

@@ -1,5 +1,7 @@
 """Which layers of a backbone are trained when."""
 
+import contextlib
+
 import keras
 
 from metalearn_tf.data.whole_numbers import is_whole
@@ -9,18 +11,21 @@ def layer_groups(backbone, stages):
     """The layers with trainable weights, in groups from the top to the bottom.
 
     Args:
-        backbone: a built `keras.Model`; models within it are looked into.
+        backbone: a built `keras.Model`; models within it are looked into. Layers that are frozen are in no group.
         stages: the number of groups, each of about as many layers; or the names of the lowest layer of each group, from
             the top. The layers below the last named one are in no group.
 
     Returns:
-        A list of lists of Keras layers.
+        A list of lists of Keras layers; empty where all layers are frozen.
 
     Raises:
-        ValueError: if there are fewer layers than groups, or names are unknown or not from the top to the bottom.
+        ValueError: if there are fewer layers than groups, or names are unknown, frozen or not from the top to the
+            bottom.
     """
-    layers = list(_layers_with_weights(backbone))[::-1]
+    layers = trained_layers(backbone)[::-1]
     if is_whole(stages):
+        if not layers:
+            return []
         if not 1 <= stages <= len(layers):
             raise ValueError(
                 f"`stages` must be from 1 to {len(layers)}, the number of layers with trainable weights. "
@@ -29,6 +34,12 @@ def layer_groups(backbone, stages):
         ends = [round((stage + 1) * len(layers) / stages) for stage in range(stages)]
     else:
         places = {layer.name: place for place, layer in enumerate(layers, 1)}
+        frozen = {layer.name for layer in _layers_with_weights(backbone)} - set(places)
+        if not frozen.isdisjoint(stages):
+            raise ValueError(
+                "`stages` must not name frozen layers, which are never trained; set `trainable = True` on them, or "
+                f"leave them out. Received: {[name for name in stages if name in frozen]}"
+            )
         unknown = [name for name in stages if name not in places]
         if unknown:
             raise ValueError(f"`stages` must be names of layers of the backbone, {list(places)}. Received: {unknown}")
@@ -36,6 +47,11 @@ def layer_groups(backbone, stages):
         if not ends or ends != sorted(set(ends)):
             raise ValueError(f"`stages` must name layers from the top to the bottom. Received: {list(stages)}")
     return [layers[start:end] for start, end in zip([0, *ends], ends)]
+
+
+def trained_layers(backbone):
+    """The layers with weights that are not frozen, in the order of the way through the network."""
+    return [layer for layer in _layers_with_weights(backbone) if _trained_weights(layer)]
 
 
 def _layers_with_weights(layer):
@@ -50,6 +66,72 @@ def _layers_with_weights(layer):
 def layer_weights(layer):
     """The weights of a layer that can be trained, frozen or not."""
     return [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
+
+
+def _trained_weights(layer):
+    return [variable for variable in layer_weights(layer) if variable.trainable]
+
+
+class Unfreezing:
+    """The groups of a backbone, and its `trainable` flags while they are trained one after the other.
+
+    What is frozen when this is made stays frozen. The flags are changed by `set` alone, and `restore` gives them back.
+
+    Args:
+        backbone: a built `keras.Model`.
+        stages: see `layer_groups`.
+
+    Attributes:
+        groups: see `layer_groups`.
+        variables: a list of Keras variables for each group.
+        layers_below: the layers that are in no group though they are not frozen.
+    """
+
+    def __init__(self, backbone, stages):
+        self.groups = layer_groups(backbone, stages)
+        self.variables = [[v for layer in group for v in _trained_weights(layer)] for group in self.groups]
+        self._layers = trained_layers(backbone)
+        self.layers_below = self._layers[: len(self._layers) - sum(len(group) for group in self.groups)]
+        # A layer's flag sets those of its parts and variables, so that it comes before them.
+        parts = [part for layer in self._layers for part in layer._flatten_layers()]
+        variables = [variable for layer in self._layers for variable in layer_weights(layer)]
+        self._given = [(owner, owner.trainable) for owner in (*parts, *variables)]
+        self._count = None
+        self._is_set = False
+
+    def set(self, count):
+        """Trains the `count` highest groups, all of them for `None`; returns whether others than before."""
+        before = self._count if self._is_set else None
+        self.restore()
+        trained = {id(layer) for group in self.groups[:count] for layer in group}
+        for layer in self._layers:
+            if id(layer) not in trained:
+                layer.trainable = False
+        self._count, self._is_set = count, True
+        size = len(self.groups)
+        return min(size if before is None else before, size) != min(size if count is None else count, size)
+
+    @property
+    def trains_all(self):
+        """Whether all groups are trained now."""
+        return not self._is_set or self._count is None or self._count >= len(self.groups)
+
+    def restore(self):
+        """Gives each layer and variable the flag that it had."""
+        for owner, trainable in self._given:
+            owner.trainable = trainable
+        self._is_set = False
+
+    @contextlib.contextmanager
+    def restored(self):
+        """Inside, the flags are those that were given."""
+        was_set, count = self._is_set, self._count
+        self.restore()
+        try:
+            yield
+        finally:
+            if was_set:
+                self.set(count)
 
 
 class Unfreeze(keras.callbacks.Callback):

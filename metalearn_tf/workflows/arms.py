@@ -16,9 +16,9 @@ class ArmScores:
 
     def __init__(self, run):
         self.run = run
-        self._scores, self._generates = {}, {}
+        self._scores, self._kinds = {}, {}
 
-    def add(self, name, seed, measure, generates, seconds=0.0):
+    def add(self, name, seed, measure, generates, seconds=0.0, one_training=False):
         """The scores of one arm for one seed.
 
         Args:
@@ -28,10 +28,11 @@ class ArmScores:
                 `seconds` `()` where it trains, too.
             generates: whether a GAN has a part in the arm.
             seconds: wall time of a training before.
+            one_training: whether it is the same trained model in each seed.
         """
         scores = self.run.stage(f"scores_{file_name(name)}_{seed}", measure)
         self._scores.setdefault(name, []).append({**scores, "seconds": seconds + float(scores.get("seconds", 0.0))})
-        self._generates[name] = generates
+        self._kinds[name] = {"generates": generates, "one_training": one_training}
 
     def arms(self):
         """A dict from the names to `Arm`s, in the order in which they came."""
@@ -42,8 +43,8 @@ class ArmScores:
             accuracies=tuple(tuple(map(float, score["accuracies"])) for score in scores),
             recall=float(np.mean([score["recall"] for score in scores])),
             f1=float(np.mean([score["f1"] for score in scores])),
-            generates=self._generates[name],
             seconds=float(sum(score["seconds"] for score in scores)),
+            **self._kinds[name],
         )
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
@@ -41,6 +42,7 @@ _BATCH = 64
 _QUICK = {"steps": 10, "gan_steps": 5, "fine_tune_steps": 3, "episodes": 16, "seeds": 2}
 
 
+@random_state_kept()
 def daml(
     sources,
     target,
@@ -116,7 +118,8 @@ def daml(
         keep: share in (0, 1] of what is drawn that is used: of each class what the discriminator takes for real most.
         virtual_images: images of each class of a source that are redrawn, at most.
         episodes: test episodes of each seed.
-        seeds: how often all is done; a seed draws the few target images.
+        seeds: how often all is done, each time with other first weights and target images. The user's random states are
+            afterwards what they were.
         quick: a small fraction of the budget, to see that all works; its figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 

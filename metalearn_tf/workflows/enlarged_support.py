@@ -6,6 +6,7 @@ import tensorflow as tf
 from metalearn_tf.data.augmentation import augment_images, augmentation_model
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.networks.copy_network import as_model, copy_network
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -37,9 +38,9 @@ class EnlargedSupport(MetaLearner):
 
     def __init__(self, learner, enlarger, copies=4, seed=0, **kwargs):
         _check(learner, enlarger, copies)
-        super().__init__(learner.network, **kwargs)
-        self.learner = learner.copy()
-        self.network = self.learner.network
+        learner = learner.copy()
+        super().__init__(learner.network, **kwargs)  # the copy's: another would be carried along and saved, unused
+        self.learner = learner
         self.enlarger = enlarger if _draws(enlarger) else augmentation_model(enlarger, _image_shape(learner))
         self.copies = copies
         self.seed = seed
@@ -47,6 +48,11 @@ class EnlargedSupport(MetaLearner):
     @property
     def max_ways(self):
         return self.learner.max_ways
+
+    @property
+    def takes_targets(self):
+        """Whether the learner does regression."""
+        return self.learner.takes_targets
 
     @property
     def normalization(self):
@@ -69,6 +75,9 @@ class EnlargedSupport(MetaLearner):
     def classify(self, task_state, query_x):
         return self.learner.classify(task_state, query_x)
 
+    def copied_parts(self):
+        return {"learner": self.learner, "enlarger": copy_network(self.enlarger)}  # the constructor copies the learner
+
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
@@ -84,7 +93,7 @@ class EnlargedSupport(MetaLearner):
 
     @classmethod
     def from_config(cls, config):
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("learner", "enlarger")}
+        parts = {name: as_model(config[name]) for name in ("learner", "enlarger")}
         return cls(**{**config, **parts})
 
 

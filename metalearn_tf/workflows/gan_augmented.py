@@ -8,6 +8,7 @@ import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
@@ -48,6 +49,7 @@ _OF_GANS = (
 _QUICK = {"steps": 20, "gan_steps": 10, "episodes": 20, "seeds": 2, "classes": 20}
 
 
+@random_state_kept()
 def gan_augmented(
     sources,
     target,
@@ -129,7 +131,8 @@ def gan_augmented(
         gan_batch_size: images, or pairs, in a step of the GAN.
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
         episodes: test episodes of each seed.
-        seeds: how often all is done.
+        seeds: how often all is done, each time with other first weights and other draws. The user's random states are
+            afterwards what they were.
         quick: a small fraction of the budget, and of `ratios` the least and the largest, to see that all works; its
             figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
@@ -203,11 +206,12 @@ def gan_augmented(
     # === Training and tests of the learners, seed by seed ===
     scores, learners, gan_parts = ArmScores(run), {}, {}
 
-    def test_learner(name, learner, seed, gan_part, seconds=0.0):
+    def test_learner(name, learner, seed, gan_part, seconds=0.0, one_training=False):
         learners.setdefault(name, []).append(learner)
         gan_parts[name] = gan_part
         options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed}
-        scores.add(name, seed, lambda: episode_scores(learner, target, **options), gan_part is not None, seconds)
+        measure = functools.partial(episode_scores, learner, target, **options)
+        scores.add(name, seed, measure, gan_part is not None, seconds, one_training)
 
     def tasks(ratio, layer, drawn, seed):
         datasets, proportions = _mixture(train, drawn, kind, ratio)
@@ -233,7 +237,8 @@ def gan_augmented(
     for name in _arms_of_ensembles(scores.arms(), gan_parts):
         ensemble = Ensemble(learners[name])
         for seed in range(budget["seeds"]):
-            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name])
+            # Of the learners of all seeds: there is one of it, which has other test episodes in each seed.
+            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name], one_training=budget["seeds"] > 1)
 
     # === Report and export ===
     arms = scores.arms()

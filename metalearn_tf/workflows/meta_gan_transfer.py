@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
@@ -37,6 +38,7 @@ from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 _QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 10, "test_images": 100}
 
 
+@random_state_kept()
 def meta_gan_transfer(
     sources,
     target,
@@ -107,7 +109,8 @@ def meta_gan_transfer(
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
         draws: of labelled target images, for each seed.
         test_images: of the target, at most.
-        seeds: how often all is done.
+        seeds: how often all is done, each time with other first weights and other draws. The user's random states are
+            afterwards what they were.
         quick: a small fraction of the budget, to see that all works; its figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 

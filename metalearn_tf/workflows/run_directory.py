@@ -6,7 +6,8 @@ import time
 import keras
 import numpy as np
 
-from metalearn_tf.data.cache import cached_arrays, write_text
+from metalearn_tf.data.cache import cached_arrays
+from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
 _CONFIGURATION = "configuration.json"
@@ -15,7 +16,8 @@ _CONFIGURATION = "configuration.json"
 class RunDirectory:
     """Keeps each stage of a workflow once it is finished, so that a run that was stopped goes on after it.
 
-    Files are replaced in one step; one that is damaged is reported and its stage done again.
+    Files are replaced in one step; one that is damaged is reported and its stage done again. A stage that cannot be
+    kept, as on a full disk, ends the run at once: going on would lose all that comes after it too.
 
     Args:
         path: the folder, made where there is none.
@@ -26,6 +28,7 @@ class RunDirectory:
     Raises:
         ValueError: if the folder is that of a run of another configuration; names what differs.
         NotADirectoryError: if `path` is a file.
+        OSError: here or in a stage, if the folder cannot be written.
     """
 
     def __init__(self, path, configuration, stages, verbose=1):
@@ -39,7 +42,7 @@ class RunDirectory:
 
     def stage(self, name, build):
         """The arrays of a stage, a dict: those of the folder, or what `build` returns, which is then kept there."""
-        arrays = cached_arrays(name, build, self.path)
+        arrays = cached_arrays(name, build, self.path, must_keep=True)
         accuracies = arrays.get("accuracies")
         self._progress.add(1, None if accuracies is None else [("accuracy", float(np.mean(accuracies)))])
         return arrays

@@ -2,12 +2,44 @@
 
 import dataclasses
 import json
+import logging
+import math
 import pathlib
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from metalearn_tf.evaluation.scores import confidence_half_width
+from metalearn_tf.data.whole_files import write_whole
+from metalearn_tf.evaluation.scores import confidence_half_width, student_half_width
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """How much more accurate an arm is than another, on the same tests.
+
+    Attributes:
+        mean: of the difference, over all episodes of all seeds.
+        over_episodes: half width of its 95 % interval for these very trainings: 1.96 standard errors over all episodes
+            of all seeds. Other trainings, from other first weights, may differ by more.
+        over_seeds: half width of its 95 % interval over trainings: Student's t of the mean differences of the seeds.
+            NaN where there is one training only.
+    """
+
+    mean: float
+    over_episodes: float
+    over_seeds: float
+
+    @property
+    def holds(self):
+        """Whether it is a gain: above 0 by more than the half width over seeds. Never of one training."""
+        return self.mean > self.over_seeds
+
+    def __str__(self):
+        mean, over_episodes = f"{100 * self.mean:+.2f}", f"± {100 * self.over_episodes:.2f} over episodes"
+        if math.isnan(self.over_seeds):
+            return f"{mean} points ({over_episodes}; one training, so that it is not known of others)"
+        verdict = "a gain" if self.holds else "no gain that holds over seeds"
+        return f"{mean} points ± {100 * self.over_seeds:.2f} over seeds ({over_episodes}): {verdict}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +52,8 @@ class Arm:
         f1: the same of the macro-averaged F1.
         generates: whether a GAN has a part in it.
         seconds: wall time of its training, of all seeds together, without that of the GAN.
+        one_training: whether the same trained model was tested in each seed, as an ensemble of the learners of all
+            seeds is: nothing is then known of other trainings.
     """
 
     accuracies: tuple
@@ -27,6 +61,7 @@ class Arm:
     f1: float
     generates: bool
     seconds: float
+    one_training: bool = False
 
     @property
     def accuracy(self):
@@ -35,8 +70,19 @@ class Arm:
 
     @property
     def confidence_interval(self):
-        """Half width of the 95 % interval of the accuracy: 1.96 standard errors over all episodes of all seeds."""
+        """Half width of the 95 % interval of the accuracy over episodes: 1.96 standard errors, all seeds together.
+
+        It says how well the accuracy of these trainings is known, and `interval_over_seeds` what to expect of others.
+        """
         return float(confidence_half_width(np.ravel(self.accuracies)))
+
+    @property
+    def interval_over_seeds(self):
+        """Half width of the 95 % interval of the accuracy over trainings: Student's t of the seeds' means.
+
+        NaN where there is one training only.
+        """
+        return _over_seeds(self.accuracies, self.one_training)
 
     @property
     def seed_accuracies(self):
@@ -72,26 +118,54 @@ class WorkflowReport:
         return self.arms[name].accuracy
 
     def gain(self, name, over=None):
-        """How much more accurate an arm is than another, episode by episode.
+        """How much more accurate an arm is than another, seed by seed and episode by episode.
 
         Args:
             name: of the arm.
-            over: name of the other; by default `best_without_gan`.
+            over: name of the other; by default the best of those without a GAN that were trained as often: an ensemble
+                of the learners of all seeds is compared with the best such ensemble, what each seed trains with the
+                best that each seed trains.
 
         Returns:
-            Mean and half width of the 95 % interval of the difference, which is narrower than those of both
-            accuracies where the same episodes are hard for both.
+            A `Gain`, which has an interval over episodes and one over seeds, and says whether it `holds`. Both are
+            narrower than those of the accuracies where the same episodes, or seeds, are hard for both arms.
+
+        Raises:
+            KeyError: if there is no such arm.
         """
-        ours, theirs = (np.ravel(self.arms[key].accuracies) for key in (name, over or self.best_without_gan))
-        return float(np.mean(ours - theirs)), float(confidence_half_width(ours - theirs))
+        ours, theirs = self.arms[name], self.arms[over or self._rival(name)]
+        differences = [np.subtract(*pair) for pair in zip(ours.accuracies, theirs.accuracies, strict=True)]
+        return Gain(
+            mean=float(np.mean(differences)),
+            over_episodes=float(confidence_half_width(np.ravel(differences))),
+            over_seeds=_over_seeds(differences, ours.one_training or theirs.one_training),
+        )
+
+    def _rival(self, name):
+        """The arm without a GAN that an arm is compared with."""
+        alike = [
+            rival
+            for rival, arm in self.arms.items()
+            if not arm.generates and arm.one_training == self.arms[name].one_training
+        ]
+        return max(alike, key=self._accuracy) if alike else self.best_without_gan
 
     # === Written down ===
 
     def to_dict(self):
-        """All fields as plain Python values, each arm with its accuracy and interval."""
+        """All fields as plain Python values, each arm with its accuracy, intervals and gain.
+
+        An interval over seeds is `None` where there is none.
+        """
         values = dataclasses.asdict(self)
         for name, arm in self.arms.items():
-            found = {"accuracy": arm.accuracy, "confidence_interval": arm.confidence_interval}
+            gain = self.gain(name)
+            found = {
+                "accuracy": arm.accuracy,
+                "confidence_interval": arm.confidence_interval,
+                "interval_over_seeds": _plain(arm.interval_over_seeds),
+                "gain": {**dataclasses.asdict(gain), "over_seeds": _plain(gain.over_seeds), "holds": gain.holds},
+            }
             values["arms"][name] = {**found, **values["arms"][name]}
         return values
 
@@ -110,43 +184,90 @@ class WorkflowReport:
         return cls(**values)
 
     def to_markdown(self):
-        """A Markdown table with one row for each arm."""
-        best = self.best_without_gan
-        header = ("arm", "accuracy %", "gain over the best without a GAN", "recall %", "F1 %", "of each seed", "s")
+        """A Markdown table with one row for each arm, and what its intervals mean."""
+        both = "± over seeds / over episodes"
+        header = (
+            "arm",
+            f"accuracy %, {both}",
+            f"gain over the best without a GAN, {both}",
+            "a gain",
+            "recall %",
+            "F1 %",
+        )
+        header += ("of each seed", "s")
         rows = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
         for name, arm in self.arms.items():
-            gain, width = self.gain(name)
             cells = (
                 name,
-                f"{100 * arm.accuracy:.2f} ± {100 * arm.confidence_interval:.2f}",
-                "the best" if name == best else f"{100 * gain:+.2f} ± {100 * width:.2f}",
+                f"{100 * arm.accuracy:.2f} ± {_percent(arm.interval_over_seeds)} / {_percent(arm.confidence_interval)}",
+                *self._gain_cells(name),
                 f"{100 * arm.recall:.2f}",
                 f"{100 * arm.f1:.2f}",
                 ", ".join(f"{100 * accuracy:.1f}" for accuracy in arm.seed_accuracies),
                 f"{arm.seconds:.0f}",
             )
             rows.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*rows, ""])
+        return "\n".join([*rows, "", self._note(), ""])
+
+    def _gain_cells(self, name):
+        if name == self._rival(name):
+            return "the best", ""
+        gain = self.gain(name)
+        holds = "not known" if math.isnan(gain.over_seeds) else "yes" if gain.holds else "no"
+        return f"{100 * gain.mean:+.2f} ± {_percent(gain.over_seeds)} / {_percent(gain.over_episodes)}", holds
+
+    def _note(self):
+        """What the intervals are of, in words."""
+        seeds = len(next(iter(self.arms.values())).accuracies)
+        if seeds == 1:
+            return (
+                "The intervals are over the test episodes of one seed: they say nothing about other trainings. Whether "
+                "a difference is a gain can be told from several seeds only."
+            )
+        text = (
+            f"95 % intervals: over the {seeds} seeds by Student's t, for what to expect of another training; over all "
+            "test episodes, for these trainings alone. A gain is one only if its interval over seeds is above 0."
+        )
+        if any(arm.one_training for arm in self.arms.values()):
+            text += (
+                " Arms without an interval over seeds are one training, tested in each seed, and compared with the "
+                "best of their kind."
+            )
+        return text
 
     def figure(self, path):
-        """Draws the accuracies with their intervals into a PNG file; arms with a GAN in another colour."""
+        """Draws the accuracies into a PNG file: thin their intervals over seeds, thick those over episodes."""
         figure = Figure(figsize=(8, 1.2 + 0.4 * len(self.arms)), layout="constrained")
         axis, names = figure.subplots(), list(self.arms)[::-1]
         for number, name in enumerate(names):
             arm = self.arms[name]
+            colour = "C1" if arm.generates else "C0"
+            axis.errorbar(100 * arm.accuracy, number, xerr=100 * arm.interval_over_seeds, capsize=4, color=colour)
             axis.errorbar(
-                100 * arm.accuracy,
-                number,
-                xerr=100 * arm.confidence_interval,
-                marker="o",
-                capsize=3,
-                color="C1" if arm.generates else "C0",
+                100 * arm.accuracy, number, xerr=100 * arm.confidence_interval, marker="o", elinewidth=4, color=colour
             )
         axis.axvline(100 * self.arms[self.best_without_gan].accuracy, color="grey", linestyle=":", linewidth=1)
         axis.set_yticks(range(len(names)), names)
-        axis.set_xlabel("test accuracy %, 95 % interval; orange: with a GAN")
-        figure.savefig(path, dpi=120)
+        axis.set_xlabel(
+            "test accuracy %, 95 % intervals: thin over seeds, thick over episodes; orange: with a GAN", fontsize=9
+        )
+        write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
         return pathlib.Path(path)
+
+
+def _over_seeds(values, one_training):
+    """Half width of the 95 % interval over seeds of values `(seeds, episodes)`; NaN of one training."""
+    means = [float(np.mean(of_seed)) for of_seed in values]
+    return math.nan if one_training else float(student_half_width(means))
+
+
+def _percent(width):
+    return "-" if math.isnan(width) else f"{100 * width:.2f}"
+
+
+def _plain(width):
+    """JSON has no NaN."""
+    return None if math.isnan(width) else width
 
 
 def finish(run, report, name, model):
@@ -161,12 +282,16 @@ def finish(run, report, name, model):
     Returns:
         `report`.
     """
-    run.write("report.json", report.to_json())
-    run.write("report.md", report.to_markdown())
-    report.figure(run.path / "report.png")
-    path = run.path / "export" / "1"
-    if not path.exists():
-        model.export(
-            path, description=f"The arm {name!r} of `mtf.workflows.{report.workflow}`.\n\n{report.to_markdown()}"
-        )
+    # Whatever becomes of its files, the report is returned: it is what hours of training have found.
+    try:
+        run.write("report.json", report.to_json())
+        run.write("report.md", report.to_markdown())
+        report.figure(run.path / "report.png")
+        path = run.path / "export" / "1"
+        if not path.exists():
+            model.export(
+                path, description=f"The arm {name!r} of `mtf.workflows.{report.workflow}`.\n\n{report.to_markdown()}"
+            )
+    except OSError as error:
+        logging.getLogger(__name__).warning("The report is returned, but not all of it is in %s: %s", run.path, error)
     return report

@@ -110,9 +110,11 @@ def test_it_is_not_trained(task):
 
 def test_regression_is_refused(task, tmp_path):
     ensemble = mtf.learners.Ensemble(learners()[::-1])
-    with pytest.raises(ValueError, match="`support_y` must be labels.*Received: targets"):
+    with pytest.raises(
+        ValueError, match="`support_y` must be class numbers.*Ensemble learns no regression.*Received: "
+    ):
         ensemble.adapt(task[0], np.zeros((6, WAYS), "float32"))
-    with pytest.raises(ValueError, match="`support_y` must be labels"):
+    with pytest.raises(ValueError, match="`regression` needs a learner.*Received: Ensemble"):
         ensemble.export(tmp_path / "1", regression=True, warm_up=False)
     assert not list(tmp_path.iterdir())
 

@@ -151,10 +151,14 @@ def test_a_task_of_padding_alone_is_refused(learner, padded, part):
     (support_x, support_y, query_x), query_y, weight = padded
     support_y, query_y = support_y.copy(), query_y.copy()
     (support_y if part == "support" else query_y)[1] = -1
-    with pytest.raises(ValueError, match="-1"):
-        learner.fit((support_x, support_y, query_x), query_y, sample_weight=weight, verbose=0)
+    bad = (support_x, support_y, query_x), query_y, weight
+    for train in (learner.fit, learner.train_on_batch):
+        with pytest.raises(ValueError, match="-1"):
+            train(bad[0], query_y, sample_weight=weight)
+    # Not the first batch, which alone is looked at before the graph runs.
+    tasks = tf.data.Dataset.from_tensors(padded).concatenate(tf.data.Dataset.from_tensors(bad))
     with pytest.raises(tf.errors.InvalidArgumentError, match="not padding"):
-        learner.train_on_batch((support_x, support_y, query_x), query_y, sample_weight=weight)
+        learner.fit(tasks, verbose=0)
 
 
 def test_vectorized_tasks_must_be_alike(padded):

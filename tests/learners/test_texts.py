@@ -179,7 +179,7 @@ def test_adapted_models_refuse_queries_that_are_no_texts(build, queries):
 
 def test_adapted_models_refuse_tensors_of_numbers(build):
     adapted = build(NETWORKS["bag_of_words"]).adapt(["topic1x1", "topic2x2", "topic3x3"], [0, 1, 2])
-    with pytest.raises(ValueError, match="`query_x` must be strings. Received: "):
+    with pytest.raises(ValueError, match="`query_x` must be strings.*Received: "):
         adapted(tf.zeros(3))
 
 

@@ -63,13 +63,18 @@ def test_the_last_row_is_also_step_minus_one():
     np.testing.assert_array_equal(at_step(tf.constant([[1.0], [2.0]]), -1), [2.0])
 
 
+PURE = ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta", "Adamax", "Ftrl", "Lion", "Lamb", "Adafactor")
+REFUSED = ("Muon", "Nadam", "ScheduleFreeAdamW", "LossScaleOptimizer", "MultiOptimizer")
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: keras.optimizers.Adam(0.01, beta_1=0.0),
+        *(pytest.param(lambda name=name: getattr(keras.optimizers, name)(0.01), id=name) for name in PURE),
+        lambda: keras.optimizers.Adam(0.01, beta_1=0.0, amsgrad=True, global_clipnorm=0.1),
         lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipnorm=0.5),
         lambda: keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.1, 5), weight_decay=0.1),
-        lambda: keras.optimizers.RMSprop(0.01),
+        lambda: keras.optimizers.RMSprop(0.01, momentum=0.9, centered=True, clipvalue=0.3),
     ],
 )
 def test_keras_optimizers_are_pure_and_equal_to_their_own_steps(make):
@@ -88,6 +93,40 @@ def test_keras_optimizers_are_pure_and_equal_to_their_own_steps(make):
         reference.apply(tensors(GRADIENTS), variables)
     for weight, variable in zip(weights, variables):
         np.testing.assert_allclose(weight, variable, rtol=1e-6)
+
+
+class OwnStep(keras.optimizers.SGD):
+    """An optimizer that replaces what a pure step would replace too."""
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        super()._backend_update_step(grads, trainable_variables, 2.0 * learning_rate)
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda: keras.optimizers.Nadam(), "Nadam, which keeps a product"),
+        (lambda: keras.optimizers.ScheduleFreeAdamW(), "starts from the weights"),
+        (lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "which scales losses"),
+        (lambda: keras.optimizers.SGD(0.1, gradient_accumulation_steps=2), "has `gradient_accumulation_steps`"),
+        (lambda: keras.optimizers.SGD(0.1, use_ema=True), "has `use_ema`"),
+        (lambda: keras.optimizers.SGD(0.1, loss_scale_factor=4.0), "has `loss_scale_factor`"),
+        (lambda: keras.optimizers.Muon(), "has a `_apply_weight_decay` of its own"),
+        (OwnStep, "has a `_backend_update_step` of its own"),
+    ],
+)
+def test_optimizers_whose_steps_are_no_pure_functions_are_refused(make, reason):
+    with pytest.raises(ValueError, match=f"`inner_optimizer` must take each step .* Received: .*{reason}"):
+        stateless_optimizer(make(), [keras.Variable(WEIGHTS[0])])
+
+
+def test_every_optimizer_of_keras_is_accepted_or_refused_on_purpose():
+    classes = {
+        name
+        for name, value in vars(keras.optimizers).items()
+        if isinstance(value, type) and issubclass(value, keras.optimizers.Optimizer)
+    }
+    assert classes - {"Optimizer"} == {*PURE, *REFUSED} & classes
 
 
 # === The LSTM, in NumPy after the paper's equations ===

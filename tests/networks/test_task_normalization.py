@@ -17,7 +17,9 @@ def layer_for(shape, normalization, **options):
     layer = TaskNormalization(normalization, **options)
     layer.build((None, *shape[1:]))
     random = np.random.default_rng(3)
-    layer.set_weights([random.uniform(0.5, 2.0, weight.shape) for weight in layer.get_weights()])
+    for weight in layer.weights:
+        # So many batches that the moving averages have their momentum.
+        weight.assign(100 if weight.name == "batches" else random.uniform(0.5, 2.0, weight.shape))
     return layer
 
 
@@ -60,7 +62,7 @@ def test_support_keeps_the_statistics_of_the_support_set(shape, training):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_running_averages_the_batches(shape):
     layer, x = layer_for(shape, "running", momentum=0.75), random_input(shape)
-    scale, offset, mean, variance = layer.get_weights()
+    scale, offset, mean, variance = layer.get_weights()[:4]
     outputs = np.asarray(layer(x, training=True))
     np.testing.assert_allclose(outputs, normalise(x, *moments(x), scale, offset), rtol=1e-4, atol=1e-4)
     count = x.size / x.shape[-1]
@@ -71,6 +73,45 @@ def test_running_averages_the_batches(shape):
     expected = normalise(x, mean, variance, scale, offset)
     np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(np.asarray(layer.mean), mean, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_first_batches_count_alike_and_the_start_counts_for_nothing(shape):
+    """The averages of the first batches are their plain means; of the tenth on, with the momentum 0.9, moving ones."""
+    layer = TaskNormalization("running")
+    layer.build((None, *shape[1:]))
+    batches = [random_input(shape, mean) for mean in range(7, 19)]
+    count = batches[0].size / shape[-1]
+    of_batches = [(moments(x)[0], moments(x)[1] * count / (count - 1)) for x in batches]
+    for seen, x in enumerate(batches, 1):
+        layer(x, training=True)
+        for average, values in zip((layer.mean, layer.variance), zip(*of_batches)):
+            expected = np.mean(values[: min(seen, 10)], axis=0)
+            for value in values[10:seen]:
+                expected = 0.9 * expected + 0.1 * value
+            np.testing.assert_allclose(np.asarray(average), expected, rtol=1e-4)
+    assert int(layer.batches) == len(batches)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 50])
+def test_after_any_number_of_steps_evaluation_agrees_with_training(steps):
+    x = np.random.default_rng(0).normal(7.0, 3.0, (64, 5, 5, 3)).astype("float32")
+    model = keras.Sequential([keras.Input((5, 5, 3)), TaskNormalization("running"), keras.layers.Conv2D(2, 3)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    (loss,) = model.fit(x, np.zeros((64, 3, 3, 2)), batch_size=64, steps_per_epoch=1, verbose=0).history["loss"]
+    for _ in range(steps - 1):
+        model.train_on_batch(x, np.zeros((64, 3, 3, 2)))
+    assert model.evaluate(x, np.zeros((64, 3, 3, 2)), batch_size=64, verbose=0) == pytest.approx(loss, rel=1e-2)
+
+
+@pytest.mark.parametrize("normalization", ["transductive", "support", "running"])
+def test_float64_is_kept_throughout(normalization):
+    shape = SHAPES["images"]
+    layer, x = layer_for(shape, normalization, dtype="float64"), random_input(shape).astype("float64")
+    assert {str(weight.dtype) for weight in layer.weights} <= {"float64", "int32"}
+    with support_pass():
+        outputs = layer(x, training=True)
+    np.testing.assert_allclose(np.asarray(outputs), normalise(x, *moments(x), *layer.get_weights()[:2]), rtol=1e-9)
 
 
 @pytest.mark.parametrize("normalization", ["transductive", "support", "running"])
@@ -113,7 +154,7 @@ def test_first_and_second_derivatives_are_those_of_the_formula(shape, normalizat
 def test_half_precision_keeps_the_statistics_in_float32(normalization, policy):
     shape = SHAPES["images"]
     layer, x = layer_for(shape, normalization, dtype=policy), random_input(shape)
-    assert {str(weight.dtype) for weight in layer.weights} == {"float32"}
+    assert {str(weight.dtype) for weight in layer.weights if weight.name != "batches"} == {"float32"}
     scale, offset = layer.get_weights()[:2]
     with support_pass():
         outputs = layer(x, training=True)
@@ -126,7 +167,8 @@ def test_the_scale_and_offset_are_trained_and_the_statistics_are_not():
     assert len(layer_for((2, 3), "transductive").weights) == 2
     for normalization in ("support", "running"):
         layer = layer_for((2, 3), normalization)
-        assert len(layer.trainable_weights) == 2 and len(layer.non_trainable_weights) == 2
+        assert len(layer.trainable_weights) == 2
+        assert len(layer.non_trainable_weights) == (3 if normalization == "running" else 2)
 
 
 def test_a_support_pass_ends_with_its_block():

@@ -11,6 +11,7 @@ from PIL import Image
 import metalearn_tf as mtf
 from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
 from metalearn_tf.serving.exif_orientation import exif_orientation
+from metalearn_tf.serving.file_headers import jpeg_header
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,8 @@ def file_of(image, kind="JPEG", **options):
 
 @pytest.fixture(scope="module")
 def orientation_of():
-    read = tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    signature = [tf.TensorSpec((), tf.string)]
+    read = tf.function(lambda file: exif_orientation(jpeg_header(file).exif), input_signature=signature)
     return lambda file: int(read(tf.constant(file)))
 
 

@@ -1,7 +1,10 @@
 """Trainings of several workers end as those of one: the same weights, histories and stops."""
 
 import json
+import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -51,6 +54,14 @@ def test_any_number_of_workers_trains_what_one_does(kind, workers, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_replicas_of_one_process_train_what_one_does(kind, tmp_path):
     assert_same_training(kind, tmp_path, 1, 2)
+
+
+@pytest.mark.slow
+def test_two_replicas_change_no_gradient_of_any_learner(tmp_path):
+    program = pathlib.Path(__file__).with_name("replica_step.py")
+    subprocess.run([sys.executable, program, tmp_path / "differences.json"], check=True, timeout=900)
+    differences = json.loads((tmp_path / "differences.json").read_text())
+    assert len(differences) == 11 and max(differences.values()) < 2e-3, differences
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def test_what_is_no_backbone_is_refused(make, message):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: mtf.networks.conv4((16, 16, 3), filters=2),
+        lambda: mtf.networks.conv4((16, 16, 3), filters=2, normalization="running"),
         lambda: mtf.networks.mlp((5,)),
         lambda: mtf.networks.bag_of_words(["a word"]),
     ],

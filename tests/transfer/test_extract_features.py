@@ -30,15 +30,15 @@ def images():
 @pytest.fixture
 def computations(monkeypatch):
     """Counts how often features are computed."""
-    module = __import__("metalearn_tf.transfer.extract_features", fromlist=["_compute"])
+    module = __import__("metalearn_tf.transfer.extract_features", fromlist=["compute_features"])
     counted = []
 
     def compute(*arguments):
         counted.append(1)
         return original(*arguments)
 
-    original = module._compute
-    monkeypatch.setattr(module, "_compute", compute)
+    original = module.compute_features
+    monkeypatch.setattr(module, "compute_features", compute)
     return counted
 
 

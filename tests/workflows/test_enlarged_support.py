@@ -89,3 +89,11 @@ def test_it_is_tested_like_any_learner():
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         mtf.workflows.EnlargedSupport(**{"learner": prototypes(), "enlarger": darker(), **arguments})
+
+
+def test_it_carries_no_network_but_that_of_its_own_learner():
+    learner = mtf.learners.PrototypicalNetwork(mtf.networks.conv4(SHAPE, filters=4))
+    enlarged = mtf.workflows.EnlargedSupport(learner, mtf.workflows.classical_augmentation())
+    assert enlarged.network is enlarged.learner.network and enlarged.network is not learner.network
+    assert len(enlarged.weights) == len(learner.weights)
+    assert not {id(v) for v in enlarged.variables} & {id(v) for v in learner.variables}

@@ -1,0 +1,38 @@
+"""The images that a callback draws with its model."""
+
+import numpy as np
+
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, to_scored_range
+
+
+class ModelImages:
+    """What a callback draws with its model after an epoch, looked at before the first.
+
+    Args:
+        count: how many images.
+        labels: `(count,)` classes or source images `(count, ...)`, for a conditional GAN; or `None`.
+        seed: integer, of the noise.
+
+    Raises:
+        ValueError: if `labels` do not fit `count`.
+    """
+
+    def __init__(self, count, labels, seed):
+        if labels is not None and (np.ndim(labels) == 0 or len(labels) != count):
+            raise ValueError(
+                f"`labels` must have shape {(count, *np.shape(labels)[1:])}. Received: shape {np.shape(labels)}"
+            )
+        self.count, self.labels, self.seed = count, labels, seed
+
+    def check(self, model):
+        """Refuses a model that says of its images that their range is not known."""
+        if getattr(model, "image_range", SCORED_RANGE) is None:
+            raise ValueError(
+                "The range of the model's images must be known to score and draw them; declare it by "
+                "`GAN(..., image_range=(-1, 1))`. Received: a generator whose last layers do not say it"
+            )
+
+    def draw(self, model):
+        """Images `(count, height, width, channels)` floating in `[-1, 1]`."""
+        images = model.sample(self.count, labels=self.labels, seed=self.seed)
+        return to_scored_range(np.asarray(images), getattr(model, "image_range", SCORED_RANGE))

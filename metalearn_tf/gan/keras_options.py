@@ -1,0 +1,51 @@
+"""The options of Keras's `compile`, `fit` and `evaluate` that a game of two players does not have."""
+
+import keras
+import tensorflow as tf
+
+_OF_COMPILE = {
+    "loss": "the losses are those of the game: `GAN(..., loss=...)`",
+    "loss_weights": "the terms of the losses have weights of their own: `GAN(..., penalty_weight=...)`",
+    "metrics": "there is no answer that a metric could hold against a truth; `mtf.evaluation.GenerativeScores` in "
+    "`callbacks` scores the images",
+    "weighted_metrics": "there is no answer that a metric could hold against a truth, and no weights",
+}
+_OF_FIT = {
+    "class_weight": "how often an example is drawn is up to the data",
+    "sample_weight": "how often an example is drawn is up to the data",
+}
+
+
+def check_compile_options(options):
+    """Refuses what `keras.Model.compile` takes and a GAN would not use."""
+    _refuse(options, _OF_COMPILE, "compile")
+
+
+def check_data_options(options):
+    """Refuses what `keras.Model.fit` and its like take of data and a GAN would not use."""
+    _refuse(options, _OF_FIT, "fit")
+
+
+def _refuse(options, reasons, method):
+    for name, reason in reasons.items():
+        value = options.get(name)
+        if value is not None:
+            received = repr(value) if isinstance(value, (str, int, float, list, dict)) else f"a {type(value).__name__}"
+            raise ValueError(f"`{name}` must be left out of a GAN's `{method}`: {reason}. Received: {received}")
+
+
+def check_end(argument, data, steps_argument, steps):
+    """Refuses a dataset without end where no one says how many of its batches to take: Keras would wait for ever."""
+    endless = isinstance(data, tf.data.Dataset) and data.cardinality() == tf.data.INFINITE_CARDINALITY
+    if endless and steps is None:
+        raise ValueError(
+            f"`{steps_argument}` must say how many batches of `{argument}` to take, which has no end. "
+            f"Received: {steps_argument}=None"
+        )
+
+
+def callback_list(callbacks):
+    """What `fit` takes as `callbacks`, as a list: `None`, one, several, or a `keras.callbacks.CallbackList`."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return [callback for callback in keras.tree.flatten(callbacks) if callback is not None]

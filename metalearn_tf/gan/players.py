@@ -1,0 +1,93 @@
+"""The networks of a GAN as functions: with the weights that they have, or with others."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from metalearn_tf.gan.regularization import pass_losses, weight_losses
+from metalearn_tf.networks.second_derivatives import twice_differentiable_call, twice_differentiable_pass
+
+
+class Players(NamedTuple):
+    """Generator and discriminator as functions, whatever weights they close over.
+
+    What a network's layers add to its player's loss comes in two parts: `added`, a float32 scalar of one pass, from
+    `activity_regularizer` and `add_loss`, and the regularisers of weights, which count once.
+
+    Attributes:
+        generate: from noise `(n, latent_dim)` and labels, or `None`, to images `(n, height, width, channels)`, added.
+        judge: from images and labels, or `None`, to logits `(n, 1)`, features `(n, …)` or `None` without matching,
+            added.
+        generator_weight_losses: from nothing to the regularisers of the weights of generator and encoder, a scalar.
+        discriminator_weight_losses: the same of the discriminator.
+        encode: from images to noise `(n, latent_dim)`, added; `None` where there is no encoder.
+    """
+
+    generate: Callable
+    judge: Callable
+    generator_weight_losses: Callable
+    discriminator_weight_losses: Callable
+    encode: Callable | None = None
+
+
+def stateful_players(gan, training):
+    """A GAN's networks with their present weights; a pass in training may move the state of their layers.
+
+    Args:
+        gan: a `GAN`.
+        training: as in Keras.
+    """
+
+    def run(network, *inputs):
+        outputs, losses = twice_differentiable_call(network, inputs_of(*inputs), training=training)
+        return outputs, pass_losses(losses)
+
+    def judge(images, labels):
+        outputs, added = run(gan.judge, images, labels)
+        return (*_logits_and_features(gan, outputs), added)
+
+    trained = [gan.generator, *([] if gan.encoder is None else [gan.encoder])]
+    return Players(
+        lambda noise, labels: run(gan.generator, noise, labels),
+        judge,
+        lambda: tf.add_n([weight_losses(network) for network in trained]),
+        lambda: weight_losses(gan.discriminator),
+        None if gan.encoder is None else lambda images: run(gan.encoder, images),
+    )
+
+
+def stateless_players(gan, weights):
+    """A GAN's networks with other weights.
+
+    Args:
+        gan: a `GAN` without encoder, whose networks have no state beside their weights.
+        weights: the generator's trainable weights, then the discriminator's, a flat list of tensors.
+    """
+    count = len(gan.generator.trainable_variables)
+    generator, discriminator = weights[:count], weights[count:]
+
+    def run(network, weights, *inputs):
+        frozen = [tf.convert_to_tensor(variable) for variable in network.non_trainable_variables]
+        outputs, _, losses = twice_differentiable_pass(network, weights, frozen, inputs_of(*inputs), training=True)
+        return outputs, pass_losses(losses)
+
+    def judge(images, labels):
+        outputs, added = run(gan.judge, discriminator, images, labels)
+        return (*_logits_and_features(gan, outputs), added)
+
+    return Players(
+        lambda noise, labels: run(gan.generator, generator, noise, labels),
+        judge,
+        lambda: weight_losses(gan.generator, generator),
+        lambda: weight_losses(gan.discriminator, discriminator),
+    )
+
+
+def inputs_of(x, labels=None):
+    """What a network is called with: `x`, or a list of it and labels."""
+    return x if labels is None else [x, labels]
+
+
+def _logits_and_features(gan, outputs):
+    return outputs if gan.judge is not gan.discriminator else (outputs, None)

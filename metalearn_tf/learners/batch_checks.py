@@ -1,0 +1,190 @@
+"""Checks on the batches of tasks that come in at a learner's methods, made before any work is done."""
+
+import itertools
+import types
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.learners.label_checks import as_array, check_labels, check_same_kind
+from metalearn_tf.learners.task_checks import check_dtype, check_examples, takes_integers
+from metalearn_tf.networks.text_inputs import takes_texts
+
+
+def check_has_end(argument, data, steps_argument, steps):
+    """Refuses data without an end where no number of steps ends the pass over them."""
+    if steps is not None:
+        return
+    is_endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
+    is_endless = is_endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None)
+    if is_endless:
+        raise ValueError(
+            f"`{steps_argument}` must be given with data that never end, as the tasks of `mtf.data.episodes`. "
+            f"Received: {steps_argument}=None, and `{argument}` without an end"
+        )
+
+
+def read_first_batch(argument, data):
+    """The first batch of what `fit`, `evaluate` or `predict` is about to read, and the data with that batch in them.
+
+    Args:
+        argument: the name in error messages.
+        data: as Keras takes it for `x`.
+
+    Returns:
+        A pair: the batch `(x, y, sample_weight)`, or `None` for arrays and what cannot be read twice; and the data to
+        go on with, which for a generator are another one.
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        first = data[0] if data.num_batches != 0 else None
+    elif isinstance(data, tf.data.Dataset):
+        first = next(iter(data.take(1)), None)
+    elif isinstance(data, types.GeneratorType):
+        first = next(data, None)
+        data = (batch for batch in itertools.chain([] if first is None else [first], data))
+    elif type(data).__module__.startswith("torch."):
+        first = next(iter(data), None)
+    else:
+        return None, data
+    if first is None:
+        raise ValueError(f"`{argument}` must hold at least one batch of tasks. Received: no batch")
+    return keras.utils.unpack_x_y_sample_weight(first), data
+
+
+def check_tasks(learner, x, y=None, sample_weight=None, training=True):
+    """Checks a batch of tasks.
+
+    Args:
+        learner: a `MetaLearner`.
+        x: `(support_x, support_y, query_x)`.
+        y: `query_y`; `None` where there is none, as for `predict`.
+        sample_weight: the weights `(tasks, queries)`, if there are any.
+        training: whether the head must be as wide as the tasks have ways; otherwise it may be wider.
+
+    Returns:
+        The arrays of `x`, and that of `y` or `None`.
+
+    Raises:
+        ValueError: if the batch has not the structure and shapes of tasks, or its ways do not fit the head.
+    """
+    if not isinstance(x, (tuple, list)) or len(x) != 3:
+        raise ValueError(
+            "A learner trains on tasks, `((support_x, support_y, query_x), query_y)`, as `mtf.data.episodes` yields "
+            f"them. Received: x={type(x).__name__}{f' of {len(x)}' if isinstance(x, (tuple, list)) else ''}"
+        )
+    names = ("support_x", "support_y", "query_x", "query_y")
+    support_x, support_y, query_x, query_y = (
+        None if value is None else as_array(name, value) for name, value in zip(names, (*x, y))
+    )
+    for name, examples in (("support_x", support_x), ("query_x", query_x)):
+        _check_task_examples(learner, name, examples)
+    if support_x.shape[0] != query_x.shape[0]:
+        raise ValueError(
+            "`support_x` and `query_x` must be of the same tasks. "
+            f"Received: {support_x.shape[0]} and {query_x.shape[0]} tasks"
+        )
+    check_labels(learner, "support_y", support_y, support_x.shape[:2])
+    if query_y is not None:
+        check_labels(learner, "query_y", query_y, query_x.shape[:2])
+        check_same_kind(support_y, query_y)
+        _check_weights(sample_weight, query_y.shape[:2])
+    if support_y.dtype.kind != "f":
+        if query_y is not None and sample_weight is None:
+            for name, labels in (("support_y", support_y), ("query_y", query_y)):
+                _check_without_padding(name, labels)
+        _check_task_labels(learner, support_y, query_y, training)
+    return (support_x, support_y, query_x), query_y
+
+
+def check_task_specs(learner, inputs):
+    """Refuses inputs of a learner's call that cannot be tasks, by their dtypes and axes, of which a graph knows."""
+    if not isinstance(inputs, (tuple, list)) or len(inputs) != 3:
+        raise ValueError(
+            "A learner takes `(support_x, support_y, query_x)`. "
+            f"Received: {type(inputs).__name__}{f' of {len(inputs)}' if isinstance(inputs, (tuple, list)) else ''}"
+        )
+    support_x, support_y, query_x = map(tf.convert_to_tensor, inputs)
+    for name, examples in (("support_x", support_x), ("query_x", query_x)):
+        _check_task_dtype(learner, name, examples.dtype)
+    are_labels = support_y.dtype.is_integer and support_y.shape.rank in (None, 2)
+    are_targets = learner.takes_targets and support_y.dtype.is_floating and support_y.shape.rank in (None, 3)
+    if not are_labels and not are_targets:
+        raise ValueError(
+            "`support_y` must be class numbers, integers (tasks, support)"
+            f"{', or floating targets (tasks, support, outputs)' if learner.takes_targets else ''}. "
+            f"Received: shape {support_y.shape}, dtype={support_y.dtype.name}"
+        )
+
+
+def _check_task_examples(learner, name, examples):
+    shape = learner.network.input_shape[1:]
+    if examples.ndim != len(shape) + 2:
+        raise ValueError(
+            f"`{name}` must have the shape (tasks, examples, {', '.join(map(str, shape))}). "
+            f"Received: shape {examples.shape}"
+        )
+    if not takes_texts(learner.network):
+        _check_task_dtype(learner, name, examples.dtype)
+    if 0 in examples.shape[:2]:
+        raise ValueError(f"`{name}` must hold tasks of at least one example. Received: shape {examples.shape}")
+    check_examples(learner, name, examples.reshape(-1, *examples.shape[2:]))
+
+
+def _check_task_dtype(learner, name, dtype):
+    if dtype == np.uint8 and not takes_integers(learner.network):
+        raise ValueError(
+            f"`{name}` must be floating, in the range that the learner will adapt to; divide images by 255. "
+            "Received: dtype=uint8"
+        )
+    check_dtype(learner, name, dtype)
+
+
+def _check_weights(sample_weight, shape):
+    if sample_weight is None:
+        return
+    weights = as_array("sample_weight", sample_weight)
+    if weights.shape != shape or weights.dtype.kind not in "fiub":
+        raise ValueError(
+            f"`sample_weight` must have a number for each query, the shape (tasks, queries) = {shape}; a number a task "
+            f"is `np.repeat(weights[:, None], {shape[1]}, axis=1)`. Received: shape {weights.shape}"
+        )
+    if not np.isfinite(weights).all():
+        raise ValueError("`sample_weight` must be finite. Received: NaN or infinite values")
+
+
+def _check_without_padding(name, labels):
+    if labels.min() < 0:
+        raise ValueError(
+            f"`{name}` must not be negative, but for padding, which needs `sample_weight` to be 0 there. "
+            f"Received: {labels.min()} without `sample_weight`"
+        )
+
+
+def _check_task_labels(learner, support_y, query_y, training):
+    ways = support_y.max(axis=1) + 1
+    present = [np.unique(labels[labels != -1]).tolist() for labels in support_y]
+    wrong = [task for task, labels in enumerate(present) if not labels or labels != list(range(len(labels)))]
+    if wrong:
+        raise ValueError(
+            "`support_y` must hold every label from 0 to ways - 1 in each task, and -1 only for padding. "
+            f"Received: the labels {present[wrong[0]]} in task {wrong[0]}"
+        )
+    query_y = np.zeros((len(support_y), 1), "int32") if query_y is None else query_y
+    if query_y.min() < -1 or np.any(query_y >= ways[:, None]) or np.any(query_y.max(axis=1) < 0):
+        raise ValueError(
+            "`query_y` must be in [0, ways), the labels of the support set, and -1 only for padding. "
+            f"Received: {query_y.min()} to {query_y.max()} in tasks of {ways.min()} to {ways.max()} ways"
+        )
+    differ = support_y.min() < 0 or query_y.min() < 0 or ways.min() < ways.max()
+    if differ and learner.task_mapping == "vectorized" and learner.vectorizes_tasks:
+        raise ValueError(
+            f'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping={learner.task_mapping!r}'
+        )
+    width, most = learner.max_ways, ways.max()
+    alike = ways.min() == most and support_y.min() >= 0
+    if width is not None and (most > width or (training and alike and most != width)):
+        raise ValueError(
+            f"The tasks' ways must be the width of the network's head, {width}; "
+            f"{learner.how_to_get_ways(most)}. Received: {most}-way tasks"
+        )

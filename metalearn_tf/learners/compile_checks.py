@@ -1,0 +1,176 @@
+"""Checks on what a learner is compiled with: losses and metrics of class numbers and logits, or of targets."""
+
+import keras
+
+
+def check_compile(loss, metrics, jit_compile, options):
+    """Refuses arguments of `compile` that a learner could not follow, or that would show or train something else.
+
+    Args:
+        loss: as `compile` takes it, like the next two.
+        metrics: of queries.
+        jit_compile: whether to compile with XLA.
+        options: the further arguments by name.
+
+    Raises:
+        ValueError: names the argument that is refused.
+    """
+    check_loss(loss)
+    check_metrics("metrics", metrics)
+    check_metrics("weighted_metrics", options.get("weighted_metrics"))
+    if jit_compile not in (False, None):
+        raise ValueError(
+            "`jit_compile` must be False: XLA cannot compile tasks of different sizes. "
+            f"Received: jit_compile={jit_compile!r}"
+        )
+    if options.get("loss_weights") is not None:
+        raise ValueError(
+            "`loss_weights` must be None, since a learner has one output; scale the loss or the learning rate. "
+            f"Received: loss_weights={options['loss_weights']!r}"
+        )
+
+
+def check_loss(loss):
+    """Refuses what is not one loss of class numbers or of targets, on logits: training would go wrong unseen.
+
+    Raises:
+        ValueError: if it takes probabilities or one-hot labels, is several, or gives no mean or sum.
+    """
+    if loss is None:
+        return
+    advice = "leave it out, or pass `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`"
+    if isinstance(loss, (list, tuple, dict)):
+        raise ValueError(
+            f"`loss` must be one loss, since a learner has one output; {advice}. Received: a {type(loss).__name__} of "
+            f"{len(loss)}"
+        )
+    # Keras turns a loss's class name into an instance, and its function's name into the function.
+    resolved = keras.losses.get(loss)
+    name = _keras_name(resolved)
+    takes_probabilities = name in (_OF_PROBABILITIES if callable(resolved) and hasattr(resolved, "__name__") else ())
+    if isinstance(resolved, keras.losses.Loss):
+        takes_probabilities = resolved.get_config().get("from_logits") is False or name == "kldivergence"
+    if takes_probabilities:
+        raise ValueError(f"`loss` must take logits: {advice}. Received: loss={loss!r}")
+    if name in _OF_OTHER_LABELS:
+        raise ValueError(
+            f"`loss` must take class numbers and logits: {advice}; `np.argmax(y, axis=-1)` makes class numbers of "
+            f"one-hot labels. Received: loss={loss!r}"
+        )
+    if isinstance(resolved, keras.losses.Loss) and resolved.reduction in (None, "none"):
+        raise ValueError(
+            '`loss` must give one number: its `reduction` must be "sum_over_batch_size" or "sum". '
+            f"Received: reduction={resolved.reduction!r}"
+        )
+
+
+def loss_takes(loss):
+    """What a loss takes beside logits or predictions.
+
+    Args:
+        loss: as `compile` takes it.
+
+    Returns:
+        `"labels"`, class numbers; `"targets"`, floating targets; or `None` where it may be both, as `task_loss` and any
+        function of the user's own.
+    """
+    name = _keras_name(keras.losses.get(loss))
+    if name in ("sparsecategoricalcrossentropy", "relationloss"):
+        return "labels"
+    return "targets" if name in _OF_TARGETS else None
+
+
+def check_metrics(argument, metrics):
+    """Refuses metrics that would show a number that says nothing: a learner puts out logits, for class numbers.
+
+    Args:
+        argument: the name in error messages.
+        metrics: as `compile` takes them.
+
+    Raises:
+        ValueError: if one of them takes probabilities, or one-hot labels.
+    """
+    for metric in keras.tree.flatten(metrics):
+        is_shorthand = isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce")
+        name = metric.lower() if is_shorthand else _keras_name(keras.metrics.get(metric))
+        if name in ("accuracy", "acc") or name is None:
+            continue
+        of_logits = getattr(metric, "_fn_kwargs", {}).get("from_logits") or getattr(metric, "from_logits", False)
+        if name in _METRICS_OF_ONE_HOT_LABELS or (name in _CROSS_ENTROPIES and not of_logits):
+            raise ValueError(
+                f'`{argument}` must take class numbers and logits, as "accuracy", '
+                "`keras.metrics.SparseTopKCategoricalAccuracy(k)` and "
+                "`keras.metrics.SparseCategoricalCrossentropy(from_logits=True)`; recall and f1 are in the report of "
+                f"`mtf.evaluation.evaluate_episodes`. Received: {metric!r}"
+            )
+
+
+def _keras_name(one):
+    """The name of a loss or a metric of Keras or of this library, the same for its class and its function."""
+    named = one if hasattr(one, "__name__") else type(one)
+    if not named.__module__.startswith(("keras.", "metalearn_tf.")):
+        return None
+    return named.__name__.replace("_", "").lower()
+
+
+_OF_PROBABILITIES = (
+    "sparsecategoricalcrossentropy",
+    "categoricalcrossentropy",
+    "binarycrossentropy",
+    "categoricalfocalcrossentropy",
+    "binaryfocalcrossentropy",
+    "kldivergence",
+)
+_OF_OTHER_LABELS = (
+    "categoricalcrossentropy",
+    "categoricalfocalcrossentropy",
+    "categoricalgeneralizedcrossentropy",
+    "categoricalhinge",
+    "circle",
+    "ctc",
+    "dice",
+    "tversky",
+)
+_OF_TARGETS = (
+    "meansquarederror",
+    "meanabsoluteerror",
+    "meanabsolutepercentageerror",
+    "meansquaredlogarithmicerror",
+    "huber",
+    "logcosh",
+    "cosinesimilarity",
+    "poisson",
+    "binarycrossentropy",
+    "binaryfocalcrossentropy",
+    "hinge",
+    "squaredhinge",
+)
+_CROSS_ENTROPIES = ("crossentropy", "ce", "sparsecategoricalcrossentropy", "binarycrossentropy")
+_METRICS_OF_ONE_HOT_LABELS = (
+    "auc",
+    "binaryaccuracy",
+    "binaryiou",
+    "categoricalaccuracy",
+    "categoricalcrossentropy",
+    "categoricalhinge",
+    "f1score",
+    "falsenegatives",
+    "falsepositives",
+    "fbetascore",
+    "hinge",
+    "iou",
+    "kldivergence",
+    "meaniou",
+    "onehotiou",
+    "onehotmeaniou",
+    "precision",
+    "precisionatrecall",
+    "recall",
+    "recallatprecision",
+    "sensitivityatspecificity",
+    "specificityatsensitivity",
+    "squaredhinge",
+    "topkcategoricalaccuracy",
+    "truenegatives",
+    "truepositives",
+)

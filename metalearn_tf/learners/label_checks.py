@@ -1,0 +1,124 @@
+"""Checks on the labels and the targets of tasks, made before any work is done."""
+
+import keras
+import numpy as np
+
+from metalearn_tf.learners.compile_checks import loss_takes
+
+
+def check_labels(learner, argument, y, shape):
+    """Refuses what is neither a class number for each example nor, where the learner takes them, targets.
+
+    One-hot labels look like targets. So rows of zeros and ones, or that are distributions, are taken for targets only
+    where the learner is compiled with a loss of targets.
+
+    Args:
+        learner: a `MetaLearner`.
+        argument: the name in error messages.
+        y: array, integers `(*shape)` or floating `(*shape, outputs)`.
+        shape: of the examples: `(n,)` or `(tasks, n)`.
+
+    Raises:
+        ValueError: if they are neither, are not finite, or the loss or the network is for the other kind.
+    """
+    received = f"Received: shape {y.shape}, dtype={y.dtype}"
+    takes = loss_takes(learner.loss) if learner.compiled else None
+    if y.shape == shape and y.dtype.kind in "iu":
+        if takes == "targets":
+            raise ValueError(
+                f"`{argument}` must be floating targets of shape {(*shape, 'outputs')}, which the loss of `compile` "
+                f"takes; for class numbers leave the loss out. {received}"
+            )
+        check_puts_out_logits(learner, argument)
+        return
+    targets_shape = (*shape, *learner.network.output_shape[1:])
+    fits = learner.takes_targets and y.dtype.kind == "f" and y.shape == targets_shape
+    if fits and takes != "labels" and (takes == "targets" or not _may_be_labels(y)):
+        if not np.isfinite(y).all():
+            raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
+        return
+    kinds = f"class numbers, one label for each example: integers of shape {shape}"
+    if learner.takes_targets and takes != "labels":
+        kinds += f", or floating targets of shape {targets_shape}"
+    elif y.dtype.kind == "f" and not learner.takes_targets:
+        kinds += f", since {type(learner).__name__} learns no regression, as `mtf.learners.MAML` does"
+    advice = _advice(y, shape)
+    if fits and takes is None:
+        advice += ', and `compile(loss="mean_squared_error")` says that they are targets'
+    raise ValueError(f"`{argument}` must be {kinds}{advice}. {received}")
+
+
+def check_puts_out_logits(learner, argument):
+    """Refuses class labels for a network whose outputs are sigmoids, which only targets between 0 and 1 fit."""
+    if getattr(learner, "head_activation", None) is not None:
+        raise ValueError(
+            f"`{argument}` must be floating targets for a network that ends with a {learner.head_activation}; for "
+            "class numbers its outputs must be logits: leave out the activation of its last layer. "
+            f"Received: class numbers, and the network {learner.network.name!r}"
+        )
+
+
+def check_same_kind(support_y, query_y):
+    """Refuses labels for the one set of a task and targets for the other."""
+    if (support_y.dtype.kind == "f") != (query_y.dtype.kind == "f"):
+        raise ValueError(
+            "`support_y` and `query_y` must be both class numbers, or both floating targets. "
+            f"Received: {support_y.dtype} and {query_y.dtype}"
+        )
+
+
+def _may_be_labels(y):
+    """Whether rows of several numbers are one-hot, of zeros and ones, or the probabilities of classes."""
+    if y.shape[-1] < 2 or y.size == 0 or not (y >= 0).all():
+        return False
+    are_distributions = np.allclose(y.sum(axis=-1), 1.0, atol=1e-4)
+    return bool(are_distributions or (np.isin(y, (0.0, 1.0)).all() and 0 < y.mean() < 1))
+
+
+def _advice(y, shape):
+    """How class numbers are made of what was received, from `; ` on; nothing where there is no telling."""
+    if y.dtype.kind in "USO":
+        return "; `np.unique(y, return_inverse=True)[1]` numbers names" if y.shape == shape else ""
+    if y.dtype.kind not in "biuf":
+        return ""
+    is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and np.equal(np.mod(y, 1), 0).all())
+    if y.shape == shape:
+        return (
+            "; `y.astype('int32')` makes class numbers of them"
+            if is_whole
+            else "; targets of one output are `y[..., None]`"
+        )
+    if y.shape == (*shape, 1):
+        cast = "" if y.dtype.kind in "iu" else ".astype('int32')"
+        return f"; `np.squeeze(y, axis=-1){cast}` makes class numbers of them" if is_whole else ""
+    if y.ndim != len(shape) + 1 or y.shape[:-1] != shape:
+        return ""
+    if not _may_be_labels(y.astype("float32")):
+        return ""
+    if is_whole and not (y.astype("int32").sum(axis=-1) == 1).all():
+        return "; an example has one class"
+    return "; `np.argmax(y, axis=-1)` makes class numbers of one-hot labels"
+
+
+def as_array(argument, value):
+    """A list, a tensor or an array as an array.
+
+    Lists of texts become arrays of objects, which need no more memory for one long text among short ones.
+
+    Raises:
+        ValueError: if it is a list of parts of different shapes.
+    """
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(one, (str, bytes)) for one in value):
+            return np.array(value, dtype=object)
+        shapes = sorted({np.shape(part) for part in value if not isinstance(part, (list, tuple))})
+        if len(shapes) > 1:
+            raise ValueError(
+                f"`{argument}` must be one array, of parts of the same shape. Received: a list of the shapes {shapes}"
+            )
+    if keras.utils.is_keras_tensor(value):
+        raise ValueError(f"`{argument}` must hold numbers. Received: a symbolic Keras tensor")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"`{argument}` must be one array, of parts of the same shape. Received: {error}") from error

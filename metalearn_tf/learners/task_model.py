@@ -1,0 +1,101 @@
+"""The methods of a Keras model by which tasks come in, with what comes in checked."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
+from metalearn_tf.networks.replicated_model import ReplicatedModel
+
+
+class TaskModel(ReplicatedModel):
+    """A Keras model whose examples are tasks: the first batch of each method is checked before any work is done.
+
+    Tasks are what `mtf.data.episodes` yields: `((support_x, support_y, query_x), query_y)`, or these and the weights
+    `(tasks, queries)` of the queries; as arrays, lists, a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`.
+    """
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`, on tasks.
+
+        Raises:
+            ValueError: if the first tasks, or those of `validation_data`, do not fit the learner; if one of the two has
+                no end and no number of steps; or for `class_weight`.
+        """
+        options = _by_name(keras.Model.fit, x, y, args, kwargs)
+        _check_class_weight(options.pop("class_weight", None))
+        check_has_end("x", x, "steps_per_epoch", options.get("steps_per_epoch"))
+        x, y = self._checked("x", x, y, options.get("sample_weight"), training=True)
+        validation = options.get("validation_data")
+        if validation is not None:
+            check_has_end("validation_data", validation, "validation_steps", options.get("validation_steps"))
+            options["validation_data"] = self._checked_validation(validation)
+        if isinstance(x, tf.data.Dataset):
+            options.setdefault("shuffle", False)  # Keras warns of its own default, which a dataset cannot follow
+        return super().fit(x, y, **options)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`, on tasks; raises as `fit`."""
+        options = _by_name(keras.Model.evaluate, x, y, args, kwargs)
+        if not options.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
+            check_has_end("x", x, "steps", options.get("steps"))
+            x, y = self._checked("x", x, y, options.get("sample_weight"))
+        return super().evaluate(x, y, **options)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`, on `(support_x, support_y, query_x)` or whole tasks: logits; raises as `fit`."""
+        options = _by_name(keras.Model.predict, x, args, kwargs)
+        check_has_end("x", x, "steps", options.get("steps"))
+        return super().predict(self._checked("x", x, None, None)[0], **options)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""
+        _check_class_weight(class_weight)
+        # One batch of many, whose tasks may have other numbers of ways.
+        x, y = check_tasks(self, x, y, sample_weight, training=False)
+        return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """As `keras.Model.test_on_batch`, on one batch of tasks; raises as `fit`."""
+        x, y = check_tasks(self, x, y, sample_weight, training=False)
+        return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
+
+    def predict_on_batch(self, x):
+        """As `keras.Model.predict_on_batch`, on `(support_x, support_y, query_x)`: logits; raises as `fit`."""
+        return super().predict_on_batch(check_tasks(self, x, training=False)[0])
+
+    def check_tasks(self, x, y=None, sample_weight=None):
+        """Raises a `ValueError` for tasks, arrays or a `tf.data.Dataset`, that the learner cannot be evaluated on."""
+        self._checked("x", x, y, sample_weight)
+
+    def _checked(self, argument, x, y, sample_weight, training=False):
+        """`x` and `y` to go on with, once their first batch has been checked."""
+        batch, x = read_first_batch(argument, x)
+        if batch is not None:
+            check_tasks(self, *batch, training=training)
+            return x, y
+        return check_tasks(self, x, y, sample_weight, training)
+
+    def _checked_validation(self, data):
+        if isinstance(data, (tuple, list)):
+            x, y, *sample_weight = data
+            return (*self._checked("validation_data", x, y, *(sample_weight or [None])), *sample_weight)
+        return self._checked("validation_data", data, None, None)[0]
+
+
+def _by_name(method, *arguments):
+    """The arguments of a call of one of Keras's methods beside its data, by their names."""
+    *data, args, kwargs = arguments
+    options = dict(inspect.signature(method).bind(None, *data, *args, **kwargs).arguments)
+    further = options.pop("kwargs", {})
+    return {**{name: value for name, value in options.items() if name not in ("self", "x", "y")}, **further}
+
+
+def _check_class_weight(class_weight):
+    if class_weight is not None:
+        raise ValueError(
+            "`class_weight` must be None: a class number means another class in each task. `sample_weight` "
+            "(tasks, queries) weighs queries, as `np.where(query_y == 1, 5.0, 1.0)`. "
+            f"Received: class_weight={class_weight}"
+        )

@@ -1,0 +1,28 @@
+"""Networks whose answer for one example depends on the others of its batch."""
+
+from metalearn_tf.networks.task_normalization import TaskNormalization
+
+
+def check_batch_independence(network, argument):
+    """Refuses a network with task normalisation whose statistics are those of a task.
+
+    Outside of a task there are none: `"transductive"` normalises by whatever else is in the batch, and `"support"` by
+    what a support set left, or by placeholders.
+
+    Args:
+        network: a built `keras.Model`.
+        argument: its name in the error message.
+
+    Raises:
+        ValueError: names the statistics and what to write instead.
+    """
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, TaskNormalization)]
+    dependent = [layer for layer in layers if layer.normalization != "running"]
+    if dependent:
+        normalization = dependent[0].normalization
+        raise ValueError(
+            f"`{argument}` must give each example an answer that does not depend on the rest of its batch; "
+            f'`mtf.networks.with_task_normalization(network, "running")` keeps the weights, and a new network takes '
+            f'`normalization="running"`. Received: {network.name!r} with {normalization!r} normalisation in the layer '
+            f"{dependent[0].name!r}"
+        )

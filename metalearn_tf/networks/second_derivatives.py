@@ -1,0 +1,203 @@
+"""Networks that are differentiated twice: which of them TensorFlow gets wrong, and how they are made exact."""
+
+import re
+import weakref
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+from metalearn_tf.networks.exact_derivatives import EXACT_OPERATIONS, exact_derivatives, is_variance_of_moments
+from metalearn_tf.networks.example_normalization import ExampleNormalization
+from metalearn_tf.networks.max_pooling import MaxPooling
+from metalearn_tf.networks.regularization import added_losses
+from metalearn_tf.networks.stateless_pass import stateless_pass
+from metalearn_tf.networks.task_normalization import TaskNormalization
+
+# Their gradients have no gradient, or a wrong one; we give them another.
+_MENDED = {*EXACT_OPERATIONS, *(f"{name}Grad" for name in EXACT_OPERATIONS)} - {"StopGradient"}
+# TensorFlow takes the inverse of the transformation for the transpose of the sampling.
+_INEXACT = {"ImageProjectiveTransformV2", "ImageProjectiveTransformV3"}
+
+# Networks of these alone need no trace to be known: a learner that adapts is copied, and each copy is checked.
+# `tests/networks/test_second_derivatives.py` holds them against finite differences.
+_PLAIN_LAYERS = """
+    Conv1D Conv2D Conv3D SeparableConv1D SeparableConv2D DepthwiseConv1D DepthwiseConv2D Conv1DTranspose
+    Conv2DTranspose Conv3DTranspose MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D
+    AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D
+    GlobalAveragePooling2D GlobalAveragePooling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D
+    Cropping3D InputLayer Dense Activation ReLU LeakyReLU ELU PReLU Flatten Reshape Permute Rescaling Identity Dropout
+    Add Average Concatenate Multiply Subtract Dot
+"""
+_MENDED_LAYERS = "BatchNormalization LayerNormalization GroupNormalization UpSampling1D UpSampling2D UpSampling3D"
+_PLAIN_ACTIVATIONS = "linear tanh sigmoid softplus softmax relu relu6 leaky_relu elu selu gelu silu"
+
+PLAIN_LAYERS = {getattr(keras.layers, name) for name in _PLAIN_LAYERS.split()}
+PLAIN_LAYERS |= {TaskNormalization, ExampleNormalization, MaxPooling}
+MENDED_LAYERS = {getattr(keras.layers, name) for name in _MENDED_LAYERS.split()}
+PLAIN_ACTIVATIONS = {None, *(getattr(keras.activations, name) for name in _PLAIN_ACTIVATIONS.split())}
+
+_mended_layers = weakref.WeakSet()
+
+
+def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
+    """Refuses a layer or network whose second derivative would be wrong, and sees to those that can be made exact.
+
+    `twice_differentiable_call` and `twice_differentiable_pass` know afterwards which these are.
+
+    Args:
+        layer: a built network, or one layer of it.
+        argument: its name in messages.
+        of_inputs: whether derivatives by the inputs are taken too, not only by the trainable weights.
+        instead: what else may be done, for messages: a clause that goes on "or …".
+
+    Raises:
+        ValueError: names the layers without second derivative.
+    """
+    if _is_made_of(layer, PLAIN_LAYERS):
+        return
+    if _is_made_of(layer, PLAIN_LAYERS | MENDED_LAYERS):
+        _mended_layers.add(layer)
+        return
+    mended, missing = _operations_in_question(layer, of_inputs)
+    if missing:
+        names = sorted({_name_of_layer(layer, name) for name, _ in missing})
+        kinds = ", ".join(sorted({kind for _, kind in missing}))
+        raise ValueError(
+            f"`{argument}` must have a second derivative, and TensorFlow has none, or a wrong one, of {kinds}; use "
+            "other layers in their place (Keras's convolutions, poolings, normalisations and resizing have one)"
+            f"{f', or {instead}' if instead else ''}. Received: the layers {names}"
+        )
+    if mended:
+        _mended_layers.add(layer)
+
+
+def twice_differentiable_call(layer, inputs, **options):
+    """A pass with exact derivatives of every order, if `check_second_derivatives` has seen the layer.
+
+    Returns:
+        `layer(inputs, **options)`, and the list of what layers add to the loss in this pass.
+    """
+    if layer not in _mended_layers:
+        return layer(inputs, **options), added_losses(layer)
+    flat = [tf.convert_to_tensor(tensor) for tensor in keras.tree.flatten(inputs)]
+
+    def run(*flat):
+        return layer(keras.tree.pack_sequence_as(inputs, flat), **options), added_losses(layer)
+
+    return exact_derivatives(run, *flat)
+
+
+def twice_differentiable_pass(layer, weights, states, inputs, training):
+    """`stateless_pass` with exact derivatives of every order, if `check_second_derivatives` has seen the layer."""
+    if layer not in _mended_layers:
+        return stateless_pass(layer, weights, states, inputs, training)
+    arguments = [list(weights), list(states), inputs]
+    flat = [tf.convert_to_tensor(tensor) for tensor in keras.tree.flatten(arguments)]
+    return exact_derivatives(
+        lambda *flat: stateless_pass(layer, *keras.tree.pack_sequence_as(arguments, flat), training), *flat
+    )
+
+
+def _is_made_of(layer, kinds):
+    """Whether a layer, or each part of a functional or sequential network, is of some kinds exactly."""
+    if isinstance(layer, keras.Model):
+        is_graph = type(layer).__module__.startswith("keras.")
+        parts = getattr(layer, "operations", layer.layers)
+        return is_graph and all(_is_made_of(part, kinds) for part in parts)
+    if type(layer) is keras.layers.SpectralNormalization:
+        return _is_made_of(layer.layer, kinds)
+    return type(layer) in kinds and getattr(layer, "activation", None) in PLAIN_ACTIVATIONS
+
+
+def _operations_in_question(layer, of_inputs):
+    """Which operations on the way of second derivatives TensorFlow gets wrong.
+
+    Returns:
+        Whether there are some that `exact_derivatives` mends, and a list of `(name, kind)` of the others.
+    """
+    arguments = [[*layer.trainable_variables], [*layer.non_trainable_variables], _inputs(layer)]
+    found = {}
+
+    def trace(*flat):
+        weights, states, inputs = keras.tree.pack_sequence_as(arguments, flat)
+        outputs = keras.tree.flatten(layer.stateless_call(weights, states, inputs, training=True)[0])
+        outputs = [tensor for tensor in outputs if tensor.dtype.is_floating]
+        sources = [*weights, *(keras.tree.flatten(inputs) if of_inputs else [])]
+        sources = [tensor for tensor in sources if tensor.dtype.is_floating]
+        found["forward"] = forward = _differentiated(sources, outputs)
+        if not any(_is_without_gradient(operation) for operation in forward):
+            # Of the squared norm of the outputs, so that the gradient depends on all that a loss's would depend on.
+            gradients = [g for g in tf.gradients(outputs, sources, outputs) if g is not None]
+            found["gradient"] = _differentiated(sources, [tf.convert_to_tensor(g) for g in gradients])
+        found["in functions"] = tf.compat.v1.get_default_graph().as_graph_def().library.function
+        return outputs
+
+    specs = [_spec(tensor) for tensor in keras.tree.flatten(arguments)]
+    tf.function(trace, autograph=False).get_concrete_function(*specs)
+
+    on_the_way = found["forward"] + found.get("gradient", [])
+    mended = any(_is_mended(operation.name, operation.type) for operation in on_the_way)
+    missing = [
+        (operation.name, operation.type)
+        for operation in on_the_way
+        if operation.type in _INEXACT or (operation.type not in _MENDED and _is_without_gradient(operation))
+    ]
+    # What loops, branches and functions hold is out of reach of `exact_derivatives`.
+    for function in found["in functions"]:
+        missing += [(node.name, node.op) for node in function.node_def if _is_mended(node.name, node.op)]
+    return mended, missing
+
+
+def _differentiated(sources, targets):
+    """The operations between sources and targets that floating tensors go through."""
+    between, graph = [], tf.compat.v1.get_default_graph()
+    depends = {id(tensor) for tensor in sources}
+    for operation in graph.get_operations():  # in the order in which they were made
+        outputs = [tensor for tensor in operation.outputs if tensor.dtype.is_floating or tensor.dtype == tf.variant]
+        if outputs and any(id(tensor) in depends for tensor in operation.inputs):
+            depends |= {id(tensor) for tensor in outputs}
+            between.append(operation)
+    needed, waiting = set(), [tensor.op for tensor in targets]
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) not in needed:
+            needed.add(id(operation))
+            waiting += [tensor.op for tensor in operation.inputs]
+    return [operation for operation in between if id(operation) in needed]
+
+
+def _is_mended(name, kind):
+    """Whether TensorFlow's gradient of an operation is one of those that `exact_derivatives` replaces."""
+    return is_variance_of_moments(name) if kind == "StopGradient" else kind in _MENDED
+
+
+def _is_without_gradient(operation):
+    """Whether an operation has no gradient, or is itself a gradient whose derivative TensorFlow counts as zero."""
+    try:
+        return ops.get_gradient_function(operation) is None and operation.type.endswith("Grad")
+    except LookupError:
+        return True
+
+
+def _inputs(layer):
+    """The structure of a layer's inputs."""
+    try:
+        return layer.input
+    except (AttributeError, ValueError):  # a subclassed model, which says its shape alone
+        return keras.KerasTensor(layer.input_shape, layer.compute_dtype)
+
+
+def _spec(tensor):
+    shape = tuple(tensor.shape)
+    if isinstance(tensor, keras.KerasTensor) and shape and shape[0] is None:
+        shape = (2, *shape[1:])
+    return tf.TensorSpec(shape, tensor.dtype)
+
+
+def _name_of_layer(layer, operation):
+    """The innermost layer that an operation, or the gradient of one, belongs to, by their names."""
+    names = {sub_layer.name for sub_layer in layer._flatten_layers()}
+    parts = [part if part in names else re.sub(r"_\d+$", "", part) for part in operation.split("/")]
+    of_layers = [part for part in parts if part in names]
+    return of_layers[-1] if of_layers else layer.name

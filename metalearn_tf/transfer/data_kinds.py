@@ -1,0 +1,111 @@
+"""The kinds of data that are read into arrays."""
+
+import collections.abc
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metalearn_tf.data.class_index import ClassIndex
+
+
+class Examples(typing.NamedTuple):
+    """What was read.
+
+    Attributes:
+        x: the examples, as they came.
+        y: their labels, or `None`.
+        sample_weight: their weights, or `None`.
+        class_names: the names of the classes `0, 1, …`, of a `ClassDataset`; or `None`.
+    """
+
+    x: object
+    y: object = None
+    sample_weight: object = None
+    class_names: list | None = None
+
+
+def read_examples(argument, data, rank):
+    """Reads data of any kind into memory.
+
+    Args:
+        argument: the name of the data in error messages.
+        data: a `ClassDataset` or `ShardedClassDataset`; a finite, batched `tf.data.Dataset` or a
+            `keras.utils.PyDataset` of `x`, `(x, y)` or `(x, y, sample_weight)`; or what stands for an array `x`.
+        rank: the number of axes of a batch of examples.
+
+    Returns:
+        `Examples`; an array as it came.
+
+    Raises:
+        ValueError: if data have no end, are not batched or are of another kind.
+    """
+    if isinstance(data, ClassIndex):
+        x = data.examples if hasattr(data, "examples") else data.gather(tf.range(len(data), dtype=tf.int64)).numpy()
+        return Examples(x, np.repeat(np.arange(data.num_classes), data.class_sizes), None, data.class_names)
+    if isinstance(data, tf.data.Dataset):
+        check_ends(argument, data)
+        _check_batched(argument, data, rank)
+        return _concatenated(argument, list(data))
+    if isinstance(data, keras.utils.PyDataset):
+        check_ends(argument, data)
+        return _concatenated(argument, [data[number] for number in range(data.num_batches)])
+    return Examples(data)
+
+
+def is_batches(data):
+    """Whether data come batch by batch, with their labels."""
+    return isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
+
+
+def check_ends(argument, data):
+    """Refuses a `tf.data.Dataset` or a `PyDataset` that says of itself that it has no end."""
+    endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
+    if endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None):
+        raise ValueError(
+            f"`{argument}` must have an end; `dataset.take(batches)` gives a `tf.data.Dataset` one, and `__len__` a "
+            f"`PyDataset`. Received: an endless {type(data).__name__}"
+        )
+
+
+def as_array(argument, x):
+    """What stands for an array, such as a list or a tensor, as one of NumPy's.
+
+    Raises:
+        ValueError: names the kind of what is none.
+    """
+    is_none = x is None or isinstance(x, (str, bytes, set, ClassIndex, tf.data.Dataset, keras.utils.PyDataset))
+    if is_none or isinstance(x, (collections.abc.Mapping, collections.abc.Iterator)):
+        fix = ""
+        if isinstance(x, ClassIndex):
+            fix = "; those of a dataset are `dataset.examples` and `dataset.labels`"
+        elif isinstance(x, collections.abc.Iterator):
+            fix = "; `np.concatenate` puts the batches of a generator together"
+        raise ValueError(f"`{argument}` must be an array{fix}. Received: {type(x).__name__}")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"`{argument}` must be an array, of examples of one shape. Received: {error}") from error
+
+
+def _check_batched(argument, dataset, rank):
+    first = dataset.element_spec[0] if isinstance(dataset.element_spec, tuple) else dataset.element_spec
+    received = getattr(getattr(first, "shape", None), "rank", None)
+    if received == rank - 1:
+        raise ValueError(
+            f"`{argument}` must be batched: `dataset.batch(64)`. Received: elements of shape {tuple(first.shape)}"
+        )
+
+
+def _concatenated(argument, batches):
+    parts = [batch if isinstance(batch, (tuple, list)) else (batch,) for batch in batches]
+    if not parts:
+        raise ValueError(f"`{argument}` must hold at least one batch. Received: an empty dataset")
+    shapes = {len(part) for part in parts}
+    if len(shapes) > 1 or not shapes <= {1, 2, 3} or any(isinstance(p, (dict, tuple, list)) for p in parts[0]):
+        raise ValueError(
+            f"`{argument}` must give batches of examples `x`, `(x, y)` or `(x, y, sample_weight)`. "
+            f"Received: {tf.nest.map_structure(lambda tensor: tuple(np.shape(tensor)), batches[0])}"
+        )
+    return Examples(*(np.concatenate([as_array(argument, part) for part in column]) for column in zip(*parts)))

@@ -1,0 +1,61 @@
+"""What the trainings without labels share."""
+
+import keras
+import tensorflow as tf
+
+from metalearn_tf.transfer.backbone_model import BackboneModel
+from metalearn_tf.transfer.transfer_checks import check_own_objective
+
+
+class LabelFreeModel(BackboneModel):
+    """A backbone that learns from images alone, by an objective of its own.
+
+    A subclass defines `compute_logs(images, training)`: the `loss`, a scalar with all added losses in it, and what else
+    its `metrics` of the same names are of, a scalar or one number for each image.
+    """
+
+    def compute_logs(self, images, training):
+        """What the logs have of a batch, `"loss"` first: a dict of tensors by the names of `metrics`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `compute_logs`.")
+
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
+        """As `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
+        check_own_objective(
+            self, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics
+        )
+        super().compile(optimizer, **kwargs)
+        # At once, so that a file has all of the optimizer's variables even before the first step.
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *args, class_weight=None, **kwargs):
+        """As `keras.Model.fit`, of images alone."""
+        check_own_objective(self, class_weight=class_weight)
+        return super().fit(x, y, *args, **kwargs)
+
+    def train_step(self, data):
+        images = self._images(data)
+        with tf.GradientTape() as tape:
+            logs = self.compute_logs(images, training=True)
+            loss = self.optimizer.scale_loss(logs["loss"])
+        self.apply_gradients(tape, loss)
+        return self._track(images, logs)
+
+    def test_step(self, data):
+        images = self._images(data)
+        return self._track(images, self.compute_logs(images, training=False))
+
+    def check_targets(self, x, y, sample_weight):
+        check_own_objective(self, y=y, sample_weight=sample_weight)
+        return y, sample_weight
+
+    def _images(self, data):
+        images, *targets = keras.utils.unpack_x_y_sample_weight(data)
+        self.check_targets(images, *targets)
+        return images
+
+    def _track(self, images, logs):
+        for metric in self.metrics:
+            value = logs[metric.name]
+            # The size is read from the data: at the end of a dataset of unknown length nothing is then counted.
+            metric.update_state(value, sample_weight=tf.shape(images)[0] if value.shape.rank == 0 else None)
+        return self.get_metrics_result()
