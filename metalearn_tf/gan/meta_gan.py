@@ -86,7 +86,7 @@ class MetaGAN(AdversarialModel):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
         check_seed(seed)
-        optional = {"test_inner_steps": test_inner_steps, "inner_batch_size": inner_batch_size}
+        optional = {"inner_batch_size": inner_batch_size, "test_inner_steps": test_inner_steps}
         check_whole(inner_steps=inner_steps, **{key: number for key, number in optional.items() if number is not None})
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)
         self.gan = gan
@@ -113,9 +113,9 @@ class MetaGAN(AdversarialModel):
         self._settings = (
             "algorithm inner_steps inner_learning_rate inner_batch_size learned_rates test_inner_steps seed"
         )
-        self.algorithm, self.inner_steps = algorithm, inner_steps
-        self.inner_batch_size, self.learned_rates = inner_batch_size, learned_rates
-        self.test_inner_steps, self.seed = test_inner_steps, seed
+        self.algorithm, self.inner_steps, self.learned_rates = algorithm, int(inner_steps), learned_rates
+        whole = [*optional.values(), seed]
+        self.inner_batch_size, self.test_inner_steps, self.seed = (number and int(number) for number in whole)
         self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
         self.built = True
 

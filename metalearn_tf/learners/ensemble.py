@@ -83,6 +83,7 @@ class Ensemble(MetaLearner):
     def get_config(self):
         config = super().get_config()
         del config["network"]
+        config.pop("loss", None)  # the losses of adaptation are the learners'
         learners = [keras.saving.serialize_keras_object(learner) for learner in self.learners]
         for learner in learners:
             # Their optimizers have nothing left to do, and their state is not in the file.

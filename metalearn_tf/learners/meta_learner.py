@@ -11,7 +11,7 @@ from metalearn_tf.learners.network_pass import result_dtype, run_network, runnin
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
 from metalearn_tf.learners.task_checks import check_network, check_support
-from metalearn_tf.learners.task_loss import task_loss
+from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.learners.task_model import TaskModel
 from metalearn_tf.networks.copy_network import as_model, copy_network
@@ -57,7 +57,7 @@ class MetaLearner(TaskModel):
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
         self.task_mapping = task_mapping
-        self._traced = self._compiled_adapt = None
+        self._traced = self._compiled_adapt = self._loss_of_file = None
         self.built = True
 
     # === What a learner writes ===
@@ -133,7 +133,7 @@ class MetaLearner(TaskModel):
 
     def support_loss(self, y_true, y_pred):
         """The scalar loss of `compile`, or the one that fits the task, for adaptation."""
-        loss = keras.losses.get(self.loss) if self.compiled else task_loss
+        loss = keras.losses.get(own_loss(self) or task_loss)
         value = tf.reduce_mean(loss(y_true, y_pred))
         return undivided(value, loss) if isinstance(loss, keras.losses.Loss) else value
 
@@ -231,8 +231,9 @@ class MetaLearner(TaskModel):
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def get_config(self):
-        config = keras.Model.get_config(self)
+        config, loss = keras.Model.get_config(self), own_loss(self)
         return {
+            **({} if loss is None else {"loss": serialized_loss(loss)}),
             **{key: config[key] for key in ("name", "trainable") if key in config},
             "network": keras.saving.serialize_keras_object(self.network),
             "task_mapping": self.task_mapping,
@@ -240,9 +241,9 @@ class MetaLearner(TaskModel):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        config["network"] = as_model(config["network"])
-        return cls(**config)
+        config = {**config, "network": as_model(config["network"])}
+        loss = config.pop("loss", None)
+        return with_loss(cls(**config), loss)
 
     # === Use ===
 
@@ -284,10 +285,12 @@ class MetaLearner(TaskModel):
     @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):
         """A learner of the same configuration and weights, which shares none of them."""
-        copy = type(self).from_config({**self.get_config(), **self.copied_parts()})
+        config = {key: value for key, value in self.get_config().items() if key != "loss"}
+        copy = type(self).from_config({**config, **self.copied_parts()})
         copy.set_weights(self.get_weights())
+        copy._loss_of_file = own_loss(self)
         if self.compiled:
-            copy.compile("sgd", loss=self.loss)  # the loss may be part of the adaptation; nothing is trained
+            copy.compile("sgd", loss=self.loss)  # nothing is trained
         return copy
 
     def copied_parts(self):

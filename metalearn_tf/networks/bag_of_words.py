@@ -67,7 +67,7 @@ class WordWeights(keras.layers.Layer):
         self.logarithm = self.add_weight(name="logarithm", shape=(input_shape[-1] - 1,), initializer="zeros")
 
     def call(self, counts):
-        weights = tf.exp(tf.convert_to_tensor(self.logarithm))
+        weights = tf.exp(tf.cast(self.logarithm, tf.float32))
         return tf.math.l2_normalize(tf.math.log1p(tf.cast(counts[:, 1:], tf.float32)) * weights, axis=-1)
 
     def compute_output_shape(self, input_shape):

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.networks.saveable_model import plain_values
+
 _LARGEST_SCALE_OR_SHEAR = 0.3
 # Parts of the image's sides.
 _LARGEST_SHIFT = 1 / 7
@@ -61,7 +63,7 @@ class Deformation(keras.layers.Layer):
         return input_shape[0]
 
     def get_config(self):
-        return {**super().get_config(), "largest_move": self.largest_move}
+        return plain_values({**super().get_config(), "largest_move": self.largest_move})
 
 
 def sample_bilinear(images, rows, columns):

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.networks.wide_dtype import wide_dtype
 
 
@@ -41,7 +42,7 @@ class ExampleNormalization(keras.layers.Layer):
         return tf.cast(outputs, x.dtype)
 
     def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return plain_values({**super().get_config(), "epsilon": self.epsilon})
 
 
 def normalize_examples(x, epsilon):

@@ -2,13 +2,13 @@
 
 import contextlib
 
-import keras
 import tensorflow as tf
 
 from metalearn_tf.data.worker_batches import split_batches
+from metalearn_tf.networks.saveable_model import SaveableModel
 
 
-class ReplicatedModel(keras.Model):
+class ReplicatedModel(SaveableModel):
     """A Keras model whose `fit` and `evaluate` give each replica of a `tf.distribute` strategy its part of a batch.
 
     ```python

@@ -6,6 +6,7 @@ import threading
 import keras
 import tensorflow as tf
 
+from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.networks.second_order import batch_norm
 from metalearn_tf.networks.wide_dtype import wide_dtype
 
@@ -133,14 +134,16 @@ class TaskNormalization(keras.layers.Layer):
         return tf.reshape(outputs, tf.shape(x)) if image is not x else outputs, mean, variance
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "normalization": self.normalization,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "scale": self.has_scale,
-            "center": self.has_offset,
-        }
+        return plain_values(
+            {
+                **super().get_config(),
+                "normalization": self.normalization,
+                "momentum": self.momentum,
+                "epsilon": self.epsilon,
+                "scale": self.has_scale,
+                "center": self.has_offset,
+            }
+        )
 
 
 def normalization_of(network):

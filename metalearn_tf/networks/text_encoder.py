@@ -96,6 +96,7 @@ class WordAttention(keras.layers.Layer):
 
     def call(self, inputs):
         embeddings, importance, numbers = inputs
+        embeddings, importance = tf.cast(embeddings, tf.float32), tf.cast(importance, tf.float32)
         there = tf.cast(numbers[..., None] > 0, tf.float32)
         importance = importance - tf.stop_gradient(tf.reduce_max(importance, axis=1, keepdims=True))
         weights = tf.exp(importance) * there

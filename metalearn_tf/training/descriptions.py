@@ -3,18 +3,52 @@
 import json
 import pathlib
 
+import keras
+import numpy as np
+
 from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.networks.describe import describe
 
 
-def describe_model(model):
-    """What a model is, as plain values: its class, its options, its optimizers' options and its weights' shapes."""
-    return {
-        "class": type(model).__name__,
-        **_plain(model.get_config()),
-        **{name: _plain(optimizer.get_config()) for name, optimizer in optimizers_of(model).items()},
-        "weights": [list(variable.shape) for variable in model.weights],
-    }
+def describe_model(model, weights=False):
+    """What a model and its training are, as plain values: its full configuration, loss, metrics and optimizers.
+
+    Args:
+        model: a built `keras.Model`.
+        weights: whether the values of its weights are part of what it is; rounded, since processors differ in the last
+            bits of random numbers.
+    """
+    described = {**describe(model), **{name: describe(optimizer) for name, optimizer in optimizers_of(model).items()}}
+    described.pop("name", None)
+    if model.compiled:
+        if model.loss is not None:
+            described["loss"] = describe(model.loss)
+        described["compile"] = _describe_compile(model)
+    variables = model.weights
+    described["weights"] = [list(variable.shape) for variable in variables]
+    described["dtypes"] = [str(variable.dtype) for variable in variables]
+    described["trained"] = [number for number, variable in enumerate(variables) if variable.trainable]
+    if weights:
+        described["values"] = [_sums(variable) for variable in variables if "seed" not in variable.name]
+    return described
+
+
+def _describe_compile(model):
+    """What `compile` was given beside optimizers and loss, of what has a part in the training."""
+    # As it was given: what cannot be saved trains all the same.
+    options = {**model._compile_config.config, **{name: getattr(model, name, None) for name in ("monitor", "mode")}}
+    names = ("loss_weights", "metrics", "weighted_metrics", "steps_per_execution", "monitor", "mode")
+    return describe({name: options[name] for name in names if options.get(name) is not None})
+
+
+def _sums(variable):
+    """Two sums of a variable's values, in four digits.
+
+    They are without cancellation, so that these digits are certain; the second tells signs and places apart.
+    """
+    value = keras.ops.convert_to_numpy(variable).astype("float64").ravel()
+    return f"{np.abs(value).sum():.4g} and {np.maximum(value, 0.0) @ (1 + np.arange(value.size) % 101):.4g}"
 
 
 def describe_dataset(dataset):
@@ -23,6 +57,8 @@ def describe_dataset(dataset):
         "domain": dataset.domain,
         "examples": len(dataset),
         "classes": dataset.num_classes,
+        "class_names": describe(list(dataset.class_names)),
+        "parents": describe(dataset.parents and dict(sorted(dataset.parents.items()))),
         "content": fingerprint(dataset.examples, dataset.labels),
     }
 
@@ -55,26 +91,40 @@ def check_same(argument, path, description, what):
         kept = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"`{argument}` must not hold a damaged file; delete it. Received: {path}, {error}") from error
-    kept, wanted = _flat(kept), _flat(description)
-    differing = sorted(key for key in {*kept, *wanted} if kept.get(key) != wanted.get(key))
-    if differing:
-        found = "; ".join(f"{key}={wanted.get(key)!r} where the {what} has {kept.get(key)!r}" for key in differing[:5])
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    found = differences(description, kept, what)
+    if found:
         raise ValueError(
             f"`{argument}` holds a {what} of another configuration, whose results are not those asked for; choose "
-            f"another folder, or delete it. Received: {found}{more}"
+            f"another folder, or delete it. Received: {found}"
         )
 
 
-def _plain(config):
-    """Of a configuration, the numbers, texts and flags; names are not part of what a model does."""
-    plain = (bool, int, float, str, type(None))
-    return {key: value for key, value in config.items() if key != "name" and isinstance(value, plain)}
+def differences(wanted, kept, what):
+    """Where two descriptions differ, in words, the first five places; empty where they do not.
+
+    Args:
+        wanted: nested dict of plain values.
+        kept: the same, of what there was before.
+        what: of what that is, such as `"run"`.
+    """
+    wanted, kept = _flat(wanted), _flat(kept)
+    differing = sorted(key for key in {*kept, *wanted} if kept.get(key) != wanted.get(key))
+    more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    places = (f"{key}={_short(wanted.get(key))} where the {what} has {_short(kept.get(key))}" for key in differing[:5])
+    return "; ".join(places) + more
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _flat(values, prefix=""):
-    """Nested dicts as one, with dots in the keys."""
+    """Nested dicts, and lists of dicts, as one dict with paths for keys."""
     flat = {}
     for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+            value = {f"[{number}]": part for number, part in enumerate(value)}
+        path = f"{prefix}{key}" if key.startswith("[") or not prefix else f"{prefix}.{key}"
+        flat.update(_flat(value, path) if isinstance(value, dict) and value else {path: value})
     return flat

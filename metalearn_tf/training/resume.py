@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
+from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.training.callback_state import callback_state, set_callback_state
 from metalearn_tf.training.descriptions import check_same, describe_model, optimizers_of
 from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.replay import Replay
 
-_LATEST, _PREVIOUS, _MODEL = "latest.npz", "previous.npz", "model.json"
+_LATEST, _PREVIOUS, _MODEL, _BATCH = "latest.npz", "previous.npz", "model.json", "batch.json"
 
 
 class Resume(keras.callbacks.Callback):
@@ -53,7 +54,8 @@ class Resume(keras.callbacks.Callback):
 
     Raises:
         ValueError: if `save_freq` is neither; when training begins, if the model is not built, or the folder is that of
-            another (names what differs).
+            another (names what differs): another model, `compile`, number of steps or size of batches. Of other data in
+            batches of the same size the training goes on, with a warning through `logging`.
         OSError: if a state cannot be written, such as on a full disk: the last good one is untouched. Or if there are
             states and none can be read.
     """
@@ -77,7 +79,8 @@ class Resume(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._epoch = self._steps = self._steps_before = self._saved_at = 0
-        self._logs, self._restored, self._replayed = {}, None, 0
+        self._logs, self._restored, self._replayed, self._content = {}, None, 0, None
+        self._looks = True
         self._build()
         description = {**describe_model(self.model), "steps_per_epoch": self.params.get("steps")}
         check_same("backup_dir", self.backup_dir / _MODEL, description, "training")
@@ -85,6 +88,7 @@ class Resume(keras.callbacks.Callback):
         if self._restored is not None:
             self._epoch, self._steps = self._restored.meta["epoch"], self._restored.meta["steps"]
             self._replayed, self._saved_at = self._restored.meta["steps_of_epoch"], self._steps
+            self._content = self._restored.meta.get("content")
             self._set_variables()
             self.model._initial_epoch = self._epoch  # Keras's own way to begin at another epoch from within `fit`
 
@@ -98,16 +102,35 @@ class Resume(keras.callbacks.Callback):
             self._set_callbacks()  # behind their own beginnings
 
     def on_train_batch_begin(self, batch, logs=None):
+        looks, self._looks = self._looks, False
         if self._restored is not None:
             # Only now: other callbacks may make the function anew at the beginning of an epoch.
             state, self._restored = self._restored, None
             # Without a number of steps an epoch is one pass over the data, and begins them anew.
             drawn = self._steps if self.params.get("steps") else self._replayed
             self.model.train_function = Replay(
-                self.model, drawn, self._replayed, state.meta["logs"], lambda: self._set_variables(state)
+                self.model, drawn, self._replayed, state.meta["logs"], lambda: self._set_variables(state), self._look
             )
+        elif looks:
+            self.model.train_function = Replay(self.model, 0, 0, {}, None, self._look)
         elif self.save_freq != "epoch" and self._steps - self._saved_at >= self.save_freq:
             self._save(self._epoch, steps_of_epoch=batch)
+
+    def _look(self, batch):
+        """Holds the first batch of the data against that of the training so far."""
+        if not self.params.get("steps"):
+            return  # batches of an unknown number, such as those of texts of like lengths, may differ in size
+        parts = [part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None]
+        sizes = [f"{part.shape[:1]}, {part.shape.rank} axes, {part.dtype.name}" for part in parts]
+        check_same("backup_dir", self.backup_dir / _BATCH, {"first_batch": sizes}, "training")
+        content = fingerprint(*(part.numpy() for part in parts))
+        if self._content not in (None, content):
+            logging.getLogger(__name__).warning(
+                "The data of the training in %s begin with another batch than before: it goes on, but not as it would "
+                "have without a stop. Data in the same order have a seed wherever they are shuffled or drawn.",
+                self.backup_dir,
+            )
+        self._content = content
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps = max(self._steps, self._steps_before + batch + 1)
@@ -149,6 +172,7 @@ class Resume(keras.callbacks.Callback):
             "epoch": epoch,
             "steps": self._steps,
             "steps_of_epoch": steps_of_epoch,
+            "content": self._content,
             "logs": {name: float(value) for name, value in self._logs.items()},
             "history": {name: [*map(float, values)] for name, values in self.model.history.history.items()},
             "callbacks": [callback_state(callback, of_callbacks) for callback in self.callbacks],

@@ -8,6 +8,7 @@ from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.networks.describe import describe
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
@@ -137,8 +138,9 @@ def tune(
         "validation": describe_dataset(validation),
         "parameters": {str(number): chosen for number, chosen in enumerate(parameters)},
     }
-    # The model of the first trial stands for what `build_learner` does beside its parameters.
-    check_same("run_directory", directory / _DESCRIPTION, {**setting, "learner": describe_model(first)}, "search")
+    # The model of the first trial, and its code, stand for what `build_learner` does beside its parameters.
+    of_learner = {"build_learner": describe(build_learner), "learner": describe_model(first, weights=True)}
+    check_same("run_directory", directory / _DESCRIPTION, {**setting, **of_learner}, "search")
     del first
 
     records = TrialRecords(directory / "trials", parameters, epochs)

@@ -11,6 +11,7 @@ from metalearn_tf.data.image_range import check_limits, to_image_range
 from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicas import replica_count
+from metalearn_tf.networks.saveable_model import SaveableModel
 from metalearn_tf.transfer.backbone_checks import (
     check_backbone,
     check_dtype,
@@ -23,7 +24,7 @@ from metalearn_tf.transfer.data_kinds import check_ends
 from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
 
 
-class BackboneModel(keras.Model):
+class BackboneModel(SaveableModel):
     """A Keras model around a backbone: pixels in its range, a random augmentation, and their configuration.
 
     Layers of the backbone that are frozen when the model is compiled are never trained.

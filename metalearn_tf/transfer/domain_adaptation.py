@@ -95,6 +95,7 @@ class DomainAdaptation(BackboneModel):
         super().__init__(backbone, augmentation, image_range, **kwargs)
         check_options(classes, method, weight, bandwidths, discriminator, seed)
         # === Config ===
+        seed = int(seed)  # Keras's initializers take Python's integers alone
         self.classes, self.method, self.bandwidths, self.seed = classes, method, bandwidths, seed
         self.weight = _DEFAULT_WEIGHTS[method] if weight is None else weight
         # === Layers ===

@@ -21,7 +21,7 @@ def check_options(classes, method, weight, bandwidths, discriminator, seed):
     if weight is not None:
         if method == "source_only":
             raise ValueError(f'`weight` has no effect with `method="source_only"`. Received: {weight!r}')
-        if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+        if not isinstance(weight, (int, float, np.number)) or not 0 < weight < float("inf"):
             raise ValueError(f"`weight` must be a positive number, or None for the method's own. Received: {weight!r}")
     if bandwidths is not None and method != "mmd":
         raise ValueError(f'`bandwidths` need `method="mmd"`. Received: method={method!r}')

@@ -10,12 +10,13 @@ from metalearn_tf.data.cache import cached_arrays
 from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.networks.describe import describe
 from metalearn_tf.networks.text_inputs import vocabulary_files
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples, takes_images
 from metalearn_tf.transfer.data_kinds import read_examples
 
 # Of the files' content; features of another version are computed again.
-_VERSION = 1
+_VERSION = 2
 
 
 def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0.0, 1.0)):
@@ -81,8 +82,6 @@ def compute_features(backbone, x, batch_size, image_range):
 
 def _fingerprint(backbone, x, image_range):
     """SHA-256 in hexadecimal digits of all that the features depend on."""
-    # With names, since a compiled or saved copy of a model has a configuration in more or fewer parts.
-    config = keras.saving.serialize_keras_object(backbone)["config"]
-    header = [_VERSION, keras.__version__, type(backbone).__name__, config, [float(limit) for limit in image_range]]
+    header = [_VERSION, keras.__version__, describe(backbone), [float(limit) for limit in image_range]]
     weights = map(np.asarray, backbone.variables)
     return fingerprint(json.dumps(header, sort_keys=True).encode(), *weights, *vocabulary_files(backbone), x)

@@ -1,6 +1,7 @@
 """The layer that sets one part of a network against another."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -30,7 +31,7 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, strength=1.0, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(strength, (int, float)) or not 0 <= strength < float("inf"):
+        if not isinstance(strength, (int, float, np.number)) or not 0 <= strength < float("inf"):
             raise ValueError(f"`strength` must be a number of at least 0. Received: {strength!r}")
         self.first_strength = float(strength)
         self.strength = self.add_weight(

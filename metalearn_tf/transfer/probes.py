@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
+from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
 from metalearn_tf.transfer.transfer_checks import check_labels
 
@@ -162,11 +163,14 @@ class NeighborVotes(keras.layers.Layer):
         self.neighbors = neighbors
         self.distance = distance
         self.temperature = temperature
-        self.examples = self.add_weight(shape=(examples, features), initializer="zeros", name="examples")
+        self.examples = self.add_weight(
+            shape=(examples, features), initializer="zeros", dtype="float32", autocast=False, name="examples"
+        )
         self.labels = self.add_weight(shape=(examples,), initializer="zeros", dtype="int32", name="labels")
         self.built = True
 
     def call(self, x):
+        x = tf.cast(x, tf.float32)
         examples, width = self.examples.shape
         rows = tf.shape(x)[0]
         chunk = tf.clip_by_value(rows, 1, max(1, _MOST_SIMILARITIES // examples))
@@ -183,12 +187,14 @@ class NeighborVotes(keras.layers.Layer):
 
     def get_config(self):
         examples, features = self.examples.shape
-        return {
-            **super().get_config(),
-            "examples": examples,
-            "features": features,
-            "classes": self.classes,
-            "neighbors": self.neighbors,
-            "distance": self.distance,
-            "temperature": self.temperature,
-        }
+        return plain_values(
+            {
+                **super().get_config(),
+                "examples": examples,
+                "features": features,
+                "classes": self.classes,
+                "neighbors": self.neighbors,
+                "distance": self.distance,
+                "temperature": self.temperature,
+            }
+        )

@@ -5,6 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.whole_numbers import is_whole
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.transfer_checks import check_labels, check_plan, check_sample_weight, class_weights
@@ -73,7 +74,7 @@ class TransferClassifier(BackboneModel):
         # === Config ===
         self.classes = classes
         self.head_epochs = head_epochs
-        self.stages = stages if isinstance(stages, int) else list(stages)
+        self.stages = int(stages) if is_whole(stages) else list(stages)
         self.stage_epochs = stage_epochs
         self.layer_decay = layer_decay
         self.l2_sp = l2_sp

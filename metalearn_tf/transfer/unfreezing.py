@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from metalearn_tf.data.whole_numbers import is_whole
+
 
 def layer_groups(backbone, stages):
     """The layers with trainable weights, in groups from the top to the bottom.
@@ -21,7 +23,7 @@ def layer_groups(backbone, stages):
             bottom.
     """
     layers = trained_layers(backbone)[::-1]
-    if isinstance(stages, int):
+    if is_whole(stages):
         most = len(list(_layers_with_weights(backbone)))
         if not 1 <= stages <= max(1, most):
             raise ValueError(

@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from metalearn_tf.networks.saveable_model import plain_values
+
 
 def classical_augmentation(flip=False):
     """Small random turns (18 degrees), moves (a tenth), zooms (15 %) and shears of images in [0, 1].
@@ -39,8 +41,8 @@ class RandomAffine(keras.layers.Layer):
     def __init__(self, turn=0.05, move=0.1, zoom=0.15, shear=0.1, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.turn, self.move, self.zoom, self.shear = turn, move, zoom, shear
-        self.seed = seed
-        self.random = keras.random.SeedGenerator(seed)
+        self.seed = seed if seed is None else int(seed)
+        self.random = keras.random.SeedGenerator(self.seed)
 
     def call(self, images, training=False):
         if not training:
@@ -66,4 +68,4 @@ class RandomAffine(keras.layers.Layer):
 
     def get_config(self):
         options = {name: getattr(self, name) for name in ("turn", "move", "zoom", "shear", "seed")}
-        return {**super().get_config(), **options}
+        return plain_values({**super().get_config(), **options})

@@ -17,12 +17,13 @@ from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.networks.translation_gan import translation_gan
-from metalearn_tf.training.descriptions import describe_dataset, describe_model
+from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.transfer.baseline import Baseline
 from metalearn_tf.transfer.domain_adaptation import DomainAdaptation
 from metalearn_tf.transfer.fine_tune import fine_tune
 from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, file_name, trained_learner
+from metalearn_tf.workflows.built_models import built_model
 from metalearn_tf.workflows.class_gans import as_in, image_batches, more_examples
 from metalearn_tf.workflows.parts_of_datasets import at_most, few_and_test, share_of
 from metalearn_tf.workflows.run_directory import RunDirectory
@@ -170,9 +171,11 @@ def daml(
         "workflow": "daml",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
         "target": describe_dataset(target),
-        "learners": {name: describe_model(build()) for name, build in build_learners.items()},
-        "gan": describe_model(build_gan()),
-        "backbone": describe_model(build_backbone()),
+        "learners": {
+            name: built_model(f"build_learners[{name!r}]", build)[1] for name, build in build_learners.items()
+        },
+        "gan": built_model("build_gan", build_gan)[1],
+        "backbone": built_model("build_backbone", build_backbone)[1],
         "test_task": test_task,
         "train_task": train_task,
         **budget,

@@ -82,6 +82,7 @@ class EnlargedSupport(MetaLearner):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
         del config["network"]
+        config.pop("loss", None)  # that of adaptation is the learner's
         return {
             **config,
             "learner": serialize(self.learner),

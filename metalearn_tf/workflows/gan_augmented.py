@@ -15,9 +15,11 @@ from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
 from metalearn_tf.networks.augmentation_gan import augmentation_gan
 from metalearn_tf.networks.conv4 import conv4
+from metalearn_tf.networks.describe import describe
 from metalearn_tf.networks.schedule import warm_up_and_cosine
-from metalearn_tf.training.descriptions import describe_dataset, describe_model
+from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
+from metalearn_tf.workflows.built_models import built_model
 from metalearn_tf.workflows.class_gans import as_in, gan_kind, more_examples, new_classes, train_gan
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
@@ -161,7 +163,8 @@ def gan_augmented(
     build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
     build_gan = build_gan or (lambda: _default_gan(train.example_shape))
     augmentation = classical_augmentation() if augmentation is None else augmentation
-    learner, gan = build_learner(), build_gan()
+    learner, of_learner = built_model("build_learner", build_learner)
+    gan, of_gan = built_model("build_gan", build_gan)
     kind = gan_kind(gan, train.example_shape)
     test_task = {"ways": ways, "shots": shots, "queries": queries}
     train_task = {"ways": train_ways or ways, "shots": shots, "queries": train_queries}
@@ -171,15 +174,15 @@ def gan_augmented(
         "workflow": "gan_augmented",
         "sources": describe_dataset(train),
         "target": describe_dataset(target),
-        "learner": describe_model(learner),
-        "gan": describe_model(gan),
+        "learner": of_learner,
+        "gan": of_gan,
         "test_task": test_task,
         "train_task": train_task,
         **budget,
         "ratios": list(ratios),
         "keep": keep,
         "variety": variety,
-        "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
+        "augmentation": describe(augmentation),
     }
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")

@@ -16,8 +16,10 @@ from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
-from metalearn_tf.training.descriptions import describe_dataset, describe_model
+from metalearn_tf.networks.describe import describe
+from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores
+from metalearn_tf.workflows.built_models import built_model
 from metalearn_tf.workflows.class_gans import to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
@@ -144,12 +146,12 @@ def meta_gan_transfer(
     build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
     augmentation = classical_augmentation() if augmentation is None else augmentation
-    meta_gan = build_meta_gan()
+    meta_gan, of_meta_gan = built_model("build_meta_gan", build_meta_gan)
     check_adaptation(meta_gan, sources, classes, gan_shots)
     of_gans = {
         "workflow": "meta_gan_transfer",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
-        "meta_gan": describe_model(meta_gan),
+        "meta_gan": of_meta_gan,
         "gan_steps": budget["gan_steps"],
         "gan_shots": gan_shots,
         "gan_tasks": gan_tasks,
@@ -157,13 +159,14 @@ def meta_gan_transfer(
     }
     configuration = {
         "workflow": "meta_gan_transfer",
+        "gans": of_gans,
         "target": describe_dataset(target),
         "shots": shots,
-        "classifier": describe_model(build_classifier()),
+        "classifier": built_model("build_classifier", build_classifier)[1],
         **budget,
         "keep": keep,
         "batch_size": batch_size,
-        "augmentation": [type(layer).__name__ for layer in augmentation._flatten_layers(include_self=False)],
+        "augmentation": describe(augmentation),
     }
     folder = pathlib.Path(run_directory)
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)

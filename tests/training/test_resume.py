@@ -137,13 +137,13 @@ def test_it_ends_as_if_it_had_not_been_stopped(name, whole, tmp_path, save_freq,
 # === A plain Keras model, which traces fast ===
 
 
-def regression(callbacks, epochs=6, units=4, optimizer="adam", steps=None):
+def regression(callbacks, epochs=6, units=4, optimizer="adam", steps=None, batch=5, seed=1, loss="mse"):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units), keras.layers.Dense(1)])
-    model.compile(optimizer, "mse", metrics=["mae"], jit_compile=False)
+    model.compile(optimizer, loss, metrics=["mae"], jit_compile=False)
     x = np.random.default_rng(0).normal(size=(20, 3))
-    data = tf.data.Dataset.from_tensor_slices((x, x.sum(axis=1, keepdims=True))).batch(5)
-    data = data.shuffle(4, seed=1).repeat() if steps else data
+    data = tf.data.Dataset.from_tensor_slices((x, x.sum(axis=1, keepdims=True))).batch(batch)
+    data = data.shuffle(4, seed=seed).repeat() if steps else data
     model.fit(data, epochs=epochs, steps_per_epoch=steps, shuffle=False, callbacks=callbacks, verbose=0)
     return model
 
@@ -230,12 +230,29 @@ def test_a_full_disk_is_an_error_that_leaves_the_last_state(tmp_path, undisturbe
             r"optimizer.learning_rate=0.0099.* where the training has 0.00100",
         ),
         ({"steps": 3}, "steps_per_epoch=3 where the training has 4"),
+        ({"loss": keras.losses.Huber(0.5)}, r"loss.delta=0.5 where the training has 0.25"),
     ],
 )
 def test_another_training_is_refused(tmp_path, options, differing):
-    folder = stopped(tmp_path / "run")
+    loss = {"loss": keras.losses.Huber(0.25)} if "loss" in options else {}
+    folder = stopped(tmp_path / "run", **loss)
     with pytest.raises(ValueError, match=r"`backup_dir` holds a training of another configuration(.|\n)*" + differing):
         regression([mtf.training.Resume(folder)], **options)
+
+
+def test_batches_of_another_size_are_refused_before_any_step(tmp_path):
+    folder = stopped(tmp_path / "run", steps=4)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=r"another configuration.*first_batch=\['\(4,\).*training has \['\(5,\)"):
+        regression([mtf.training.Resume(folder)], steps=4, batch=4)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_data_in_another_order_are_told_of(tmp_path, caplog):
+    regression([mtf.training.Resume(stopped(tmp_path / "same", steps=4))], steps=4)
+    assert not caplog.text
+    regression([mtf.training.Resume(stopped(tmp_path / "other", steps=4))], steps=4, seed=2)
+    assert "begin with another batch than before" in caplog.text
 
 
 def test_a_model_must_be_built(tmp_path):
