@@ -219,7 +219,6 @@ CHANGES = {
         {"metrics": ()},
         {"metrics": (keras.metrics.SparseTopKCategoricalAccuracy(2),)},
         {"metrics": (keras.metrics.SparseTopKCategoricalAccuracy(3),)},
-        {"compile": {"loss_weights": 2.0}},
     ],
     model_of: [
         {"regularizer": "l2"},
