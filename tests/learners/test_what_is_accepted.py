@@ -447,7 +447,6 @@ def test_fit_refuses_options_that_have_no_meaning(options, message):
         ({"metrics": [keras.metrics.SparseTopKCategoricalAccuracy(2)]}, "metrics"),
         ({"weighted_metrics": [keras.metrics.Precision()]}, "weighted_metrics"),
     ],
-    ids=str,
 )
 def test_compile_refuses_what_a_learner_cannot_follow(learner, options, argument):
     loss = learner.loss

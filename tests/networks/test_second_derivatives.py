@@ -12,7 +12,7 @@ from metalearn_tf.networks.second_derivatives import (
     PLAIN_LAYERS,
     check_second_derivatives,
     twice_differentiable_call,
-    twice_differentiable_stateless_call,
+    twice_differentiable_pass,
 )
 
 layers, ops = keras.layers, keras.ops
@@ -192,7 +192,7 @@ def twice_differentiated(network, call, x, weights, cotangent):
     states = [tf.convert_to_tensor(variable) for variable in network.non_trainable_variables]
 
     def loss(x, weights):
-        outputs = tf.cast(call(network, weights, states, x, training=True)[0], tf.float64)
+        outputs = tf.cast(call(network, weights, states, x, True)[0], tf.float64)
         if cotangent[0] is None:
             cotangent[0] = np.random.default_rng(1).normal(size=outputs.shape)
         return tf.reduce_sum(tf.sin(outputs) * cotangent[0])
@@ -231,7 +231,7 @@ def test_second_derivatives_are_those_of_finite_differences(name, float64):
     network = network_of(shape, make)
     check_second_derivatives(network, "network", of_inputs=True)
     step, tolerance = (1e-6, 1e-5) if name in LAYERS else (1e-3, 1e-3)
-    assert error_of_the_slope(network, twice_differentiable_stateless_call, shape, step) < tolerance
+    assert error_of_the_slope(network, twice_differentiable_pass, shape, step) < tolerance
 
 
 @pytest.mark.parametrize("make", [layers.BatchNormalization, lambda: layers.UpSampling2D(2, interpolation="bilinear")])
