@@ -116,6 +116,28 @@ def test_query_labels_are_looked_at_too(learner):
         learner.evaluate(arrays()[:3], verbose=0)
 
 
+LATER = {
+    "a gap": ((0, 2, 2), (0, 2, 2), "`support_y` must hold every label"),
+    "below -1": ((0, 1, -2), (0, 1, 1), "`support_y` must hold every label"),
+    "no such class": ((0, 1, 2), (0, 1, 3), "`query_y` must be in"),
+    "a negative query": ((0, 1, 2), (0, 1, -2), "`query_y` must be in"),
+}
+
+
+@pytest.mark.parametrize("method", ["evaluate", "fit"])
+@pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
+def test_labels_of_later_batches_are_looked_at_as_they_come(build, method):
+    learner = LEARNERS[build](ends_with())
+    learner.compile("sgd")
+    x = tf.zeros((1, 3, 5))
+    right = ((x, tf.constant([[0, 1, 2]]), x), tf.constant([[0, 1, 2]]))
+    for support_y, query_y, message in LATER.values():
+        wrong = ((x, tf.constant([support_y]), x), tf.constant([query_y]))
+        batches = tf.data.Dataset.from_tensors(right).concatenate(tf.data.Dataset.from_tensors(wrong))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            getattr(learner, method)(batches, verbose=0)
+
+
 def targets_like(*labels):
     random = np.random.default_rng(0)
     return [random.normal(size=(*y.shape, WAYS)).astype("float32") for y in labels]
@@ -172,6 +194,17 @@ PROBABILITIES = {
     "wrapped": lambda outputs: wrapped(Body(outputs or 4, "softmax")),
     "operation": lambda outputs: keras.Model(
         *(lambda x: (x, keras.ops.softmax(layers.Dense(3)(x))))(keras.Input((5,)))
+    ),
+    "averaged": lambda outputs: keras.Model(
+        *(lambda x: (x, layers.Average()([layers.Dense(3, "softmax")(x) for _ in range(2)])))(keras.Input((5,)))
+    ),
+    "of each step": lambda outputs: keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.Reshape((5, 1)),
+            layers.TimeDistributed(layers.Dense(3, "softmax")),
+            layers.GlobalAveragePooling1D(),
+        ]
     ),
 }
 
@@ -232,7 +265,19 @@ def test_a_softmax_at_the_end_is_found_wherever_it_is(method, end):
         LEARNERS[method](PROBABILITIES[end])
 
 
-@pytest.mark.parametrize("end", [layers.LeakyReLU, lambda: layers.Activation("log_softmax"), lambda: Scale()])
+def average_of_dense(x):
+    return layers.Average()([layers.Dense(3)(x), layers.Dense(3, "softmax")(x)])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        layers.LeakyReLU,
+        lambda: layers.Activation("log_softmax"),
+        lambda: Scale(),
+        lambda: keras.Model(*(lambda x: (x, average_of_dense(x)))(keras.Input((WAYS,)))),
+    ],
+)
 def test_other_ends_are_taken(end):
     maml(ends_with(end))
 
