@@ -11,7 +11,7 @@ from metalearn_tf.learners.label_assertions import with_label_assertions
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
-from metalearn_tf.learners.task_checks import check_network, check_support
+from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.learners.task_model import TaskModel
@@ -270,14 +270,13 @@ class MetaLearner(TaskModel):
             of its own: the learner is not changed by it, nor it by further training of the learner.
 
         Raises:
-            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, or its labels
-                have gaps.
+            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, its labels have
+                gaps, or the adaptation leads to NaN.
         """
         support_x, support_y = check_support(self, support_x, support_y)
         state = self._adapt_function()(tf.constant(support_x), tf.constant(support_y))
-        return AdaptedModel(
-            self.copy(), [np.asarray(tensor) for tensor in state], regression=support_y.dtype.kind == "f"
-        )
+        state = check_adapted(self, [np.asarray(tensor) for tensor in state])
+        return AdaptedModel(self.copy(), state, regression=support_y.dtype.kind == "f")
 
     def logits_by_step(self, inputs, query_y=None):
         """`classify_by_step` of each task of a batch, outside training: float32 `(steps, tasks, queries, ways)`.

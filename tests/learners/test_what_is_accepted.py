@@ -550,6 +550,31 @@ def test_adapted_models_are_exported_evaluated_and_not_trained(build, tmp_path):
             train(query_x[0], query_y[0])
 
 
+# === What came out NaN ===
+
+
+def of_nan(learner):
+    learner.set_weights([weight * np.nan for weight in learner.get_weights()])
+    return learner
+
+
+@pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
+def test_an_adaptation_that_leads_to_nan_is_no_answer(build):
+    support_x, support_y, *_ = arrays()
+    learner = LEARNERS[build](ends_with())
+    with pytest.raises(ValueError, match="learner's weights must be finite.*Received: "):
+        of_nan(learner).adapt(support_x[0], support_y[0])
+
+
+def test_inner_steps_that_diverge_are_told_from_weights_of_nan():
+    support_x, support_y, *_ = arrays()
+    targets = 1e30 * np.random.default_rng(0).normal(size=(*support_y.shape, WAYS)).astype("float32")
+    learner = maml()
+    learner.test_inner_steps, learner.inner_learning_rate = 20, 100.0
+    with pytest.raises(ValueError, match="`support_x` and `support_y` must be in the range.*Received: "):
+        learner.adapt(support_x[0], targets[0])
+
+
 # === evaluate_episodes ===
 
 
@@ -558,11 +583,19 @@ def test_adapted_models_are_exported_evaluated_and_not_trained(build, tmp_path):
     [
         (lambda: None, "`learner` must be a `MetaLearner`.*Received: NoneType"),
         (lambda: maml(loss="mean_squared_error"), "`support_y` must be floating targets.*loss.*Received: "),
-        (lambda: maml().adapt(arrays()[0][0], arrays()[1][0]), "`query_x` must be one array.*Received: "),
+        (lambda: maml().adapt(arrays()[0][0], arrays()[1][0]), "an adapted model its `learner`.*Received: Adapted"),
+        (lambda: ends_with()(WAYS), "`learner` must adapt to each episode.*Received: Sequential"),
+        (lambda: of_nan(mtf.learners.PrototypicalNetwork(ends_with()(WAYS))), "`learner` must give.*Received: NaN"),
     ],
-    ids=["None", "regression", "adapted"],
+    ids=["None", "regression", "adapted", "classifier", "weights of NaN"],
 )
 def test_evaluate_episodes_refuses_what_is_no_learner_of_classes(model, message):
     dataset = mtf.data.ClassDataset(np.random.default_rng(0).normal(size=(40, 5)).astype("float32"), np.arange(40) % 4)
     with pytest.raises(ValueError, match=message):
         mtf.evaluation.evaluate_episodes(model(), dataset, ways=WAYS, shots=1, queries=2, episodes=8)
+
+
+def test_evaluate_episodes_says_what_data_it_takes():
+    x, y = np.zeros((4, 5), "float32"), np.arange(4)
+    with pytest.raises(TypeError, match=r"`dataset` must be a ClassDataset.*`mtf.data.ClassDataset\(.*Received: "):
+        mtf.evaluation.evaluate_episodes(maml(), (x, y), ways=WAYS, shots=1, queries=2, episodes=8)
