@@ -14,7 +14,7 @@ def with_label_assertions(support_y, query_y, max_ways=None):
         max_ways: the most classes that a task may have; `None` without a bound.
 
     Returns:
-        `support_y` and `query_y`.
+        `support_y` and `query_y`, as they are.
 
     Raises:
         InvalidArgumentError: when the graph runs, if a task lacks a label below its largest, has a query of a class
@@ -22,11 +22,13 @@ def with_label_assertions(support_y, query_y, max_ways=None):
     """
     if support_y.dtype.is_floating or query_y.dtype.is_floating:
         return support_y, query_y
+    given = support_y, query_y
+    support_y, query_y = (tf.cast(labels, tf.int32) for labels in given)  # unsigned ones have no -1
     ways = tf.reduce_max(support_y, axis=1) + 1
     most = tf.reduce_max(ways)
-    is_there = tf.reduce_any(support_y[..., None] == tf.range(most, dtype=support_y.dtype), axis=1)
-    has_gaps = tf.reduce_sum(tf.cast(is_there, ways.dtype), axis=1) < ways
-    out_of_place = tf.reduce_any(tf.reduce_max(query_y, axis=1) >= tf.cast(ways, query_y.dtype))
+    is_there = tf.reduce_any(support_y[..., None] == tf.range(most), axis=1)
+    has_gaps = tf.reduce_sum(tf.cast(is_there, tf.int32), axis=1) < ways
+    out_of_place = tf.reduce_any(tf.reduce_max(query_y, axis=1) >= ways)
     checks = [
         tf.debugging.Assert(
             ~tf.reduce_any(has_gaps) & (tf.reduce_min(support_y) >= -1),
@@ -41,4 +43,4 @@ def with_label_assertions(support_y, query_y, max_ways=None):
         message = f"The tasks must have at most {max_ways} ways, the width of the network's head. Received: ways"
         checks.append(tf.debugging.Assert(most <= max_ways, [message, most]))
     with tf.control_dependencies(checks):
-        return tf.identity(support_y), tf.identity(query_y)
+        return [tf.identity(labels) for labels in given]

@@ -138,6 +138,18 @@ def test_labels_of_later_batches_are_looked_at_as_they_come(build, method):
             getattr(learner, method)(batches, verbose=0)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64"])
+def test_class_numbers_may_be_of_any_integer_dtype(dtype):
+    support_x, support_y, query_x, query_y = arrays()
+    losses = []
+    for kind in ("int32", dtype):
+        keras.utils.set_random_seed(0)
+        learner = maml()
+        task = (support_x, support_y.astype(kind), query_x), query_y.astype(kind)
+        losses.append([learner.train_on_batch(*task), learner.test_on_batch(*task)])
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
 def targets_like(*labels):
     random = np.random.default_rng(0)
     return [random.normal(size=(*y.shape, WAYS)).astype("float32") for y in labels]
