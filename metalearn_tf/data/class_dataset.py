@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.class_index import ClassIndex, check_class_names
+from metalearn_tf.data.label_advice import label_advice
 
 
 class ClassDataset(ClassIndex):
@@ -40,7 +41,8 @@ class ClassDataset(ClassIndex):
     """
 
     def __init__(self, examples, labels, class_names=None, parents=None, domain=None):
-        examples, labels = check_examples(examples), _check_labels(labels)
+        examples = check_examples(examples)
+        labels = _check_labels(labels, len(examples))
         if len(examples) != len(labels):
             raise ValueError(
                 "`examples` and `labels` must have the same length. "
@@ -154,6 +156,12 @@ def check_examples(examples):
     if examples.dtype.kind in "USO":
         if not all(isinstance(value, (str, bytes)) for value in examples.ravel().tolist()):
             raise TypeError("`examples` of dtype object must be strings. Received: other Python objects")
+        empty = [row for row, text in enumerate(examples.ravel().tolist()) if not text.strip()]
+        if empty:
+            raise ValueError(
+                "`examples` must not hold empty texts; leave them out, with their labels. "
+                f"Received: nothing in texts {empty[:10]}"
+            )
         return examples.astype(object)
     if examples.dtype == np.uint8:
         return examples
@@ -168,10 +176,13 @@ def check_examples(examples):
     return examples.astype("float32", copy=False)
 
 
-def _check_labels(labels):
+def _check_labels(labels, count):
     labels = np.asarray(labels)
+    advice = label_advice(labels, (count,), "labels")
     if labels.ndim != 1:
-        raise ValueError(f"`labels` must have shape (n,). Received: shape {labels.shape}")
+        raise ValueError(
+            f"`labels` must have shape (n,), one class number for each example{advice}. Received: shape {labels.shape}"
+        )
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"`labels` must be integers. Received: dtype={labels.dtype}")
+        raise TypeError(f"`labels` must be integers{advice}. Received: dtype={labels.dtype}")
     return labels

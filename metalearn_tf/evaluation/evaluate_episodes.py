@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.episodes import episodes as make_episodes
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.report import Report, combine_reports
@@ -36,12 +37,19 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
 
     Raises:
         ValueError: if `learner` is no model of tasks, or one of targets; if a dataset has too few classes or examples,
-            the learner's head is not `ways` wide, or a domain has no name or that of another.
+            the learner's head is not `ways` wide, its answers are NaN, or a domain has no name or that of another.
     """
     if not hasattr(learner, "predict_on_batch"):
         raise ValueError(
             "`learner` must be a `MetaLearner`, or a model of tasks with `predict_on_batch`. "
             f"Received: {type(learner).__name__}"
+        )
+    inputs = getattr(learner, "inputs", None)
+    is_adapted = hasattr(learner, "learner") and not hasattr(learner, "adapt")
+    if is_adapted or (inputs and len(inputs) != 3):
+        raise ValueError(
+            "`learner` must adapt to each episode, as a `MetaLearner` does; a classifier of fixed classes has "
+            f"`evaluate`, and an adapted model its `learner`. Received: {type(learner).__name__}"
         )
     check_whole(episodes=episodes)
     width = getattr(learner, "max_ways", None)
@@ -61,7 +69,7 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
     confusions = []
     for inputs, labels, *_ in batches.take(-(-episodes // _TASKS_PER_BATCH)):
         labels = labels.numpy()
-        confusions += map(_confusion, labels, _logits(learner, inputs, labels))
+        confusions += map(_confusion, labels, _checked(_logits(learner, inputs, labels)))
     confusions = confusions[:episodes]
     recalls, f1s = zip(*map(macro_recall_and_f1, confusions))
     return Report(
@@ -91,6 +99,15 @@ def _logits(learner, inputs, labels):
     ]
 
 
+def _checked(logits):
+    """Logits of the tasks of a batch, once none is NaN, which would count as an answer of the first class."""
+    if any(np.isnan(of_task).any() for of_task in logits):
+        raise ValueError(
+            "`learner` must give logits that are numbers; train it again, at a smaller learning rate. Received: NaN"
+        )
+    return logits
+
+
 def _confusion(labels, logits):
     """The confusion matrix of one episode: of its own ways, without padding."""
     labels = labels[labels >= 0]
@@ -99,6 +116,12 @@ def _confusion(labels, logits):
 
 
 def _names_of_domains(datasets):
+    for dataset in datasets:
+        if not isinstance(dataset, ClassIndex):
+            raise TypeError(
+                "`dataset` must be a ClassDataset, or a list of them; `mtf.data.ClassDataset(examples, labels)` makes "
+                f"one of arrays. Received: a list with {type(dataset).__name__}"
+            )
     names = [dataset.domain for dataset in datasets]
     if not names or None in names or len(set(names)) != len(names):
         raise ValueError(

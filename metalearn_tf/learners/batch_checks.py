@@ -87,6 +87,10 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
     check_labels(learner, "support_y", support_y, support_x.shape[:2])
     if query_y is not None:
         check_labels(learner, "query_y", query_y, query_x.shape[:2])
+    for name, examples, labels in (("support_x", support_x, support_y), ("query_x", query_x, query_y)):
+        is_real = np.ones(examples.shape[:2], bool) if labels is None or labels.dtype.kind == "f" else labels != -1
+        check_examples(learner, name, examples[is_real])
+    if query_y is not None:
         check_same_kind(support_y, query_y)
         check_metric_fits(learner, query_y)
         _check_weights(sample_weight, query_y.shape[:2])
@@ -129,7 +133,6 @@ def _check_task_examples(learner, name, examples):
         _check_task_dtype(learner, name, examples.dtype)
     if 0 in examples.shape[:2]:
         raise ValueError(f"`{name}` must hold tasks of at least one example. Received: shape {examples.shape}")
-    check_examples(learner, name, examples.reshape(-1, *examples.shape[2:]))
 
 
 def _check_task_dtype(learner, name, dtype):

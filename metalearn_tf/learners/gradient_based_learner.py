@@ -50,6 +50,7 @@ class GradientBasedLearner(MetaLearner):
         warn_of_batch_normalization(network)
         if first_order is not True:
             check_second_derivatives(self.inner_layer(), "network", instead=self.without_second_derivatives)
+        self._paired = None
         self.inner_steps = inner_steps
         self.test_inner_steps = test_inner_steps
         self.first_order = first_order
@@ -131,6 +132,24 @@ class GradientBasedLearner(MetaLearner):
 
     # === The inner loop ===
 
+    def pair_with_weights(self):
+        """Says that the learner keeps values for each weight: its network then has to keep its trainable layers."""
+        self._paired = ";".join(variable.path for variable in self.network.trainable_variables)
+
+    def _check_adapted_variables(self):
+        paths = ";".join(variable.path for variable in self.network.trainable_variables)
+        if self._paired is not None and paths != self._paired:
+            raise ValueError(
+                f"`network` must keep its trainable layers: {type(self).__name__} has values for each of their "
+                "weights. Freeze or unfreeze layers first, then build the learner. "
+                f"Received: the trainable variables {paths.split(';')}, and {self._paired.split(';')} at first"
+            )
+        if not self.adapted_variables():
+            raise ValueError(
+                "`network` must have trainable weights, which the inner loop adapts: "
+                f"`learner.network.trainable = True` thaws all of them. Received: {self.network.name!r} without any"
+            )
+
     def inner_loop(self, inputs, support_y, ways):
         """Adapts the weights.
 
@@ -184,6 +203,7 @@ class GradientBasedLearner(MetaLearner):
 
     def _inner_steps(self, support_y, ways):
         """The weights and the rule's state before the first step, the number of weights, and a step of both."""
+        self._check_adapted_variables()
         weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
         count = len(weights)
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from metalearn_tf.data.label_advice import label_advice, may_be_labels
 from metalearn_tf.learners.compile_checks import loss_takes
 
 
@@ -33,7 +34,7 @@ def check_labels(learner, argument, y, shape):
         return
     targets_shape = (*shape, *learner.network.output_shape[1:])
     fits = learner.takes_targets and y.dtype.kind == "f" and y.shape == targets_shape
-    if fits and takes != "labels" and (takes == "targets" or not _may_be_labels(y)):
+    if fits and takes != "labels" and (takes == "targets" or not may_be_labels(y)):
         if not np.isfinite(y).all():
             raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
         return
@@ -42,7 +43,9 @@ def check_labels(learner, argument, y, shape):
         kinds += f", or floating targets of shape {targets_shape}"
     elif y.dtype.kind == "f" and not learner.takes_targets:
         kinds += f", since {type(learner).__name__} learns no regression, as `mtf.learners.MAML` does"
-    advice = _advice(y, shape)
+    advice = label_advice(y, shape)
+    if not advice and y.shape == shape and y.dtype.kind == "f":
+        advice = "; targets of one output are `y[..., None]`"
     if fits and takes is None:
         advice += ', and `compile(loss="mean_squared_error")` says that they are targets'
     raise ValueError(f"`{argument}` must be {kinds}{advice}. {received}")
@@ -75,39 +78,6 @@ def check_metric_fits(learner, query_y):
             '`metrics` must take class numbers and logits for such tasks, as "accuracy". '
             f"Received: {metric!r}, which compares predictions with floating targets"
         )
-
-
-def _may_be_labels(y):
-    """Whether rows of several numbers are one-hot, of zeros and ones, or the probabilities of classes."""
-    if y.shape[-1] < 2 or y.size == 0 or not (y >= 0).all():
-        return False
-    are_distributions = np.allclose(y.sum(axis=-1), 1.0, atol=1e-4)
-    return bool(are_distributions or (np.isin(y, (0.0, 1.0)).all() and 0 < y.mean() < 1))
-
-
-def _advice(y, shape):
-    """How class numbers are made of what was received, from `; ` on; nothing where there is no telling."""
-    if y.dtype.kind in "USO":
-        return "; `np.unique(y, return_inverse=True)[1]` numbers names" if y.shape == shape else ""
-    if y.dtype.kind not in "biuf":
-        return ""
-    is_whole = y.dtype.kind != "f" or (np.isfinite(y).all() and np.equal(np.mod(y, 1), 0).all())
-    if y.shape == shape:
-        return (
-            "; `y.astype('int32')` makes class numbers of them"
-            if is_whole
-            else "; targets of one output are `y[..., None]`"
-        )
-    if y.shape == (*shape, 1):
-        cast = "" if y.dtype.kind in "iu" else ".astype('int32')"
-        return f"; `np.squeeze(y, axis=-1){cast}` makes class numbers of them" if is_whole else ""
-    if y.ndim != len(shape) + 1 or y.shape[:-1] != shape:
-        return ""
-    if not _may_be_labels(y.astype("float32")):
-        return ""
-    if is_whole and not (y.astype("int32").sum(axis=-1) == 1).all():
-        return "; an example has one class"
-    return "; `np.argmax(y, axis=-1)` makes class numbers of one-hot labels"
 
 
 def as_array(argument, value):

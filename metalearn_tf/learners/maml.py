@@ -78,6 +78,8 @@ class MAML(GradientBasedLearner):
             count = len(self.adapted_variables())
             rates = keras.initializers.Constant(inner_learning_rate)
             self.inner_rates = self.add_weight(name="inner_rates", shape=(inner_steps, count), initializer=rates)
+        if learned_rates or per_step_normalization:
+            self.pair_with_weights()
 
     # === The inner loop ===
 

@@ -7,10 +7,11 @@ import tensorflow as tf
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
+from metalearn_tf.learners.label_assertions import with_label_assertions
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
-from metalearn_tf.learners.task_checks import check_network, check_support
+from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.learners.task_model import TaskModel
@@ -209,6 +210,7 @@ class MetaLearner(TaskModel):
         tasks += [] if sample_weight is None else [tf.convert_to_tensor(sample_weight)]
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
+        tasks[1], tasks[3] = with_label_assertions(tasks[1], tasks[3], self.max_ways)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
         gradients, penalty = with_regularization(self, [tf.reduce_mean(gradient, axis=0) for gradient in gradients])
         apply_mean(self.optimizer, gradients, self.trainable_variables)
@@ -219,8 +221,10 @@ class MetaLearner(TaskModel):
         return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
 
     def test_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y_real = None if sample_weight is None else tf.convert_to_tensor(y)
+        (support_x, *labels, query_x), y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        labels = with_label_assertions(*map(tf.convert_to_tensor, (*labels, y)), self.max_ways)
+        x, y = (support_x, labels[0], query_x), labels[1]
+        y_real = None if sample_weight is None else y
         y_pred, added = batch_logits_and_losses(self, x, False, y_real)
         y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
         tasks = tf.shape(x[0])[0]
@@ -266,14 +270,13 @@ class MetaLearner(TaskModel):
             of its own: the learner is not changed by it, nor it by further training of the learner.
 
         Raises:
-            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, or its labels
-                have gaps.
+            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, its labels have
+                gaps, or the adaptation leads to NaN.
         """
         support_x, support_y = check_support(self, support_x, support_y)
         state = self._adapt_function()(tf.constant(support_x), tf.constant(support_y))
-        return AdaptedModel(
-            self.copy(), [np.asarray(tensor) for tensor in state], regression=support_y.dtype.kind == "f"
-        )
+        state = check_adapted(self, [np.asarray(tensor) for tensor in state])
+        return AdaptedModel(self.copy(), state, regression=support_y.dtype.kind == "f")
 
     def logits_by_step(self, inputs, query_y=None):
         """`classify_by_step` of each task of a batch, outside training: float32 `(steps, tasks, queries, ways)`.

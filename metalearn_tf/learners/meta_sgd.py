@@ -30,6 +30,7 @@ class MetaSGD(GradientBasedLearner):
         check_rate("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
         self.inner_rates = [self._rate_of(variable) for variable in self.adapted_variables()]
+        self.pair_with_weights()
 
     def _rate_of(self, variable):
         name, initial = variable.path.replace("/", "_"), keras.initializers.Constant(self.inner_learning_rate)

@@ -47,6 +47,7 @@ class Reptile(GradientBasedLearner):
         optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.adapted_variables())
         self._rule = keras_optimizer(optimizer)
         self.inner_optimizer_state = list(optimizer.variables)
+        self.pair_with_weights()
         # === Config ===
         self.inner_optimizer = keras.optimizers.get(inner_optimizer)
         self.inner_batch_size = inner_batch_size

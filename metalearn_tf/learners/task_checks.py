@@ -111,6 +111,22 @@ def check_support(learner, support_x, support_y):
     return support_x, support_y.astype("int32")
 
 
+def check_adapted(learner, state):
+    """The task state, a list of arrays, once it is finite: the classes of NaN would look like an answer."""
+    if all(np.isfinite(values).all() for values in state):
+        return state
+    if not all(np.isfinite(np.asarray(variable)).all() for variable in learner.variables):
+        raise ValueError(
+            "The learner's weights must be finite: train it again, at a smaller learning rate or with "
+            "`keras.optimizers.Adam(clipnorm=1.0)`. Received: weights that are NaN or infinite"
+        )
+    raise ValueError(
+        "`support_x` and `support_y` must be in the range of training, and inner steps small enough: the adaptation "
+        "leads to NaN or infinite values; scale the inputs and the targets to about [-1, 1]. "
+        "Received: an adapted state that is not finite"
+    )
+
+
 # === Examples ===
 
 

@@ -22,6 +22,19 @@ _SAME_VALUES = (
     "Squeeze",
     "Transpose",
 )
+# Those whose outputs lie between their inputs: of probabilities, they are such as well.
+_MIXTURES = (
+    "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "Concatenate",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "Maximum",
+    "Minimum",
+)
 _OPERATIONS = {"Softmax": "softmax", "Sparsemax": "sparsemax", "Sigmoid": "sigmoid", "HardSigmoid": "hard_sigmoid"}
 _BOUNDED = {"softmax": "softmax", "sparsemax": "softmax", "sigmoid": "sigmoid", "hard_sigmoid": "sigmoid"}
 
@@ -29,14 +42,18 @@ _BOUNDED = {"softmax": "softmax", "sparsemax": "softmax", "sigmoid": "sigmoid", 
 def head_activation(network):
     """`"softmax"` or `"sigmoid"`, where a network's outputs are probabilities of that kind; `None` otherwise.
 
-    It is read from the network's layers, also inside of models, and behind layers that only reshape. A network that
-    ends with a layer or a function of the user's own is asked: where its outputs for random examples are positive and
-    have the sum 1, or all lie between 0 and 1, they are taken for such.
+    It is read from the network's layers, also inside of models, and behind layers that only reshape or average. A
+    network that ends with a layer or a function of the user's own is asked: where its outputs for random examples are
+    positive and have the sum 1, or all lie between 0 and 1, they are taken for such.
 
     Args:
         network: a built `keras.Model` of one input and one output.
     """
-    tensor = network.outputs[0]
+    return _activation_of(network.outputs[0], network)
+
+
+def _activation_of(tensor, network):
+    """`head_activation` of a symbolic tensor of a network."""
     while True:
         operation, node, index = tensor._keras_history
         if getattr(operation, "outputs", None):  # a model in the place of a layer
@@ -50,6 +67,9 @@ def head_activation(network):
         if type(operation).__name__ in _SAME_VALUES and name in (None, "linear") and operation._inbound_nodes:
             tensor = operation._inbound_nodes[node].input_tensors[0]
             continue
+        if type(operation).__name__ in _MIXTURES and operation._inbound_nodes:
+            found = {_activation_of(one, network) for one in operation._inbound_nodes[node].input_tensors}
+            return None if None in found else "softmax" if found == {"softmax"} else "sigmoid"
         return None if _is_known(operation) else _seen_activation(network)
 
 

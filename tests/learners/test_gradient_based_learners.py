@@ -1,5 +1,7 @@
 """The meta-gradients of MAML's relatives against finite differences in NumPy, and what is their own."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -250,6 +252,39 @@ def test_per_step_normalization_starts_as_maml():
     network.layers[2].trainable = True
     improved = mtf.learners.MAML(network, inner_steps=1, per_step_normalization=True)
     np.testing.assert_allclose(np.asarray(improved(x)), np.asarray(plain(x)), rtol=1e-4, atol=1e-5)
+
+
+# === Layers that are frozen afterwards ===
+
+PAIRED = {
+    "MetaSGD": mtf.learners.MetaSGD,
+    "Reptile": mtf.learners.Reptile,
+    "learned rates": functools.partial(mtf.learners.MAML, learned_rates=True),
+    "per-step normalization": functools.partial(mtf.learners.MAML, per_step_normalization=True),
+}
+
+
+@pytest.mark.parametrize("build", PAIRED)
+def test_values_for_each_weight_need_the_layers_that_were_trained(build):
+    x, y = random_tasks()
+    learner = PAIRED[build](normalized_network())
+    learner.compile("sgd")
+    learner.network.layers[2].trainable = False
+    for work in (lambda: learner.train_on_batch(x, y), lambda: learner.adapt(x[0][0], x[1][0])):
+        with pytest.raises(ValueError, match="`network` must keep its trainable layers.*Freeze.*Received: "):
+            work()
+
+
+@pytest.mark.parametrize("build", [mtf.learners.MAML, mtf.learners.ANIL, mtf.learners.MetaLSTM])
+@pytest.mark.parametrize("freeze", ["learner", "network"])
+def test_an_inner_loop_without_anything_to_adapt_is_refused(build, freeze):
+    x, y = random_tasks()
+    learner = build(small_network())
+    learner.compile("sgd")
+    (learner if freeze == "learner" else learner.network).trainable = False
+    for work in (lambda: learner.train_on_batch(x, y), lambda: learner.adapt(x[0][0], x[1][0])):
+        with pytest.raises(ValueError, match="`network` must have trainable weights.*Received: "):
+            work()
 
 
 # === Any outer optimizer ===

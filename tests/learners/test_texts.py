@@ -147,6 +147,15 @@ def test_texts_are_never_vectorized(build, tasks):
     np.testing.assert_allclose(np.asarray(vectorized(inputs)), np.asarray(parallel(inputs)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("drawn", [{"ways": (2, 3)}, {"shots": (1, 2)}])
+def test_padding_of_tasks_is_no_empty_text(build, dataset, drawn):
+    learner = build(NETWORKS["bag_of_words"])
+    learner.compile("sgd")
+    options = {"ways": 3, "shots": 1, "queries": 1, "tasks_per_batch": 4, **drawn}
+    tasks = mtf.data.episodes(dataset, **options)
+    assert np.isfinite(learner.fit(tasks, steps_per_epoch=1, verbose=0).history["loss"][0])
+
+
 # === Errors ===
 
 

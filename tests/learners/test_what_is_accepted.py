@@ -116,6 +116,40 @@ def test_query_labels_are_looked_at_too(learner):
         learner.evaluate(arrays()[:3], verbose=0)
 
 
+LATER = {
+    "a gap": ((0, 2, 2), (0, 2, 2), "`support_y` must hold every label"),
+    "below -1": ((0, 1, -2), (0, 1, 1), "`support_y` must hold every label"),
+    "no such class": ((0, 1, 2), (0, 1, 3), "`query_y` must be in"),
+    "a negative query": ((0, 1, 2), (0, 1, -2), "`query_y` must be in"),
+}
+
+
+@pytest.mark.parametrize("method", ["evaluate", "fit"])
+@pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
+def test_labels_of_later_batches_are_looked_at_as_they_come(build, method):
+    learner = LEARNERS[build](ends_with())
+    learner.compile("sgd")
+    x = tf.zeros((1, 3, 5))
+    right = ((x, tf.constant([[0, 1, 2]]), x), tf.constant([[0, 1, 2]]))
+    for support_y, query_y, message in LATER.values():
+        wrong = ((x, tf.constant([support_y]), x), tf.constant([query_y]))
+        batches = tf.data.Dataset.from_tensors(right).concatenate(tf.data.Dataset.from_tensors(wrong))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            getattr(learner, method)(batches, verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64"])
+def test_class_numbers_may_be_of_any_integer_dtype(dtype):
+    support_x, support_y, query_x, query_y = arrays()
+    losses = []
+    for kind in ("int32", dtype):
+        keras.utils.set_random_seed(0)
+        learner = maml()
+        task = (support_x, support_y.astype(kind), query_x), query_y.astype(kind)
+        losses.append([learner.train_on_batch(*task), learner.test_on_batch(*task)])
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
 def targets_like(*labels):
     random = np.random.default_rng(0)
     return [random.normal(size=(*y.shape, WAYS)).astype("float32") for y in labels]
@@ -172,6 +206,17 @@ PROBABILITIES = {
     "wrapped": lambda outputs: wrapped(Body(outputs or 4, "softmax")),
     "operation": lambda outputs: keras.Model(
         *(lambda x: (x, keras.ops.softmax(layers.Dense(3)(x))))(keras.Input((5,)))
+    ),
+    "averaged": lambda outputs: keras.Model(
+        *(lambda x: (x, layers.Average()([layers.Dense(3, "softmax")(x) for _ in range(2)])))(keras.Input((5,)))
+    ),
+    "of each step": lambda outputs: keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.Reshape((5, 1)),
+            layers.TimeDistributed(layers.Dense(3, "softmax")),
+            layers.GlobalAveragePooling1D(),
+        ]
     ),
 }
 
@@ -232,7 +277,19 @@ def test_a_softmax_at_the_end_is_found_wherever_it_is(method, end):
         LEARNERS[method](PROBABILITIES[end])
 
 
-@pytest.mark.parametrize("end", [layers.LeakyReLU, lambda: layers.Activation("log_softmax"), lambda: Scale()])
+def average_of_dense(x):
+    return layers.Average()([layers.Dense(3)(x), layers.Dense(3, "softmax")(x)])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        layers.LeakyReLU,
+        lambda: layers.Activation("log_softmax"),
+        lambda: Scale(),
+        lambda: keras.Model(*(lambda x: (x, average_of_dense(x)))(keras.Input((WAYS,)))),
+    ],
+)
 def test_other_ends_are_taken(end):
     maml(ends_with(end))
 
@@ -504,6 +561,31 @@ def test_adapted_models_are_exported_evaluated_and_not_trained(build, tmp_path):
             train(query_x[0], query_y[0])
 
 
+# === What came out NaN ===
+
+
+def of_nan(learner):
+    learner.set_weights([weight * np.nan for weight in learner.get_weights()])
+    return learner
+
+
+@pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
+def test_an_adaptation_that_leads_to_nan_is_no_answer(build):
+    support_x, support_y, *_ = arrays()
+    learner = LEARNERS[build](ends_with())
+    with pytest.raises(ValueError, match="learner's weights must be finite.*Received: "):
+        of_nan(learner).adapt(support_x[0], support_y[0])
+
+
+def test_inner_steps_that_diverge_are_told_from_weights_of_nan():
+    support_x, support_y, *_ = arrays()
+    targets = 1e30 * np.random.default_rng(0).normal(size=(*support_y.shape, WAYS)).astype("float32")
+    learner = maml()
+    learner.test_inner_steps, learner.inner_learning_rate = 20, 100.0
+    with pytest.raises(ValueError, match="`support_x` and `support_y` must be in the range.*Received: "):
+        learner.adapt(support_x[0], targets[0])
+
+
 # === evaluate_episodes ===
 
 
@@ -512,11 +594,19 @@ def test_adapted_models_are_exported_evaluated_and_not_trained(build, tmp_path):
     [
         (lambda: None, "`learner` must be a `MetaLearner`.*Received: NoneType"),
         (lambda: maml(loss="mean_squared_error"), "`support_y` must be floating targets.*loss.*Received: "),
-        (lambda: maml().adapt(arrays()[0][0], arrays()[1][0]), "`query_x` must be one array.*Received: "),
+        (lambda: maml().adapt(arrays()[0][0], arrays()[1][0]), "an adapted model its `learner`.*Received: Adapted"),
+        (lambda: ends_with()(WAYS), "`learner` must adapt to each episode.*Received: Sequential"),
+        (lambda: of_nan(mtf.learners.PrototypicalNetwork(ends_with()(WAYS))), "`learner` must give.*Received: NaN"),
     ],
-    ids=["None", "regression", "adapted"],
+    ids=["None", "regression", "adapted", "classifier", "weights of NaN"],
 )
 def test_evaluate_episodes_refuses_what_is_no_learner_of_classes(model, message):
     dataset = mtf.data.ClassDataset(np.random.default_rng(0).normal(size=(40, 5)).astype("float32"), np.arange(40) % 4)
     with pytest.raises(ValueError, match=message):
         mtf.evaluation.evaluate_episodes(model(), dataset, ways=WAYS, shots=1, queries=2, episodes=8)
+
+
+def test_evaluate_episodes_says_what_data_it_takes():
+    x, y = np.zeros((4, 5), "float32"), np.arange(4)
+    with pytest.raises(TypeError, match=r"`dataset` must be a ClassDataset.*`mtf.data.ClassDataset\(.*Received: "):
+        mtf.evaluation.evaluate_episodes(maml(), (x, y), ways=WAYS, shots=1, queries=2, episodes=8)

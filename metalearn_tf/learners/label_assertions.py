@@ -1,0 +1,46 @@
+"""Checks on the labels of every batch, made when its graph runs: what can be told beforehand is in `batch_checks`."""
+
+import tensorflow as tf
+
+
+def with_label_assertions(support_y, query_y, max_ways=None):
+    """The labels of a batch, which raise where they are those of no tasks.
+
+    Arrays are checked whole before any work; of data that are read in batches, only the first batch is.
+
+    Args:
+        support_y: labels `(tasks, support)`, -1 for padding; or floating targets, which are returned as they are.
+        query_y: labels `(tasks, queries)`, or targets.
+        max_ways: the most classes that a task may have; `None` without a bound.
+
+    Returns:
+        `support_y` and `query_y`, as they are.
+
+    Raises:
+        InvalidArgumentError: when the graph runs, if a task lacks a label below its largest, has a query of a class
+            that its support set does not have, or has more than `max_ways` classes.
+    """
+    if support_y.dtype.is_floating or query_y.dtype.is_floating:
+        return support_y, query_y
+    given = support_y, query_y
+    support_y, query_y = (tf.cast(labels, tf.int32) for labels in given)  # unsigned ones have no -1
+    ways = tf.reduce_max(support_y, axis=1) + 1
+    most = tf.reduce_max(ways)
+    is_there = tf.reduce_any(support_y[..., None] == tf.range(most), axis=1)
+    has_gaps = tf.reduce_sum(tf.cast(is_there, tf.int32), axis=1) < ways
+    out_of_place = tf.reduce_any(tf.reduce_max(query_y, axis=1) >= ways)
+    checks = [
+        tf.debugging.Assert(
+            ~tf.reduce_any(has_gaps) & (tf.reduce_min(support_y) >= -1),
+            ["`support_y` must hold every label from 0 to ways - 1 in each task. Received: labels", support_y],
+        ),
+        tf.debugging.Assert(
+            ~out_of_place & (tf.reduce_min(query_y) >= -1),
+            ["`query_y` must be in [0, ways), the labels of the support set. Received: labels", query_y],
+        ),
+    ]
+    if max_ways is not None:
+        message = f"The tasks must have at most {max_ways} ways, the width of the network's head. Received: ways"
+        checks.append(tf.debugging.Assert(most <= max_ways, [message, most]))
+    with tf.control_dependencies(checks):
+        return [tf.identity(labels) for labels in given]
