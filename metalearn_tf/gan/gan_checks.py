@@ -1,18 +1,23 @@
 """Checks on the data of a GAN, made before any work is done."""
 
+import collections.abc
 import itertools
+import os
 import types
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.network_checks import check_seed, has_pairs, shapes_meet
 
 # Above what images of an unknown range may have as floats: standardised ones stay far below, bytes far above.
 _MOST_WITHOUT_RANGE = 30.0
+# What Keras would refuse without a word of what a GAN takes.
+_NO_BATCHES = (dict, tuple, str, bytes, os.PathLike, collections.abc.Iterator, ClassIndex)
 
 
 def check_monitor(monitor, mode):
@@ -60,23 +65,36 @@ def check_training_data(gan, x, y, argument="x"):
 def first_batch(x, argument):
     """The first batch of data that come in batches, `None` where none can be looked at, and the data with all."""
     if isinstance(x, keras.utils.PyDataset):
-        return x[0], x
+        return _batch(x[0], argument), x
     if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
         first = next(iter(x.take(1) if isinstance(x, tf.data.Dataset) else x), None)
         if first is None:
             raise ValueError(f"`{argument}` must have at least one batch. Received: an empty {type(x).__name__}")
-        return first, x if isinstance(x, tf.data.Dataset) else _generator(first, x)
-    if x is None or isinstance(x, (dict, tuple)):
+        return _batch(first, argument), x if isinstance(x, tf.data.Dataset) else _generator(first, x)
+    if x is None or isinstance(x, _NO_BATCHES):
+        fix = "; of a `ClassDataset`, `dataset.examples` and, for networks that take them, `dataset.labels`"
+        fix = fix if isinstance(x, ClassIndex) else ""
         raise ValueError(
-            f"`{argument}` must be images (n, height, width, channels), or batches of them, as a `tf.data.Dataset`. "
-            f"Received: {type(x).__name__}"
+            f"`{argument}` must be images (n, height, width, channels), or batches of them, as a `tf.data.Dataset`, a "
+            f"`keras.utils.PyDataset` or a generator{fix}. Received: {type(x).__name__}"
         )
     return None, x
 
 
+def _batch(first, argument):
+    """A batch, as it came, unless its parts have names."""
+    if isinstance(first, dict):
+        raise ValueError(
+            f"`{argument}` must give batches of images, or of `(images, labels)`; of a dataset with named parts, "
+            f"`dataset.map(lambda batch: batch[{next(iter(first), None)!r}])`. Received: batches of {list(first)}"
+        )
+    return first
+
+
 def _generator(first, rest):
-    """A generator, which Keras knows by its type, of a batch that was looked at and those behind it."""
-    yield from itertools.chain([first], rest)
+    """A generator, which Keras knows by its type, of a batch that was looked at and those behind it; of tuples."""
+    for batch in itertools.chain([first], rest):
+        yield batch if isinstance(batch, tuple) else (batch,)
 
 
 def check_images(gan, images, name="`images`", shape=None):
@@ -151,16 +169,16 @@ def check_labels(gan, labels, count):
         raise ValueError(f"`labels` must have the shape {(count, *shape)}{column}. Received: shape {labels.shape}")
     if has_pairs(gan):
         return
-    if shape and tf.as_dtype(condition.dtype).is_floating:  # attributes, not classes
+    classes = gan.number_of_classes
+    if classes is None and shape and tf.as_dtype(condition.dtype).is_floating:  # attributes, not classes
         if labels.dtype.kind not in "iuf" or not np.isfinite(labels).all():
             raise ValueError(f"`labels` must be finite numbers. Received: dtype={labels.dtype}")
         return
-    classes = gan.number_of_classes
     if labels.dtype.kind not in "iu":
         raise ValueError(f"`labels` must be integers. Received: dtype={labels.dtype}")
     if classes is not None and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
-            f"`labels` must be in [0, {classes}), the classes of the generator. "
+            f"`labels` must be in [0, {classes}), the classes that the networks know. "
             f"Received: labels from {labels.min()} to {labels.max()}"
         )
 
@@ -173,11 +191,11 @@ def check_sampling(gan, n, labels, seed=0):
     """
     check_whole(n=n)
     check_seed(seed)
-    if labels is None and gan.conditional and len(gan.generator.inputs[1].shape) == 1:
+    if labels is None and gan.conditional and not has_pairs(gan):
         classes = gan.number_of_classes
         if classes is None:
-            raise ValueError("`labels` are needed: the generator does not say how many classes it has. Received: None")
-        labels = np.arange(n) % classes
+            raise ValueError("`labels` are needed: the networks do not say how many classes there are. Received: None")
+        labels = (np.arange(n) % classes).reshape(n, *gan.generator.inputs[1].shape[1:])
     check_labels(gan, labels, n)
     return None if labels is None else condition_of(gan, np.asarray(labels))
 

@@ -1,5 +1,6 @@
 """What the networks of a GAN say about its images, noise and labels."""
 
+import keras
 import numpy as np
 
 from metalearn_tf.gan.adversarial_model import AdversarialModel
@@ -27,10 +28,16 @@ class GANNetworks(AdversarialModel):
 
     @property
     def number_of_classes(self):
-        """The labels that the generator's layer `"label_embedding"` knows; `None` where it has no such layer."""
-        layers = {layer.name: layer for layer in self.generator.layers}
-        embedding = layers.get("label_embedding")
-        return None if embedding is None or not embedding.weights else embedding.weights[0].shape[0]
+        """How many classes the networks' labels can be of: as many as both know; `None` where no layer says it.
+
+        A layer named `"label_embedding"` says it, and what Keras has for class numbers. Labels of several numbers are
+        attributes, not classes.
+        """
+        if not self.conditional or self.generator.inputs[1].shape[1:] not in ((), (1,)):
+            return None
+        networks = (self.generator, self.discriminator)
+        parts = [part for network in networks for part in (*network._flatten_layers(), *network.operations)]
+        return min((classes for classes in map(_classes_of, parts) if classes is not None), default=None)
 
     @property
     def source_shape(self):
@@ -51,3 +58,14 @@ class GANNetworks(AdversarialModel):
             "generator": [*self.generator.trainable_variables, *encoder],
             "discriminator": self.discriminator.trainable_variables,
         }
+
+
+def _classes_of(part):
+    """The number of class numbers that a layer or an operation of Keras's takes; `None` where it takes others."""
+    if isinstance(part, keras.layers.Embedding):
+        return part.input_dim
+    if isinstance(part, keras.layers.CategoryEncoding):
+        return part.num_tokens
+    if type(part).__name__ == "OneHot":  # `keras.ops.one_hot`
+        return part.num_classes
+    return part.weights[0].shape[0] if part.name == "label_embedding" and part.weights else None

@@ -1,6 +1,7 @@
 """The optimizers of several players, and the one that Keras and its callbacks know of a model."""
 
 import keras
+import numpy as np
 
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 
@@ -75,6 +76,22 @@ def check_unused(name, optimizer, variables):
         )
 
 
+class _CommonRate(float):
+    """The rate that several optimizers have in common, with what callbacks ask of the variable that it is in Keras."""
+
+    def __new__(cls, rate, players):
+        self = super().__new__(cls, rate)
+        self._players = players
+        return self
+
+    def assign(self, rate):
+        """Sets the rate of each."""
+        self._players.learning_rate = rate
+
+    def numpy(self):
+        return np.float32(self)
+
+
 class PlayersOptimizer(keras.optimizers.Optimizer):
     """What `model.optimizer` is where each player has an optimizer of its own.
 
@@ -106,7 +123,7 @@ class PlayersOptimizer(keras.optimizers.Optimizer):
                 "`model.generator_optimizer` and of `model.discriminator_optimizer`, or give each a schedule. "
                 f"Received: rates {rates}"
             )
-        return self.optimizers[0].learning_rate
+        return _CommonRate(rates[0], self)
 
     @learning_rate.setter
     def learning_rate(self, rate):

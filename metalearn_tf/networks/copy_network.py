@@ -30,11 +30,22 @@ def copy_network(network):
     described = {"module": None, "class_name": type(network).__name__, "registered_name": "copied network"}
     with keras.saving.custom_object_scope(objects):
         copy = keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=False)
+    _check_same_weights(network, copy)
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
     for layer, copied in zip(network._flatten_layers(), copy._flatten_layers(), strict=True):
         _copy_what_is_no_weight(layer, copied)
     return copy
+
+
+def _check_same_weights(network, copy):
+    wanted, found = ([tuple(variable.shape) for variable in model.weights] for model in (network, copy))
+    if wanted != found:
+        raise ValueError(
+            "`network` must be a model of which the configuration says all weights: a layer that is none of its inputs "
+            "and outputs, such as one in an attribute of a functional model, is not in it; leave that layer out. "
+            f"Received: {network.name!r} of {len(wanted)} weights, {len(found)} of them in its configuration"
+        )
 
 
 def check_can_be_copied(network, argument):

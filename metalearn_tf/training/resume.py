@@ -186,7 +186,7 @@ class Resume(keras.callbacks.Callback):
 
     def _delete(self):
         """Deletes what this callback has written, and the folder once nothing is in it."""
-        for name in (_LATEST, _PREVIOUS, _MODEL):
+        for name in (_LATEST, _PREVIOUS, _MODEL, _BATCH):
             # And parts of one that a kill has left.
             for path in (self.backup_dir / name, *self.backup_dir.glob(f".{name}.*.tmp")):
                 path.unlink(missing_ok=True)

@@ -77,6 +77,7 @@ def check_examples(argument, x, backbone, image_range=(0.0, 1.0)):
         ValueError: if there is no example, or they are of another kind, shape, dtype or range, or not finite.
     """
     check_limits(image_range)
+    check_input_scale(backbone, image_range)
     x, shape = as_array(argument, x), backbone.input_shape[1:]
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"`{argument}` must hold at least one example. Received: shape {x.shape}")
@@ -100,6 +101,38 @@ def check_examples(argument, x, backbone, image_range=(0.0, 1.0)):
     elif not np.isfinite(x).all():
         raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
     return x if x.dtype == np.uint8 else x.astype(float_dtype(backbone), copy=False)
+
+
+def check_input_scale(backbone, image_range):
+    """Refuses a range of pixels that the backbone's own first `Rescaling` is not for: all images would be nearly one.
+
+    Raises:
+        ValueError: if what comes out of it is in less than a tenth of a range of length 1.
+    """
+    if not takes_images(backbone):
+        return
+    first = next((layer for layer in _in_order(backbone) if not _comes_before_scaling(layer)), None)
+    if not isinstance(first, keras.layers.Rescaling):
+        return
+    low, high = image_range
+    if np.max(np.abs(first.scale)) * (high - low) < 0.1:
+        raise ValueError(
+            "`image_range` must be the range that the backbone takes: it divides pixels itself, in the layer "
+            f"{first.name!r}, for `image_range=(0, 255)`; or take that layer out. Received: image_range={image_range}"
+        )
+
+
+def _in_order(model):
+    """The layers of a model, those of models within it in their place."""
+    for layer in getattr(model, "layers", ()):
+        yield from _in_order(layer) if isinstance(layer, keras.Model) else [layer]
+
+
+def _comes_before_scaling(layer):
+    """Whether a layer lets pixels keep their range: inputs, crops, flips and the like."""
+    is_preprocessing = ".preprocessing." in type(layer).__module__ or ".reshaping." in type(layer).__module__
+    is_kept = is_preprocessing and not isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization))
+    return is_kept or isinstance(layer, keras.layers.InputLayer)
 
 
 def check_dtype(argument, dtype, backbone, image_range):

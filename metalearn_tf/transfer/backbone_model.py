@@ -16,6 +16,7 @@ from metalearn_tf.transfer.backbone_checks import (
     check_backbone,
     check_dtype,
     check_examples,
+    check_input_scale,
     float_dtype,
     takes_images,
 )
@@ -46,6 +47,7 @@ class BackboneModel(SaveableModel):
         check_backbone(backbone)
         check_augmentation(augmentation)
         check_limits(image_range)
+        check_input_scale(backbone, image_range)
         if dtype is not None and keras.dtype_policies.get(dtype).variable_dtype != backbone.variable_dtype:
             raise ValueError(
                 f"`dtype` must be that of the backbone's weights, {backbone.variable_dtype!r}; build the backbone in "

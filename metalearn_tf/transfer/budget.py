@@ -1,6 +1,7 @@
 """How long a training lasts by default: small data need more passes, and smaller batches."""
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.transfer.unfreezing import check_stages
 
 _EPOCHS = 20
 _LEAST_STEPS = 300
@@ -75,10 +76,12 @@ def unfreezing_plan(epochs, layers, head_epochs, stages, stage_epochs):
     if stage_epochs is None:
         stage_epochs = max(1, epochs // 20)
     check_whole(stage_epochs=stage_epochs)
-    if stages is None:
+    if stages is not None:
+        check_stages(stages)
+    else:
         stages = min(_STAGES, layers, 1 + (epochs - 1 - (head_epochs or 0)) // stage_epochs)
         stages = max(1, stages)
-    later = (stages if isinstance(stages, int) else len(list(stages))) - 1
+    later = (stages if is_whole(stages) else len(stages)) - 1
     if head_epochs is None:
         head_epochs = max(0, min(epochs // 10, epochs - 1 - later * stage_epochs))
     all_unfrozen = head_epochs + later * stage_epochs

@@ -16,6 +16,7 @@ from metalearn_tf.transfer.transfer_checks import (
     callback_list,
     check_labels,
     check_rate_callbacks,
+    check_rates,
     check_sample_weight,
     check_validation,
     class_weights,
@@ -131,7 +132,10 @@ def fine_tune(
             )
         y = data.y
     elif y is None:
-        raise ValueError(f"`y` must be the labels of `x`. Received: x={type(x).__name__} without labels, y=None")
+        raise ValueError(
+            "`y` must be the labels of `x`, beside it: `fine_tune(backbone, x, y)`; only a `ClassDataset`, a "
+            f"`tf.data.Dataset` or a `keras.utils.PyDataset` holds both. Received: x={type(x).__name__}, y=None"
+        )
     x = check_x("x", data.x)
     y, classes = check_labels("y", y, len(x))
     validation_data = check_validation(validation_data, classes, check_x, rank, data.class_names)
@@ -139,8 +143,7 @@ def fine_tune(
     epochs, batch_size, steps = training_budget(len(x), epochs, batch_size, _LARGEST_BATCH)
     layers = len(trained_layers(backbone))
     learning_rate = tuning_rate(layers) if learning_rate is None else learning_rate
-    if not learning_rate > 0:
-        raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
+    check_rates(learning_rate, weight_decay)
     if patience is not None and validation_data is None:
         raise ValueError(f"`patience` needs `validation_data` to stop by. Received: patience={patience}")
     callbacks = callback_list(callbacks)

@@ -11,7 +11,7 @@ from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.data_kinds import Examples, read_examples
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
-from metalearn_tf.transfer.transfer_checks import check_labels, check_rate_callbacks, check_validation
+from metalearn_tf.transfer.transfer_checks import check_labels, check_rate_callbacks, check_rates, check_validation
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 from metalearn_tf.transfer.unfreezing import trained_layers
 
@@ -89,8 +89,7 @@ def pretrain(
             "`backbone` must have layers to train; set `trainable = True` on it or on some of its layers. "
             f"Received: {backbone.name!r}, in which nothing can be trained"
         )
-    if not learning_rate > 0:
-        raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate}")
+    check_rates(learning_rate, weight_decay)
     check_rate_callbacks(callbacks, "`pretrain` has a schedule: give `learning_rate`")
 
     def check_x(argument, examples):

@@ -24,6 +24,19 @@ def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
         raise ValueError(f"`l2_sp` must not be negative. Received: l2_sp={l2_sp}")
 
 
+def check_rates(learning_rate, weight_decay):
+    """Refuses rates that are no numbers, such as a schedule where there is one already, or out of range."""
+    for name, rate, is_right, what in (
+        ("learning_rate", learning_rate, lambda rate: 0.0 < rate < np.inf, "a positive number, the highest rate"),
+        ("weight_decay", weight_decay, lambda rate: 0.0 <= rate < np.inf, "a number of at least 0"),
+    ):
+        if not isinstance(rate, numbers.Real) or not is_right(rate):
+            raise ValueError(
+                f"`{name}` must be {what}; a schedule or an optimizer of your own goes into the `compile` of a "
+                f"`TransferClassifier`. Received: {name}={rate!r}"
+            )
+
+
 def check_augmentation(augmentation):
     """Refuses what is neither `None` nor a Keras layer."""
     if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):

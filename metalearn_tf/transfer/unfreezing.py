@@ -7,6 +7,17 @@ import keras
 from metalearn_tf.data.whole_numbers import is_whole
 
 
+def check_stages(stages):
+    """Refuses what is neither a number nor names."""
+    if not is_whole(stages) and not (
+        isinstance(stages, (list, tuple)) and all(isinstance(name, str) for name in stages)
+    ):
+        raise ValueError(
+            "`stages` must be a number of groups of layers, or a list of names: that of the lowest layer of each "
+            f"group, from the top. Received: stages={stages!r}"
+        )
+
+
 def layer_groups(backbone, stages):
     """The layers with trainable weights, in groups from the top to the bottom.
 
@@ -22,6 +33,7 @@ def layer_groups(backbone, stages):
         ValueError: if there are fewer layers than groups, or names are unknown, frozen or not from the top to the
             bottom.
     """
+    check_stages(stages)
     layers = trained_layers(backbone)[::-1]
     if is_whole(stages):
         most = len(list(_layers_with_weights(backbone)))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import metalearn_tf as mtf
 
@@ -19,6 +20,15 @@ def train(folder, epochs=2, **options):
 def test_the_folder_is_gone_when_nothing_else_is_in_it(tmp_path):
     train(tmp_path / "runs" / "mine")
     assert not (tmp_path / "runs" / "mine").exists() and (tmp_path / "runs").exists()
+
+
+def test_another_training_may_follow_in_the_same_folder(tmp_path):
+    for batch in (4, 2):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        data = tf.data.Dataset.from_tensor_slices((np.ones((8, 3)), np.ones((8, 1)))).batch(batch).repeat()
+        model.fit(data, steps_per_epoch=2, shuffle=False, verbose=0, callbacks=[mtf.training.Resume(tmp_path / "run")])
+        assert not (tmp_path / "run").exists()
 
 
 def test_files_of_others_stay(tmp_path):
@@ -48,4 +58,9 @@ def test_a_link_to_a_folder_stays(times, tmp_path):
 
 def test_the_state_before_stays_beside_the_latest(tmp_path):
     train(tmp_path, epochs=3, delete_checkpoint=False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest.npz", "model.json", "previous.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "batch.json",
+        "latest.npz",
+        "model.json",
+        "previous.npz",
+    ]
