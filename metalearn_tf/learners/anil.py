@@ -29,7 +29,7 @@ class ANIL(GradientBasedLearner):
     Reference: [Raghu et al., 2020](https://arxiv.org/abs/1909.09157)
     """
 
-    def __init__(self, network, inner_steps=1, inner_learning_rate=0.4, **kwargs):
+    def __init__(self, network, inner_steps=5, inner_learning_rate=0.1, **kwargs):
         check_network(network)
         if not getattr(network, "layers", None) or not network.layers[-1].trainable_variables:
             raise ValueError(

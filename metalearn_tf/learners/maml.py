@@ -50,8 +50,8 @@ class MAML(GradientBasedLearner):
     def __init__(
         self,
         network,
-        inner_steps=1,
-        inner_learning_rate=0.4,
+        inner_steps=5,
+        inner_learning_rate=0.1,
         first_order=False,
         test_inner_steps=None,
         rematerialize=False,

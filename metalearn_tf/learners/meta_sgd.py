@@ -25,7 +25,7 @@ class MetaSGD(GradientBasedLearner):
     Reference: [Li et al., 2017](https://arxiv.org/abs/1707.09835)
     """
 
-    def __init__(self, network, inner_steps=1, inner_learning_rate=0.4, **kwargs):
+    def __init__(self, network, inner_steps=5, inner_learning_rate=0.1, **kwargs):
         super().__init__(network, inner_steps, **kwargs)
         check_rate("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
