@@ -53,7 +53,7 @@ def pretrain(
     ```
 
     The defaults of `"supervised"` were tried on 5, 10 and 50 examples a class: five classes of CIFAR-10 with a
-    `resnet9` came to 36, 42 and 59 %, vectors of ten classes with an `mlp` to 44, 56 and 84 %, and to 98 % with 500.
+    `resnet9` came to 37, 42 and 59 %, vectors of ten classes with an `mlp` to 44, 56 and 84 %, and to 98 % with 500.
     The same networks with a head, trained by Keras's Adam of rate 1e-3 for 20 epochs, came to 30, 37 and 54 %, and to
     29, 41, 84 and 99 %.
 
