@@ -34,7 +34,7 @@ def build_learner(name, steps):
     if name == "prototypes":
         learner, rate = mtf.learners.PrototypicalNetwork(mtf.networks.conv4()), 2e-3
     else:
-        learner, rate = mtf.learners.MAML(mtf.networks.conv4(outputs=10)), 1e-3
+        learner, rate = mtf.learners.MAML(mtf.networks.conv4(outputs=10), inner_steps=1, inner_learning_rate=0.4), 1e-3
     keras.mixed_precision.set_global_policy("float32")
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     learner.compile(keras.optimizers.Adam(schedule), metrics=["accuracy"])

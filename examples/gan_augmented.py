@@ -32,7 +32,8 @@ def build_learner(name, ways, steps):
         learner, rate = mtf.learners.PrototypicalNetwork(mtf.networks.conv4()), 2e-3
     else:
         # Half as wide, since 15 of them are trained, and outer steps are worth more to them than filters.
-        learner, rate = mtf.learners.MAML(mtf.networks.conv4(filters=32, outputs=ways)), 1e-3
+        network = mtf.networks.conv4(filters=32, outputs=ways)
+        learner, rate = mtf.learners.MAML(network, inner_steps=1, inner_learning_rate=0.4), 1e-3
     keras.mixed_precision.set_global_policy("float32")
     learner.compile(schedule(rate, steps), metrics=["accuracy"])
     return learner

@@ -71,10 +71,15 @@ def fine_tune(
     keeps the plan of unfreezing, so that one that was saved at epoch 7 goes on too, with the examples in another order:
     `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
 
-    The defaults were tried on 5 to 50 examples a class of three kinds: CIFAR-10's photographs with a `resnet9` that
-    other classes trained, MNIST's digits with a `conv4` that Omniglot trained, and vectors with an `mlp`. Settings
-    about them were above a linear probe of the frozen features on all, and above a network trained from scratch for 20
-    epochs but for 50 examples a class of digits (1 point below) and of vectors that were new to the backbone (4 below).
+    The defaults were tried against a linear probe of the frozen features, and the same network from scratch (Adam of
+    rate 1e-3, 20 epochs), on few examples a class. Accuracies in %, of one seed:
+
+    | examples a class | 5 | 10 | 50 | 500 |
+    |---|---|---|---|---|
+    | CIFAR-10, five classes; `resnet9` that the five others trained | 45 | 47 | 60 | |
+    | linear probe, from scratch | 44, 30 | 45, 37 | 52, 54 | |
+    | vectors, ten classes; `mlp` that ten others trained | 53 | 62 | 86 | 98 |
+    | linear probe, from scratch | 43, 29 | 52, 41 | 68, 84 | 80, 99 |
 
     For data larger than memory, another loss or a learning rate that callbacks set, build the classifier by hand:
     `TransferClassifier(backbone, classes)`, `compile` and `fit` take all that Keras takes.

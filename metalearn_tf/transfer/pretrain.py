@@ -52,6 +52,11 @@ def pretrain(
     backbone = mtf.transfer.pretrain(mtf.networks.resnet9(), mtf.data.load("cifar10", "train"), epochs=15)
     ```
 
+    The defaults of `"supervised"` were tried on 5, 10 and 50 examples a class: five classes of CIFAR-10 with a
+    `resnet9` came to 37, 42 and 59 %, vectors of ten classes with an `mlp` to 44, 56 and 84 %, and to 98 % with 500.
+    The same networks with a head, trained by Keras's Adam of rate 1e-3 for 20 epochs, came to 30, 37 and 54 %, and to
+    29, 41, 84 and 99 %.
+
     Args:
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed, but
             for those of layers that are frozen (`layer.trainable = False`).

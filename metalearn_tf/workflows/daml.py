@@ -264,7 +264,7 @@ def _default_learners(image_shape, ways, steps):
 
     return {
         "prototypes": lambda: compiled(PrototypicalNetwork(conv4(image_shape)), 2e-3),
-        "MAML": lambda: compiled(MAML(conv4(image_shape, outputs=ways)), 1e-3),
+        "MAML": lambda: compiled(MAML(conv4(image_shape, outputs=ways), inner_steps=1, inner_learning_rate=0.4), 1e-3),
     }
 
 

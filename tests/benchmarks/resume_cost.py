@@ -32,7 +32,7 @@ def main():
     print(describe_machine())
     images = np.random.default_rng(0).integers(0, 256, (2400, 28, 28, 1), dtype="uint8")
     tasks = mtf.data.episodes(mtf.data.ClassDataset(images, np.repeat(np.arange(120), 20)), 5, 1, 15, tasks_per_batch=8)
-    learner = mtf.learners.MAML(mtf.networks.conv4(outputs=5))
+    learner = mtf.learners.MAML(mtf.networks.conv4(outputs=5), inner_steps=1, inner_learning_rate=0.4)
     learner.compile(keras.optimizers.Adam(1e-3))
     learner.fit(tasks, steps_per_epoch=3, verbose=0)
 

@@ -81,7 +81,7 @@ def work(arguments):
     mtf.training.use_task_parallelism(1)
     strategy = mtf.training.multi_worker_strategy()
     with strategy.scope():
-        learner = mtf.learners.MAML(mtf.networks.conv4(outputs=5))
+        learner = mtf.learners.MAML(mtf.networks.conv4(outputs=5), inner_steps=1, inner_learning_rate=0.4)
         learner.compile(keras.optimizers.Adam(1e-3), metrics=["accuracy"])
     if arguments.work == "reduce":
         return reduce(strategy, [tf.convert_to_tensor(variable) for variable in learner.trainable_variables])

@@ -21,13 +21,14 @@ IMPROVEMENTS = {
     "multi_step_loss": True,
     "annealing_steps": 2,
 }
+# Few steps, since each of them is compiled.
+ONE_STEP = {"inner_steps": 1, "inner_learning_rate": 0.4}
 # `network` makes a backbone from its number of outputs; `None` for an embedding.
 LEARNERS = {
-    "MAML": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **options),
+    "MAML": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **ONE_STEP, **options),
     "MAML++": lambda network, **options: mtf.learners.MAML(network(outputs=WAYS), **IMPROVEMENTS, **options),
-    "ANIL": lambda network, **options: mtf.learners.ANIL(network(outputs=WAYS), **options),
-    "MetaSGD": lambda network, **options: mtf.learners.MetaSGD(network(outputs=WAYS), **options),
-    # Few steps, since each of them is compiled.
+    "ANIL": lambda network, **options: mtf.learners.ANIL(network(outputs=WAYS), **ONE_STEP, **options),
+    "MetaSGD": lambda network, **options: mtf.learners.MetaSGD(network(outputs=WAYS), **ONE_STEP, **options),
     "MetaLSTM": lambda network, **options: mtf.learners.MetaLSTM(network(outputs=WAYS), inner_steps=2, **options),
     "Reptile": lambda network, **options: mtf.learners.Reptile(
         network(outputs=WAYS),
@@ -42,7 +43,7 @@ LEARNERS = {
     "Ensemble": lambda network, **options: mtf.learners.Ensemble(
         [
             mtf.learners.PrototypicalNetwork(network(outputs=None)),
-            mtf.learners.MAML(network(outputs=WAYS), inner_learning_rate=0.1),
+            mtf.learners.MAML(network(outputs=WAYS), inner_steps=1, inner_learning_rate=0.1),
         ],
         **options,
     ),

@@ -18,7 +18,7 @@ def learners():
     return [
         mtf.learners.PrototypicalNetwork(network()),
         mtf.learners.PrototypicalNetwork(network("support"), distance="cosine"),
-        mtf.learners.MAML(network("running", WAYS), inner_learning_rate=0.1),
+        mtf.learners.MAML(network("running", WAYS), inner_steps=1, inner_learning_rate=0.1),
     ]
 
 
@@ -50,7 +50,7 @@ def test_one_report_for_all(toy_dataset):
         [
             mtf.learners.PrototypicalNetwork(embedding(None)),
             mtf.learners.NearestNeighbor(embedding("support")),
-            mtf.learners.MAML(mtf.networks.conv4((16, 16, 1), 4, outputs=WAYS), inner_learning_rate=0.1),
+            mtf.learners.MAML(mtf.networks.conv4((16, 16, 1), 4, outputs=WAYS), inner_steps=1, inner_learning_rate=0.1),
         ]
     )
     report = mtf.evaluation.evaluate_episodes(ensemble, toy_dataset, ways=WAYS, shots=2, queries=2, episodes=8)

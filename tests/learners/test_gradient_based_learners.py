@@ -297,7 +297,7 @@ def test_outer_updates_are_keras_optimizers(optimizer):
     gradient = [g.astype("float32") for g in finite_differences(float64_weights(network), x, y, 1, 0.5)]
     reference = [keras.Variable(weight) for weight in network.get_weights()]
     keras.optimizers.get(optimizer).apply(gradient, reference)
-    learner = mtf.learners.MAML(network, inner_learning_rate=0.5)
+    learner = mtf.learners.MAML(network, inner_steps=1, inner_learning_rate=0.5)
     learner.compile(optimizer=optimizer)
     learner.train_on_batch(x, y)
     assert_close(network.get_weights(), [np.asarray(variable) for variable in reference], rtol=1e-3, atol=1e-5)

@@ -220,7 +220,7 @@ def test_frozen_layers_stay_as_they_are():
 def test_a_new_loss_reaches_the_adaptation():
     x, _ = random_tasks()
     network = small_network()
-    learner = mtf.learners.MAML(network, inner_learning_rate=0.5)
+    learner = mtf.learners.MAML(network, inner_steps=1, inner_learning_rate=0.5)
     weights = float64_weights(network)
     learner.adapt(x[0][0], x[1][0])
     learner.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"))
@@ -247,7 +247,7 @@ def test_sinusoid_regression_learns_and_adapts():
         return (x[:, :points], y[:, :points], x[:, points:]), y[:, points:]
 
     network = mtf.networks.mlp((1,), (32, 32), outputs=1)
-    learner = mtf.learners.MAML(network, inner_learning_rate=0.05)
+    learner = mtf.learners.MAML(network, inner_steps=1, inner_learning_rate=0.05)
     learner.compile(optimizer=keras.optimizers.Adam(0.01))
     test_x, test_y = sinusoids(100)
     before = learner.evaluate(test_x, test_y, verbose=0)

@@ -60,7 +60,9 @@ def test_logits_use_the_declared_statistics(normalization, training):
 
 
 LEARNERS = {
-    "MAML": lambda normalization: mtf.learners.MAML(network(normalization, WAYS), inner_learning_rate=0.1),
+    "MAML": lambda normalization: mtf.learners.MAML(
+        network(normalization, WAYS), inner_steps=1, inner_learning_rate=0.1
+    ),
     "PrototypicalNetwork": lambda normalization: mtf.learners.PrototypicalNetwork(network(normalization)),
 }
 

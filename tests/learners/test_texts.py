@@ -31,7 +31,9 @@ NETWORKS = {
     ),
 }
 LEARNERS = {
-    "MAML": lambda network, **options: mtf.learners.MAML(network(WAYS), inner_learning_rate=1.0, **options),
+    "MAML": lambda network, **options: mtf.learners.MAML(
+        network(WAYS), inner_steps=1, inner_learning_rate=1.0, **options
+    ),
     "PrototypicalNetwork": lambda network, **options: mtf.learners.PrototypicalNetwork(network(None), **options),
 }
 

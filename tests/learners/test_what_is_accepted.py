@@ -49,7 +49,7 @@ def adapted(learner):
 
 
 def maml(network=None, **options):
-    learner = mtf.learners.MAML((network or ends_with())(WAYS))
+    learner = mtf.learners.MAML((network or ends_with())(WAYS), inner_steps=1)
     learner.compile("sgd", **options)
     return learner
 

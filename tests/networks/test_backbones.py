@@ -81,10 +81,10 @@ def test_networks_are_saved_and_loaded(name, normalization, tmp_path):
 
 def test_vectorized_tasks_give_the_same_meta_gradient_of_conv4(toy_dataset):
     batch = next(mtf.data.episodes(toy_dataset, 3, 2, 2, tasks_per_batch=2).as_numpy_iterator())
-    start = mtf.learners.MAML(mtf.networks.conv4((16, 16, 1), 4, outputs=3), inner_learning_rate=0.1)
+    start = mtf.learners.MAML(mtf.networks.conv4((16, 16, 1), 4, outputs=3), inner_steps=1, inner_learning_rate=0.1)
     steps = []
     for mapping in ("parallel", "vectorized"):
-        learner = mtf.learners.MAML(start.copy().network, inner_learning_rate=0.1, task_mapping=mapping)
+        learner = mtf.learners.MAML(start.copy().network, inner_steps=1, inner_learning_rate=0.1, task_mapping=mapping)
         learner.compile(optimizer=keras.optimizers.SGD(1.0))
         learner.train_on_batch(*batch)
         steps.append(learner.get_weights())

@@ -11,7 +11,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"topic{c}" for c in ra
 TEXTS = [f"the topic{c} of a topic{c} topic{c} {'of ' * number}" for c in range(6) for number in range(4)]
 LEARNERS = {
     "PrototypicalNetwork": lambda: mtf.learners.PrototypicalNetwork(bert()),
-    "MAML": lambda: mtf.learners.MAML(bert(outputs=3), inner_learning_rate=0.1),
+    "MAML": lambda: mtf.learners.MAML(bert(outputs=3), inner_steps=1, inner_learning_rate=0.1),
 }
 
 

@@ -25,8 +25,10 @@ def prototypical(network=one_block, normalization="transductive", **options):
     return mtf.learners.PrototypicalNetwork(network(normalization), **options)
 
 
-def maml(network=one_block, normalization="transductive", **options):
-    return mtf.learners.MAML(network(normalization, outputs=5), inner_learning_rate=0.1, **options)
+def maml(network=one_block, normalization="transductive", inner_steps=1, **options):
+    return mtf.learners.MAML(
+        network(normalization, outputs=5), inner_steps=inner_steps, inner_learning_rate=0.1, **options
+    )
 
 
 def relation_of_maps():
@@ -61,7 +63,7 @@ LEARNERS = {
     "ensemble": ensemble,
     "baseline": lambda: mtf.transfer.Baseline(one_block("running"), epochs=5, learning_rate=0.3),
     "baseline_plus_plus_support": lambda: mtf.transfer.BaselinePlusPlus(one_block("support"), epochs=5),
-    "maml_sinusoid": lambda: mtf.learners.MAML(mtf.networks.mlp(outputs=1), inner_learning_rate=0.01),
+    "maml_sinusoid": lambda: mtf.learners.MAML(mtf.networks.mlp(outputs=1), inner_steps=1, inner_learning_rate=0.01),
 }
 
 
@@ -90,5 +92,7 @@ TEXT_LEARNERS = {
     "text_attention_maml": lambda: mtf.learners.MAML(
         text_encoder("attention", 5), inner_steps=2, inner_learning_rate=5.0
     ),
-    "text_convolution_maml": lambda: mtf.learners.MAML(text_encoder("convolution", 5), inner_learning_rate=5.0),
+    "text_convolution_maml": lambda: mtf.learners.MAML(
+        text_encoder("convolution", 5), inner_steps=1, inner_learning_rate=5.0
+    ),
 }

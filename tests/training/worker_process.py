@@ -58,8 +58,8 @@ def build(kind):
         model, arguments = build("MAML")
         return model, {**arguments, "steps_per_epoch": 10, "epochs": 6, "callbacks": [resume]}
     learners = {
-        "MAML": lambda: mtf.learners.MAML(smooth_network(), inner_learning_rate=0.1),
-        "MAML of sums": lambda: mtf.learners.MAML(smooth_network(), inner_learning_rate=0.02),
+        "MAML": lambda: mtf.learners.MAML(smooth_network(), inner_steps=1, inner_learning_rate=0.1),
+        "MAML of sums": lambda: mtf.learners.MAML(smooth_network(), inner_steps=1, inner_learning_rate=0.02),
         "prototypes": lambda: mtf.learners.PrototypicalNetwork(mtf.networks.conv4(SHAPE, 8, normalization="running")),
         "Reptile": lambda: mtf.learners.Reptile(mtf.networks.conv4(SHAPE, 8, outputs=3), inner_steps=2),
         "MANN": lambda: mtf.learners.MANN(mtf.networks.conv4(SHAPE, 8), ways=3),
