@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.class_index import ClassIndex, check_class_names
 from metalearn_tf.data.label_advice import label_advice
+from metalearn_tf.data.texts_as_objects import texts_as_objects
 
 
 class ClassDataset(ClassIndex):
@@ -150,7 +151,7 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
 
 
 def check_examples(examples):
-    examples = np.asarray(examples)
+    examples = np.asarray(texts_as_objects(examples))
     if examples.ndim == 0 or len(examples) == 0:
         raise ValueError(f"`examples` must hold at least one example. Received: shape {examples.shape}")
     if examples.dtype.kind in "USO":

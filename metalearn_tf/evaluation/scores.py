@@ -47,8 +47,16 @@ def _student(freedom):
 
 
 def confusion_matrix(labels, predictions, ways):
-    """Counts `(ways, ways)`, rows by label and columns by prediction, of integers `(n,)` in `[0, ways)`."""
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    """Counts `(ways, ways)`, rows by label and columns by prediction, of integers `(n,)` in `[0, ways)`.
+
+    Raises:
+        ValueError: if a label or a prediction is out of this range.
+    """
+    # In 8 bits, as files of labels have them, the products would overflow.
+    labels, predictions = (np.asarray(numbers).astype("int64") for numbers in (labels, predictions))
+    for name, numbers in (("labels", labels), ("predictions", predictions)):
+        if numbers.size and not (numbers.min() >= 0 and numbers.max() < ways):
+            raise ValueError(f"`{name}` must be in [0, {ways}). Received: {numbers.min()} to {numbers.max()}")
     return np.bincount(labels * ways + predictions, minlength=ways * ways).reshape(ways, ways)
 
 

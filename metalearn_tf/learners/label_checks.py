@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.data.label_advice import label_advice, may_be_labels
+from metalearn_tf.data.texts_as_objects import texts_as_objects
 from metalearn_tf.learners.compile_checks import loss_takes
 
 
@@ -88,9 +89,8 @@ def as_array(argument, value):
     Raises:
         ValueError: if it is a list of parts of different shapes.
     """
+    value = texts_as_objects(value)
     if isinstance(value, (list, tuple)):
-        if value and all(isinstance(one, (str, bytes)) for one in value):
-            return np.array(value, dtype=object)
         shapes = sorted({tuple(np.shape(part)) for part in value if not isinstance(part, (list, tuple))})
         if len(shapes) > 1:
             raise ValueError(

@@ -113,13 +113,14 @@ def check_support(learner, support_x, support_y):
 
 def check_adapted(learner, state):
     """The task state, a list of arrays, once it is finite: the classes of NaN would look like an answer."""
-    if all(np.isfinite(values).all() for values in state):
-        return state
+    # First of all the weights: an activation such as ReLU makes zeros of NaN.
     if not all(np.isfinite(np.asarray(variable)).all() for variable in learner.variables):
         raise ValueError(
             "The learner's weights must be finite: train it again, at a smaller learning rate or with "
             "`keras.optimizers.Adam(clipnorm=1.0)`. Received: weights that are NaN or infinite"
         )
+    if all(np.isfinite(values).all() for values in state):
+        return state
     raise ValueError(
         "`support_x` and `support_y` must be in the range of training, and inner steps small enough: the adaptation "
         "leads to NaN or infinite values; scale the inputs and the targets to about [-1, 1]. "

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.texts_as_objects import texts_as_objects
 from metalearn_tf.data.whole_numbers import check_python_whole
 
 _BATCH = 512
@@ -35,7 +36,7 @@ def count_words(texts, vocabulary_size):
         ValueError: if `texts` is not a sequence of strings with words in it, or the size is not a positive integer.
     """
     check_python_whole(vocabulary_size=vocabulary_size)
-    texts = np.asarray(texts)
+    texts = np.asarray(texts_as_objects(texts))
     strings = texts.ndim == 1 and texts.dtype.kind in "USO" and all(isinstance(t, (str, bytes)) for t in texts.tolist())
     if not strings:
         raise ValueError(f"`texts` must be a sequence of strings. Received: shape {texts.shape}, dtype={texts.dtype}")

@@ -1,5 +1,7 @@
 """ClassDataset: order, selection, splits, merging, and what it refuses."""
 
+import tracemalloc
+
 import hypothesis
 import numpy as np
 import pytest
@@ -256,3 +258,13 @@ def test_bad_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=f"(?s){message}") as raised:
         ClassDataset(**{"examples": np.zeros((2, 2), "float32"), "labels": [0, 1], **arguments})
     assert "Received: " in str(raised.value)
+
+
+def test_a_list_of_texts_takes_the_memory_of_its_texts():
+    texts = ["short"] * 100 + ["long" * 1000]
+    assert ClassDataset(texts, np.arange(101) % 2).examples.dtype == object
+    tracemalloc.start()
+    ClassDataset(texts, np.arange(101) % 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 101 * 4000 / 4  # an array of strings: 4 bytes for each of 4,000 characters, 101 times

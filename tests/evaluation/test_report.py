@@ -81,6 +81,20 @@ def test_scores_by_hand():
     assert f1 == pytest.approx((1 / 2 + 4 / 5 + 2 / 3) / 3)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int64"])
+def test_labels_of_any_integer_dtype_are_counted(dtype):
+    labels = np.arange(100).astype(dtype)
+    np.testing.assert_array_equal(confusion_matrix(labels, labels, 100), np.eye(100))
+
+
+@pytest.mark.parametrize("name", ["labels", "predictions"])
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_class_numbers_out_of_range_are_refused(name, wrong):
+    numbers = {"labels": [0, 1, 2], "predictions": [0, 1, 2], name: [0, 1, wrong]}
+    with pytest.raises(ValueError, match=f"`{name}` must be in .*Received: "):
+        confusion_matrix(**numbers, ways=3)
+
+
 def test_a_class_never_predicted_counts_as_nought():
     recall, f1 = macro_recall_and_f1(np.array([[3, 0], [3, 0]]))
     assert recall == pytest.approx(0.5)
