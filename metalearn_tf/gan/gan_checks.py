@@ -72,10 +72,10 @@ def first_batch(x, argument):
             raise ValueError(f"`{argument}` must have at least one batch. Received: an empty {type(x).__name__}")
         return _batch(first, argument), x if isinstance(x, tf.data.Dataset) else _generator(first, x)
     if x is None or isinstance(x, _NO_BATCHES):
-        fix = "; of a `ClassDataset`, `dataset.examples` and, for networks that take them, `dataset.labels`"
+        fix = "; a `ClassDataset` has `examples` and `labels`, and `mtf.data.image_tasks` makes tasks of it"
         fix = fix if isinstance(x, ClassIndex) else ""
         raise ValueError(
-            f"`{argument}` must be images (n, height, width, channels), or batches of them, as a `tf.data.Dataset`, a "
+            f"`{argument}` must be images, or batches of them, as a `tf.data.Dataset`, a "
             f"`keras.utils.PyDataset` or a generator{fix}. Received: {type(x).__name__}"
         )
     return None, x

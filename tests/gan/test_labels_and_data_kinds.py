@@ -65,7 +65,7 @@ def test_labels_that_the_networks_do_not_know_are_refused(way):
 DATA = {
     "ClassDataset": (
         lambda x: mtf.data.ClassDataset(x, np.arange(len(x)) % 2),
-        r"of a `ClassDataset`, `dataset.examples`.*Received: ClassDataset",
+        r"a `ClassDataset` has `examples` and `labels`.*Received: ClassDataset",
     ),
     "list_iterator": (lambda x: iter([x]), "or a generator. Received: list_iterator"),
     "map": (lambda x: map(np.asarray, [x]), "or a generator. Received: map"),
