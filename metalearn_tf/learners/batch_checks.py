@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.label_checks import as_array, check_labels, check_metric_fits, check_same_kind
-from metalearn_tf.learners.task_checks import check_dtype, check_examples, takes_integers
+from metalearn_tf.learners.task_checks import check_dtype, check_examples, check_input_scale, takes_integers
 from metalearn_tf.networks.text_inputs import takes_texts
 
 
@@ -131,6 +131,7 @@ def _check_task_examples(learner, name, examples):
         )
     if not takes_texts(learner.network):
         _check_task_dtype(learner, name, examples.dtype)
+        check_input_scale(learner, name, examples)
     if 0 in examples.shape[:2]:
         raise ValueError(f"`{name}` must hold tasks of at least one example. Received: shape {examples.shape}")
 

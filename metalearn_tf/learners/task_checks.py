@@ -7,6 +7,7 @@ import tensorflow as tf
 from metalearn_tf.learners.label_checks import as_array, check_labels
 from metalearn_tf.networks.copy_network import check_can_be_copied
 from metalearn_tf.networks.head_activation import head_activation
+from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.networks.text_inputs import takes_texts
 
 # === Networks ===
@@ -148,11 +149,23 @@ def check_examples(learner, argument, examples):
         )
     if takes_integers(learner.network):
         return examples.astype(learner.network.inputs[0].dtype)
-    if examples.dtype == np.uint8:
-        return examples.astype("float32") / 255.0
-    if not np.isfinite(examples).all():
+    if examples.dtype != np.uint8 and not np.isfinite(examples).all():
         raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
-    return examples.astype("float32")
+    scaled = examples.astype("float32") / (255.0 if examples.dtype == np.uint8 else 1.0)
+    check_input_scale(learner, argument, scaled)
+    return scaled
+
+
+def check_input_scale(learner, argument, images):
+    """Refuses images in [0, 1] for a network that divides pixels by 255 itself: all of them would be nearly one."""
+    if len(learner.network.input_shape) != 4 or not 0.0 < np.max(np.abs(images), initial=0.0) <= 1.0:
+        return
+    if is_for_other_range(learner.network, 1.0):
+        raise ValueError(
+            f"`{argument}` must be in the range that the network takes, and it divides pixels itself, in the layer "
+            f"{first_rescaling(learner.network).name!r}: uint8 images are brought to [0, 1], so take that layer out of "
+            f"the network, or give floats in [0, 255]. Received: values up to {np.max(np.abs(images)):.4g}"
+        )
 
 
 def check_dtype(learner, argument, dtype):

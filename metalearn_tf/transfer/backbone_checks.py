@@ -7,6 +7,7 @@ import tensorflow as tf
 from metalearn_tf.data.image_range import check_image_range, check_limits
 from metalearn_tf.learners.task_checks import check_network, check_texts
 from metalearn_tf.networks.batch_dependence import check_batch_independence
+from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.transfer.data_kinds import as_array
 
@@ -111,28 +112,13 @@ def check_input_scale(backbone, image_range):
     """
     if not takes_images(backbone):
         return
-    first = next((layer for layer in _in_order(backbone) if not _comes_before_scaling(layer)), None)
-    if not isinstance(first, keras.layers.Rescaling):
-        return
     low, high = image_range
-    if np.max(np.abs(first.scale)) * (high - low) < 0.1:
+    if is_for_other_range(backbone, high - low):
         raise ValueError(
             "`image_range` must be the range that the backbone takes: it divides pixels itself, in the layer "
-            f"{first.name!r}, for `image_range=(0, 255)`; or take that layer out. Received: image_range={image_range}"
+            f"{first_rescaling(backbone).name!r}, for `image_range=(0, 255)`; or take that layer out. "
+            f"Received: image_range={image_range}"
         )
-
-
-def _in_order(model):
-    """The layers of a model, those of models within it in their place."""
-    for layer in getattr(model, "layers", ()):
-        yield from _in_order(layer) if isinstance(layer, keras.Model) else [layer]
-
-
-def _comes_before_scaling(layer):
-    """Whether a layer lets pixels keep their range: inputs, crops, flips and the like."""
-    is_preprocessing = ".preprocessing." in type(layer).__module__ or ".reshaping." in type(layer).__module__
-    is_kept = is_preprocessing and not isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization))
-    return is_kept or isinstance(layer, keras.layers.InputLayer)
 
 
 def check_dtype(argument, dtype, backbone, image_range):
