@@ -39,26 +39,8 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
         ValueError: if `learner` is no model of tasks, or one of targets; if a dataset has too few classes or examples,
             the learner's head is not `ways` wide, its answers are NaN, or a domain has no name or that of another.
     """
-    if not hasattr(learner, "predict_on_batch"):
-        raise ValueError(
-            "`learner` must be a `MetaLearner`, or a model of tasks with `predict_on_batch`. "
-            f"Received: {type(learner).__name__}"
-        )
-    inputs = getattr(learner, "inputs", None)
-    is_adapted = hasattr(learner, "learner") and not hasattr(learner, "adapt")
-    if is_adapted or (inputs and len(inputs) != 3):
-        raise ValueError(
-            "`learner` must adapt to each episode, as a `MetaLearner` does; a classifier of fixed classes has "
-            f"`evaluate`, and an adapted model its `learner`. Received: {type(learner).__name__}"
-        )
+    _check_learner(learner, ways)
     check_whole(episodes=episodes)
-    width = getattr(learner, "max_ways", None)
-    most_ways = max(ways) if isinstance(ways, (tuple, list)) else ways
-    if width is not None and width != most_ways:
-        raise ValueError(
-            f"`ways` must be the width of the network's head, {width}; {learner.how_to_get_ways(most_ways)}. "
-            f"Received: ways={ways}"
-        )
     if isinstance(dataset, (tuple, list)):
         settings = (ways, shots, queries, episodes, seed)
         domains = _names_of_domains(dataset)
@@ -85,6 +67,35 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
         f1=float(np.mean(f1s)),
         seconds=time.perf_counter() - start,
     )
+
+
+def _check_learner(learner, ways):
+    """Refuses what is no learner, or none of these ways, or has diverged."""
+    if not hasattr(learner, "predict_on_batch"):
+        raise ValueError(
+            "`learner` must be a `MetaLearner`, or a model of tasks with `predict_on_batch`. "
+            f"Received: {type(learner).__name__}"
+        )
+    inputs = getattr(learner, "inputs", None)
+    is_adapted = hasattr(learner, "learner") and not hasattr(learner, "adapt")
+    if is_adapted or (inputs and len(inputs) != 3):
+        raise ValueError(
+            "`learner` must adapt to each episode, as a `MetaLearner` does; a classifier of fixed classes has "
+            f"`evaluate`, and an adapted model its `learner`. Received: {type(learner).__name__}"
+        )
+    width = getattr(learner, "max_ways", None)
+    most_ways = max(ways) if isinstance(ways, (tuple, list)) else ways
+    if width is not None and width != most_ways:
+        raise ValueError(
+            f"`ways` must be the width of the network's head, {width}; {learner.how_to_get_ways(most_ways)}. "
+            f"Received: ways={ways}"
+        )
+    # An activation such as ReLU makes zeros of NaN, and zeros look like an answer.
+    if not all(np.isfinite(np.asarray(variable)).all() for variable in getattr(learner, "variables", ())):
+        raise ValueError(
+            "`learner` must have finite weights: train it again, at a smaller learning rate or with "
+            "`keras.optimizers.Adam(clipnorm=1.0)`. Received: weights that are NaN or infinite"
+        )
 
 
 def _logits(learner, inputs, labels):

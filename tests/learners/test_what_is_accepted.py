@@ -596,7 +596,10 @@ def test_inner_steps_that_diverge_are_told_from_weights_of_nan():
         (lambda: maml(loss="mean_squared_error"), "`support_y` must be floating targets.*loss.*Received: "),
         (lambda: maml().adapt(arrays()[0][0], arrays()[1][0]), "an adapted model its `learner`.*Received: Adapted"),
         (lambda: ends_with()(WAYS), "`learner` must adapt to each episode.*Received: Sequential"),
-        (lambda: of_nan(mtf.learners.PrototypicalNetwork(ends_with()(WAYS))), "`learner` must give.*Received: NaN"),
+        (
+            lambda: of_nan(mtf.learners.PrototypicalNetwork(ends_with()(WAYS))),
+            "`learner` must have finite weights.*Received: weights that are NaN",
+        ),
     ],
     ids=["None", "regression", "adapted", "classifier", "weights of NaN"],
 )
