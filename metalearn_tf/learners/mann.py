@@ -181,9 +181,13 @@ class MANN(MetaLearner):
         def encode(task):
             x, labels = task
             (x,) = real_examples(labels, x) if padded else (x,)
-            embeddings, _ = self.encode_support(x)
-            embeddings = restore_padding(embeddings, labels) if padded else embeddings
-            return [embeddings, with_layer_losses(tf.zeros([], dtype))]
+            with tf.GradientTape() as tape:
+                embeddings, _ = self.encode_support(x)
+                added = with_layer_losses(tf.zeros([], dtype))
+            # Here, since the gradient of a loop is zero, and not missing, for what has no part in it.
+            variables = self.network.trainable_variables
+            check_reached(variables, tape.gradient([embeddings, added], [variable.value for variable in variables]))
+            return [restore_padding(embeddings, labels) if padded else embeddings, added]
 
         outputs, states = map_in_training(self, encode, [x, labels], [dtype, dtype], None, weighted)
         return *outputs, states

@@ -76,6 +76,8 @@ def assert_same_step(actual, expected, rtol=2e-3):
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_gradient_reaches_every_variable(name):
     changes, _ = plain(name)
+    # The last bias of a relation network is the same for all classes: their softmax does not know it.
+    changes = changes[:-1] if name == "RelationNetwork" else changes
     assert all(np.abs(change).max() > 0 for change in changes)
 
 

@@ -18,7 +18,8 @@ def learner():
     inputs = keras.Input((FEATURES,))
     learner = mtf.learners.MANN(keras.Model(inputs, keras.layers.Identity()(inputs)), ways=WAYS, **SIZES)
     random = np.random.default_rng(0)
-    learner.set_weights([random.normal(0.0, 0.7, weights.shape) for weights in learner.get_weights()])
+    for variable in learner.trainable_variables:
+        variable.assign(random.normal(0.0, 0.7, variable.shape))
     return learner
 
 
@@ -71,7 +72,7 @@ class Transcription:
     """The paper's equations, one example and one head at a time, in float64."""
 
     def __init__(self, learner):
-        self.weights = [weights.astype("float64") for weights in learner.get_weights()]
+        self.weights = [np.asarray(variable, "float64") for variable in learner.trainable_variables]
         slots, width, units, heads = SIZES.values()
         self.memory, self.usage, self.reads = np.zeros((slots, width)), np.zeros(slots), np.zeros((heads, slots))
         self.read = np.zeros(heads * width)

@@ -266,7 +266,7 @@ def bad(match, **changes):
         bad(r"`stages` must name layers from the top", stages=["convolution", "dense"]),
         bad(r"`layer_decay` must be in \(0, 1\]", layer_decay=1.5),
         bad(r"`l2_sp` must not be negative", l2_sp=-1.0),
-        bad(r"`learning_rate` must be positive", learning_rate=0.0),
+        bad(r"`learning_rate` must be a positive number", learning_rate=0.0),
         bad(r"`patience` needs `validation_data`", patience=3),
         bad(r"`validation_data` must be a pair", validation_data=np.zeros(3)),
         bad(r"`validation_data\[1\]` must be class", validation_data=(quadrants(4)[0], np.arange(4) * 3)),

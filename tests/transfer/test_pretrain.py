@@ -172,7 +172,7 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
         ({"data": np.zeros((3, 5, 5, 1), "uint8")}, r"`data` must have the shape \(n, 4, 4, 1\)"),
         ({"epochs": 0}, r"`epochs` must be a positive integer"),
         ({"batch_size": 1}, r"`batch_size` must be an integer of at least 2"),
-        ({"learning_rate": -1.0}, r"`learning_rate` must be positive"),
+        ({"learning_rate": -1.0}, r"`learning_rate` must be a positive number"),
         ({"method": "contrastive", "validation_data": quadrants()}, r'`validation_data` is for "supervised"'),
         ({"method": "contrastive", "temperature": 0.0}, r"`temperature` must be positive"),
         ({"method": "contrastive", "projection": 0}, r"`projection` must be a positive integer"),
