@@ -30,17 +30,25 @@ def with_label_assertions(support_y, query_y, max_ways=None):
     has_gaps = tf.reduce_sum(tf.cast(is_there, tf.int32), axis=1) < ways
     out_of_place = tf.reduce_any(tf.reduce_max(query_y, axis=1) >= ways)
     checks = [
-        tf.debugging.Assert(
-            ~tf.reduce_any(has_gaps) & (tf.reduce_min(support_y) >= -1),
-            ["`support_y` must hold every label from 0 to ways - 1 in each task. Received: labels", support_y],
+        (
+            ~tf.reduce_any(has_gaps) & (tf.reduce_min(support_y) >= -1) & (tf.reduce_min(ways) > 0),
+            "`support_y` must hold every label from 0 to ways - 1 in each task, and not padding alone. "
+            "Received: labels",
+            support_y,
         ),
-        tf.debugging.Assert(
+        (
             ~out_of_place & (tf.reduce_min(query_y) >= -1),
-            ["`query_y` must be in [0, ways), the labels of the support set. Received: labels", query_y],
+            "`query_y` must be in [0, ways), the labels of the support set. Received: labels",
+            query_y,
         ),
     ]
     if max_ways is not None:
         message = f"The tasks must have at most {max_ways} ways, the width of the network's head. Received: ways"
-        checks.append(tf.debugging.Assert(most <= max_ways, [message, most]))
-    with tf.control_dependencies(checks):
+        checks.append((most <= max_ways, message, most))
+    # One after the other, so that of two faults always the first is told.
+    asserted = []
+    for fits, message, received in checks:
+        with tf.control_dependencies(asserted):
+            asserted = [tf.debugging.Assert(fits, [message, received])]
+    with tf.control_dependencies(asserted):
         return [tf.identity(labels) for labels in given]
