@@ -217,8 +217,8 @@ CHANGES = {
         {"loss": Margin(0.2)},
         {"loss": Margin(0.3)},
         {"metrics": ()},
-        {"metrics": (keras.metrics.SparseTopKCategoricalAccuracy(2),)},
-        {"metrics": (keras.metrics.SparseTopKCategoricalAccuracy(3),)},
+        {"metrics": (keras.metrics.SparseCategoricalCrossentropy(from_logits=True),)},
+        {"metrics": (keras.metrics.SparseCategoricalCrossentropy(from_logits=True, axis=2),)},
     ],
     model_of: [
         {"regularizer": "l2"},
