@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import metalearn_tf as mtf
+from metalearn_tf.networks import batch_normalization_warning
 
 layers = keras.layers
 TASKS, WAYS, SHAPE = 2, 3, (4, 4, 2)
@@ -113,7 +114,8 @@ def test_a_penalty_through_resized_images_has_its_gradient():
     np.testing.assert_allclose(gradient, expected, rtol=1e-2, atol=5.0)
 
 
-def test_batch_normalisation_in_a_learner_by_gradients_is_spoken_of_once(caplog):
+def test_batch_normalisation_in_a_learner_by_gradients_is_spoken_of_once(caplog, monkeypatch):
+    monkeypatch.setattr(batch_normalization_warning, "_said", set())  # of networks of the same names in other tests
     first = network(layers.BatchNormalization(name="theirs"))
     learner = mtf.learners.MAML(first)
     assert "theirs" in caplog.text and 'with_task_normalization(network, "support")' in caplog.text
