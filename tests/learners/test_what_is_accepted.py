@@ -291,7 +291,7 @@ def average_of_dense(x):
     ],
 )
 def test_other_ends_are_taken(end):
-    maml(ends_with(end))
+    assert isinstance(maml(ends_with(end)), mtf.learners.MAML)
 
 
 @pytest.mark.parametrize("build", OF_TARGETS)
