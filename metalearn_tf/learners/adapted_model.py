@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.label_checks import as_array
-from metalearn_tf.learners.task_checks import check_dtype, check_examples, takes_integers
+from metalearn_tf.learners.task_checks import check_dtype, check_examples
 from metalearn_tf.networks.copy_network import as_model
 from metalearn_tf.networks.saveable_model import SaveableModel
-from metalearn_tf.networks.text_inputs import takes_texts
+from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

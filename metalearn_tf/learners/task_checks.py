@@ -8,7 +8,7 @@ from metalearn_tf.learners.label_checks import as_array, check_labels
 from metalearn_tf.networks.copy_network import check_can_be_copied
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
-from metalearn_tf.networks.text_inputs import takes_texts
+from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 
 # === Networks ===
 
@@ -180,11 +180,6 @@ def check_dtype(learner, argument, dtype):
     if not fits:
         fix = "; pixels of 0 to 255 are `images.astype('uint8')`" if "uint8" in accepted and dtype.is_integer else ""
         raise ValueError(f"`{argument}` must be {accepted}{fix}. Received: dtype={dtype.name}")
-
-
-def takes_integers(network):
-    """Whether a network takes whole numbers, such as those of tokens."""
-    return tf.as_dtype(network.inputs[0].dtype).is_integer
 
 
 def check_texts(argument, texts, shape):

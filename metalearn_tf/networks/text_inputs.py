@@ -12,6 +12,12 @@ def takes_texts(network):
     return len(inputs) == 1 and tf.as_dtype(inputs[0].dtype) == tf.string
 
 
+def takes_integers(network):
+    """Whether a model's input is integers, such as the numbers of words; they have no range and stay as they are."""
+    inputs = getattr(network, "inputs", None)
+    return bool(inputs) and tf.as_dtype(inputs[0].dtype).is_integer
+
+
 def copy_vocabularies(source, target):
     """Copies the words of each layer to the same layer of another network of the same configuration.
 

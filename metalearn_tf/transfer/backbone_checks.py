@@ -8,7 +8,7 @@ from metalearn_tf.data.image_range import check_image_range, check_limits
 from metalearn_tf.learners.task_checks import check_network, check_texts
 from metalearn_tf.networks.batch_dependence import check_batch_independence
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
-from metalearn_tf.networks.text_inputs import takes_texts
+from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 from metalearn_tf.transfer.data_kinds import as_array
 
 # As the networks of this library and of `keras.applications` name them.
@@ -152,12 +152,6 @@ def check_dtype(argument, dtype, backbone, image_range):
 def takes_images(backbone):
     """Whether a backbone takes images `(height, width, channels)` of floating pixels."""
     return len(backbone.input_shape) == 4 and not takes_integers(backbone)
-
-
-def takes_integers(backbone):
-    """Whether a backbone's input is integers, such as numbers of words; they have no range and stay as they are."""
-    inputs = getattr(backbone, "inputs", None)
-    return bool(inputs) and tf.as_dtype(inputs[0].dtype).is_integer
 
 
 def float_dtype(backbone):
