@@ -55,6 +55,9 @@ class MatchingNetwork(MetaLearner):
         embeddings = self.encode_query(query_x, statistics=statistics)
         return in_query_blocks(answer, embeddings, tf.shape(members)[0])
 
+    def state_checks(self, task_state):
+        return one_hot_checks(task_state[1])
+
     def get_config(self):
         return {**super().get_config(), "logit_scale": self.logit_scale}
 
@@ -81,6 +84,18 @@ def log_sums_by_class(scores, members):
     shares = tf.exp(scores - tf.gather(tf.transpose(largest), labels))
     sums = tf.transpose(tf.math.unsorted_segment_sum(shares, labels, ways))
     return tf.math.log(tf.where(_is_present(members), sums, 1.0)) + largest
+
+
+def one_hot_checks(members):
+    """What must hold of one-hot labels `(support, ways)` in a task state, see `KeptState.state_checks`."""
+    are_bits = tf.reduce_all((members == 0) | (members == 1))
+    return [
+        (
+            are_bits & tf.reduce_all(tf.reduce_sum(members, axis=1) == 1),
+            "each support example must be of one class, 1 in the row of its one-hot label and 0 elsewhere.",
+        ),
+        (tf.reduce_all(_is_present(members)), "each class must have a support example."),
+    ]
 
 
 def _is_present(members):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.learners.matching_network import largest_by_class
+from metalearn_tf.learners.matching_network import largest_by_class, one_hot_checks
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import negative_squared_distance
 from metalearn_tf.learners.query_blocks import in_query_blocks
@@ -56,3 +56,6 @@ class NearestNeighbor(MetaLearner):
 
         embeddings = self.encode_query(query_x, statistics=statistics)
         return in_query_blocks(answer, embeddings, tf.shape(members)[0])
+
+    def state_checks(self, task_state):
+        return one_hot_checks(task_state[1])

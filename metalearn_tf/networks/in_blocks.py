@@ -8,14 +8,15 @@ def in_blocks(function, rows, size, dtype=tf.float32):
 
     Args:
         function: from `(n, ...)` to `(n, ...)`, each row for itself.
-        rows: tensor `(n, ...)`.
+        rows: tensor `(n, ...)`, or a nested structure of such that the function takes.
         size: the most rows of a block, an integer of at least 1, or an int32 scalar.
         dtype: what the function returns.
 
     Returns:
         `function(rows)`.
     """
-    count = tf.shape(rows)[0] if rows.shape[0] is None else rows.shape[0]
+    first = tf.nest.flatten(rows)[0]
+    count = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
     if isinstance(count, int) and isinstance(size, int) and count <= size:
         return function(rows)
     blocks = tf.maximum(-(-count // size), 1)
@@ -23,7 +24,8 @@ def in_blocks(function, rows, size, dtype=tf.float32):
     even = -(-count // blocks)
 
     def answer(block):
-        return function(tf.gather(rows, tf.minimum(block * even + tf.range(even), count - 1)))
+        places = tf.minimum(block * even + tf.range(even), count - 1)
+        return function(tf.nest.map_structure(lambda part: tf.gather(part, places), rows))
 
     answers = tf.map_fn(answer, tf.range(blocks), fn_output_signature=dtype, parallel_iterations=1)
     return tf.reshape(answers, tf.concat([[-1], tf.shape(answers)[2:]], axis=0))[:count]
