@@ -152,7 +152,8 @@ def _check_class_names(class_names, folders):
     names = [class_names] if isinstance(class_names, str) else list(class_names)
     if isinstance(class_names, str) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise ValueError(f"`class_names` must be distinct names of classes. Received: class_names={class_names!r}")
-    others = [folder for folder in folders if folder not in names]
+    known = set(names)
+    others = [folder for folder in folders if folder not in known]
     if others:
         raise ValueError(
             "`class_names` must name every class folder; `dataset.select(names)` takes some of the classes. "

@@ -131,13 +131,14 @@ def check_validation(validation_data, classes, check_x, rank, class_names=None):
         )
     y = data.y
     if data.class_names is not None and class_names is not None:
-        unknown = [name for name in data.class_names if name not in class_names]
+        numbers = {name: number for number, name in enumerate(class_names)}
+        unknown = [name for name in data.class_names if name not in numbers]
         if unknown:
             raise ValueError(
                 "`validation_data` must hold classes of the training data; `dataset.select(names)` picks them. "
                 f"Received: the classes {unknown[:10]}, which are none of {class_names[:10]}"
             )
-        y = np.asarray([class_names.index(name) for name in data.class_names])[y]
+        y = np.asarray([numbers[name] for name in data.class_names])[y]
     x = check_x("validation_data[0]", data.x)
     y = check_labels("validation_data[1]", y, len(x), classes, every_class=False)[0]
     weights = check_sample_weight("validation_data[2]", data.sample_weight, len(x))
