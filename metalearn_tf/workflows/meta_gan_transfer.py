@@ -34,7 +34,7 @@ from metalearn_tf.workflows.workflow_checks import (
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
 # What `quick` leaves of the budget.
-_QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 10, "test_images": 100}
+_QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 80, "test_images": 100}
 
 
 @random_state_kept()

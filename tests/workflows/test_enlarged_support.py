@@ -30,7 +30,7 @@ def test_it_adapts_to_the_support_and_to_what_is_drawn_from_it():
 
 
 def test_a_generator_s_range_is_its_own():
-    learner, (support_x, support_y, query_x) = prototypes(), (tensor[0] for tensor in task())
+    learner, (support_x, support_y, _) = prototypes(), (tensor[0] for tensor in task())
     inputs = [keras.Input((3,)), keras.Input(SHAPE)]
     # In [0, 1], as its last layer says; 0.5 of a sigmoid is grey.
     grey = keras.layers.Activation("sigmoid")(keras.layers.Rescaling(0.01)(inputs[1]))
