@@ -37,6 +37,7 @@ _OF_GANS = (
     "workflow",
     "sources",
     "gan",
+    "gan_range",
     "gan_steps",
     "gan_batch_size",
     "seeds",
@@ -176,6 +177,7 @@ def gan_augmented(
         "target": describe_dataset(target),
         "learner": of_learner,
         "gan": of_gan,
+        "gan_range": list(gan.image_range),
         "test_task": test_task,
         "train_task": train_task,
         **budget,
@@ -229,7 +231,7 @@ def gan_augmented(
             enlarged = EnlargedSupport(learner, augmentation, copies, seed)
             test_learner(f"{name}, support enlarged", enlarged, seed, gan_part, seconds)
             if kind == "others":
-                enlarged = EnlargedSupport(learner, gan.sampler, copies, seed)
+                enlarged = EnlargedSupport(learner, gan.sampler, copies, seed, gan.image_range)
                 test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, "support", seconds)
 
     for seed, gan_and_drawn in enumerate(trained):
