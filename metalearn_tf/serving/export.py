@@ -10,6 +10,7 @@ import uuid
 
 import tensorflow as tf
 
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.serving.model_card import card_facts, model_card
 from metalearn_tf.serving.signatures import learner_limits, learner_signatures
 from metalearn_tf.serving.warm_up import example_requests, wants_warm_up, write_warm_up
@@ -106,7 +107,7 @@ def write_saved_model(path, signatures, variables, card, facts, requests=None, t
 
 def check_destination(path, description):
     """The path of an export as a `pathlib.Path`, once there is nothing at it and the description is text or `None`."""
-    path = pathlib.Path(path)
+    path = local_path("path", path)
     _check_nothing_at(path)
     if description is not None and not isinstance(description, str):
         raise ValueError(f"`description` must be text. Received: {type(description).__name__}")
@@ -153,6 +154,18 @@ def _asset(folder, name, text):
     file = pathlib.Path(folder) / name
     file.write_text(text, encoding="utf-8")
     return tf.saved_model.Asset(str(file))
+
+
+def delete_unfinished_export(path, folder):
+    """Deletes what killed processes have left of exports to a path; nobody else may be exporting to it.
+
+    Args:
+        path: that of the export.
+        folder: a folder above it that existed before.
+    """
+    for above in (parent for parent in path.parents if parent.is_relative_to(folder)):
+        for left in above.glob(f".{path.name}-{'[0-9a-f]' * 32}"):
+            shutil.rmtree(left)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,13 @@
 """Meta-learning on tasks that a GAN adds to."""
 
 import functools
-import pathlib
 
 import keras
 import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
@@ -190,7 +190,7 @@ def gan_augmented(
     ways_to_enlarge = 1 + (kind == "others")
     ensembles = 4 + ways_to_enlarge
     stages = budget["seeds"] * ((2 + ways_to_enlarge) * len(mixtures) + ensembles)
-    folder, of_gans = pathlib.Path(run_directory), {name: configuration[name] for name in _OF_GANS}
+    folder, of_gans = local_path("run_directory", run_directory), {name: configuration[name] for name in _OF_GANS}
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"{type(learner).__name__}_{ways}x{shots}", configuration, stages, verbose)
 

@@ -1,7 +1,6 @@
 """A GAN that learned to adapt draws training images for a target domain."""
 
 import functools
-import pathlib
 import time
 
 import keras
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
@@ -168,7 +168,7 @@ def meta_gan_transfer(
         "batch_size": batch_size,
         "augmentation": describe(augmentation),
     }
-    folder = pathlib.Path(run_directory)
+    folder = local_path("run_directory", run_directory)
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget["seeds"], verbose)
 
