@@ -86,8 +86,8 @@ learner.fit(tasks, epochs=2, steps_per_epoch=75, verbose=2)
 # %%
 peer = mtf.learners.PrototypicalNetwork(mtf.networks.conv4(filters=32, normalization="support"))
 peer.network.set_weights(learner.network.get_weights())
-for name, model in (("Gaussian classes", learner), ("prototypes, the same network", peer)):
-    print(name, mtf.evaluation.evaluate_episodes(model, test, ways=5, shots=5, queries=10, episodes=100, seed=7))
+for model in (learner, peer):
+    print(mtf.evaluation.evaluate_episodes(model, test, ways=5, shots=5, queries=10, episodes=100, seed=7))
 
 # %% [markdown]
 # ## It is copied, saved and served

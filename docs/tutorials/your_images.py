@@ -64,7 +64,7 @@ for shots in (1, 5):
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp()) / "my_images"
-for name in [test.class_names[number] for number in (3, 60, 120, 180, 240)]:
+for name in test.class_names[::40][:5]:
     (folder / name).mkdir(parents=True)
     for number, image in enumerate(test.class_examples(name)):
         keras.utils.save_img(folder / name / f"{number:02d}.png", image, scale=False)
