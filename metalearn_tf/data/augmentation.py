@@ -73,14 +73,20 @@ def check_augmentation(name, layer, dataset):
         )
     if dataset.dtype.kind == "O":
         raise TypeError(f"`{name}` needs images or other numbers. Received: a dataset of strings")
+    if dataset.dtype == "uint8":
+        check_value_range(name, layer)
+    return augmentation_model(layer, dataset.example_shape)
+
+
+def check_value_range(name, layer):
+    """Refuses a layer for images in another range than `[0, 1]`."""
     for part in layer._flatten_layers():
         limits = getattr(part, "value_range", None)
-        if dataset.dtype == "uint8" and limits is not None and tuple(limits) != (0, 1):
+        if limits is not None and tuple(limits) != (0, 1):
             raise ValueError(
                 f"`{name}` sees images in [0, 1]; build {type(part).__name__} with `value_range=(0, 1)`. "
                 f"Received: value_range={tuple(limits)}"
             )
-    return augmentation_model(layer, dataset.example_shape)
 
 
 def augmentation_model(layer, image_shape):

@@ -112,6 +112,11 @@ def metric_of_targets(*metrics):
     return next((metric for metric in keras.tree.flatten(metrics) if _metric_name(metric) in _METRICS_OF_TARGETS), None)
 
 
+def takes_other_labels(metric):
+    """Whether a metric of Keras, as `compile` takes it, is for one-hot labels or for targets, not for class numbers."""
+    return _metric_name(metric) in (*_OTHER_METRICS, *_METRICS_OF_TARGETS)
+
+
 def _metric_name(metric):
     if metric is None or (isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce")):
         return metric and metric.lower()  # shorthands, for which Keras chooses by the shapes

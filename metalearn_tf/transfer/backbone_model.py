@@ -22,7 +22,7 @@ from metalearn_tf.transfer.backbone_checks import (
     takes_images,
 )
 from metalearn_tf.transfer.batch_checks import first_batch
-from metalearn_tf.transfer.data_kinds import check_ends, is_batches, read_examples
+from metalearn_tf.transfer.data_kinds import check_batched, check_ends, is_batches, read_examples
 from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
 
 
@@ -107,6 +107,8 @@ class BackboneModel(SaveableModel):
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
         if isinstance(x, types.GeneratorType):
             options.setdefault("shuffle", False)  # Keras warns of its own default
+        if not options.get("steps_per_epoch"):
+            check_ends("x", x)
         x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
         if options["sample_weight"] is not None or options.get("validation_split"):
             x = _as_keras_reads(x)  # which then makes the batches
@@ -153,6 +155,8 @@ class BackboneModel(SaveableModel):
             ValueError: if the model does not take them.
         """
         x, y = self.read_dataset(argument, x, y)
+        if isinstance(x, tf.data.Dataset):
+            check_batched(argument, x, len(self.backbone.input_shape))
         first, x = first_batch(argument, x)
         if first is None:
             x = check_examples(argument, x, self.backbone, self.image_range)

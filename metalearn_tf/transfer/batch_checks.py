@@ -4,6 +4,7 @@ import itertools
 import types
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -23,7 +24,7 @@ def first_batch(argument, data):
     batches = data
     if isinstance(data, types.GeneratorType):
         first = next(data, None)
-        batches = _in_turn([first], data)
+        batches = _in_tuples(first, data)
     elif isinstance(data, tf.data.Dataset):
         first = next(iter(data.take(1)), None)
     elif isinstance(data, keras.utils.PyDataset):
@@ -35,6 +36,8 @@ def first_batch(argument, data):
     return first, batches
 
 
-def _in_turn(*parts):
-    """As `itertools.chain`, but a generator, which Keras asks for."""
-    yield from itertools.chain(*parts)
+def _in_tuples(first, others):
+    """The batches one after the other, by a generator and in tuples, with texts as tensors, which Keras asks for."""
+    for batch in itertools.chain([first], others):
+        parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+        yield tuple(tf.constant(part) if np.asarray(part).dtype.kind in "USO" else part for part in parts)

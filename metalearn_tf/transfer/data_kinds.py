@@ -47,7 +47,7 @@ def read_examples(argument, data, rank):
         return Examples(x, np.repeat(np.arange(data.num_classes), data.class_sizes), None, data.class_names)
     if isinstance(data, tf.data.Dataset):
         check_ends(argument, data)
-        _check_batched(argument, data, rank)
+        check_batched(argument, data, rank)
         return _concatenated(argument, list(data))
     if isinstance(data, keras.utils.PyDataset):
         check_ends(argument, data)
@@ -66,7 +66,7 @@ def check_ends(argument, data):
     if endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None):
         raise ValueError(
             f"`{argument}` must have an end; `dataset.take(batches)` gives a `tf.data.Dataset` one, and `__len__` a "
-            f"`PyDataset`. Received: an endless {type(data).__name__}"
+            f"`PyDataset`; or a number of steps. Received: an endless {type(data).__name__}"
         )
 
 
@@ -136,7 +136,8 @@ def numbers_by_name(argument, data, classes, class_names):
     return np.asarray([numbers[name] for name in names])[data.y]
 
 
-def _check_batched(argument, dataset, rank):
+def check_batched(argument, dataset, rank):
+    """Refuses a `tf.data.Dataset` of single examples, where a batch of them has `rank` axes."""
     first = dataset.element_spec[0] if isinstance(dataset.element_spec, tuple) else dataset.element_spec
     received = getattr(getattr(first, "shape", None), "rank", None)
     if received == rank - 1:

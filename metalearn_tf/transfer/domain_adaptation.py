@@ -138,15 +138,15 @@ class DomainAdaptation(ClassifierModel):
         # At once, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, source, target_x=None, batch_size=64, epochs=1, steps_per_epoch=None, **kwargs):
+    def fit(self, source=None, target_x=None, batch_size=64, epochs=1, steps_per_epoch=None, **kwargs):
         """Trains on labelled examples of the source and on examples of the target.
 
         The logs have the `loss`, its parts `cross_entropy` and `domain_loss`, the `accuracy` on the source and, for
         `"dann"`, the discriminator's `domain_accuracy`, which is 0.5 where it cannot tell the domains.
 
         A model from a file goes on with `initial_epoch` at the number of epochs that it has behind it, and then trains
-        as if it had never been stopped (but for dropout, whose state Keras does not save). Without, its steps count
-        too: `weight` has then been reached.
+        as if it had never been stopped (but for dropout and augmentation, whose states Keras does not save). Without,
+        its steps count too: `weight` has then been reached.
 
         Args:
             source: `(source_x, source_y)`: examples `(n, ...)`, floating in `image_range` or uint8 images, and labels
@@ -166,9 +166,9 @@ class DomainAdaptation(ClassifierModel):
         Raises:
             ValueError: if the examples or labels do not fit the backbone, the classes or each other.
         """
+        check_fit_options(kwargs)
         check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
         check_whole(epochs=epochs)
-        check_fit_options(kwargs)
         self.learn_names(source)
         source_x, source_y, target_x = check_domains(self, source, target_x)
         if steps_per_epoch is None:

@@ -32,6 +32,11 @@ class LabelFreeModel(BackboneModel):
         check_own_objective(self, class_weight=class_weight)
         return super().fit(x, y, *args, **kwargs)
 
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """As `keras.Model.train_on_batch`, of images alone."""
+        check_own_objective(self, class_weight=class_weight)
+        return super().train_on_batch(x, y, sample_weight, None, return_dict)
+
     def train_step(self, data):
         images = self._images(data)
         with tf.GradientTape() as tape:

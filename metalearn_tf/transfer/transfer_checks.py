@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.data.label_advice import label_advice
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.learners.compile_checks import takes_other_labels
 from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
 
 
@@ -237,6 +238,22 @@ def check_takes_probabilities(argument, functions):
             raise ValueError(
                 f"`{argument}` must take probabilities, which the classifier gives: leave out `from_logits=True`. "
                 f"Received: {function!r}"
+            )
+
+
+def check_metrics_of_classes(argument, metrics):
+    """Refuses metrics that take one-hot labels, or targets, where labels are class numbers.
+
+    Args:
+        argument: the name in error messages.
+        metrics: as `compile` takes them.
+    """
+    for metric in keras.tree.flatten(metrics):
+        if takes_other_labels(metric):
+            raise ValueError(
+                f'`{argument}` must take class numbers, as "accuracy" and '
+                "`keras.metrics.SparseTopKCategoricalAccuracy(2)` do; others go with one-hot labels and "
+                f'`loss="categorical_crossentropy"`. Received: {metric!r}'
             )
 
 

@@ -8,10 +8,12 @@ import tensorflow as tf
 
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.whole_numbers import is_whole
+from metalearn_tf.learners.compile_checks import loss_takes
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.transfer_checks import (
     check_labels,
+    check_metrics_of_classes,
     check_plan,
     check_sample_weight,
     check_takes_probabilities,
@@ -124,12 +126,16 @@ class TransferClassifier(ClassifierModel):
         Biases and the scales and offsets of normalisation are never decayed.
 
         Raises:
-            ValueError: if the optimizer averages weights (`use_ema`) of which some move at other times or rates, or the
-                loss or a metric takes logits.
+            ValueError: if the optimizer averages weights (`use_ema`) of which some move at other times or rates, the
+                loss or a metric takes logits, or a metric other labels than the loss.
         """
+        loss = _LOSS if loss is None else loss  # Keras would train on with that of the last `compile`
         check_takes_probabilities("loss", loss)
-        check_takes_probabilities("metrics", metrics)
-        check_takes_probabilities("weighted_metrics", kwargs.get("weighted_metrics"))
+        of_class_numbers = loss_takes(loss) == "labels"
+        for argument, value in {"metrics": metrics, "weighted_metrics": kwargs.get("weighted_metrics")}.items():
+            check_takes_probabilities(argument, value)
+            if of_class_numbers:
+                check_metrics_of_classes(argument, value)
         super().compile(optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, **kwargs)
         self._unfreezing = Unfreezing(self.backbone, self.stages)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
@@ -173,10 +179,12 @@ class TransferClassifier(ClassifierModel):
     def fit_callbacks(self):
         return [Unfreeze()]
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`; all layers of the plan are trained."""
+        if class_weight is not None:
+            class_weights(class_weight, np.arange(self.classes), self.classes)  # refuses what is none
         with self._all_unfrozen():
-            return super().train_on_batch(*args, **kwargs)
+            return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def unfreeze(self, epoch):
         """Sets which layers epoch `epoch`, counted from 0, trains; returns whether others than before."""

@@ -16,6 +16,7 @@ from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
 from metalearn_tf.networks.augmentation_gan import augmentation_gan
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.describe import describe
+from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
@@ -25,8 +26,12 @@ from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
+    check_compiled,
     check_disjoint,
     check_images,
+    check_layer,
+    check_learner,
+    check_positive,
     check_share,
     merged_sources,
 )
@@ -153,8 +158,8 @@ def gan_augmented(
     check_images(sources=train, target=target)
     check_disjoint(train, target)
     check_share("keep", keep)
-    _check_positive("ratios", ratios)
-    _check_positive("variety", [variety])
+    check_positive("ratios", ratios)
+    check_positive("variety", [variety])
     budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
@@ -164,8 +169,11 @@ def gan_augmented(
     build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
     build_gan = build_gan or (lambda: _default_gan(train.example_shape))
     augmentation = classical_augmentation() if augmentation is None else augmentation
+    check_layer(augmentation)
     learner, of_learner = built_model("build_learner", build_learner)
+    check_learner("build_learner", learner, train.example_shape, max(ways, train_ways or ways))
     gan, of_gan = built_model("build_gan", build_gan)
+    check_compiled("build_gan", gan)
     kind = gan_kind(gan, train.example_shape)
     test_task = {"ways": ways, "shots": shots, "queries": queries}
     train_task = {"ways": train_ways or ways, "shots": shots, "queries": train_queries}
@@ -186,6 +194,7 @@ def gan_augmented(
         "variety": variety,
         "augmentation": describe(augmentation),
     }
+    configuration = plain_values(configuration)
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
     ensembles = 4 + ways_to_enlarge
@@ -294,8 +303,3 @@ def _arms_of_ensembles(arms, gan_parts):
         of_part = [name for name, part in gan_parts.items() if part == wanted]
         names += [max(of_part, key=lambda name: arms[name].accuracy)] if of_part else []
     return names
-
-
-def _check_positive(name, values):
-    if not len(values) or not all(0 < value < float("inf") for value in values):
-        raise ValueError(f"`{name}` must be positive, and there at least once. Received: {name}={values!r}")

@@ -10,7 +10,7 @@ from metalearn_tf.data.image_tasks import image_tasks
 from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.gan.objectives import draw_noise
 from metalearn_tf.workflows.class_gans import check_range, image_batches, to_gan_range
-from metalearn_tf.workflows.workflow_checks import merged_sources
+from metalearn_tf.workflows.workflow_checks import check_compiled, merged_sources
 
 _GAN_BATCH = 64
 
@@ -27,7 +27,13 @@ def check_adaptation(meta_gan, sources, classes, gan_shots):
     if not isinstance(meta_gan, MetaGAN):
         raise ValueError(f"`build_meta_gan` must build a MetaGAN. Received: {type(meta_gan).__name__}")
     gan, shown = meta_gan.gan, gan_shots
+    check_compiled("build_meta_gan", meta_gan)
     check_range("build_meta_gan", gan)
+    if gan.image_shape != tuple(sources[0].example_shape):
+        raise ValueError(
+            f"`build_meta_gan` must build a MetaGAN of images {tuple(sources[0].example_shape)}, as the datasets hold "
+            f"them. Received: a GAN of images {gan.image_shape}"
+        )
     if gan.conditional:
         if gan.number_of_classes != classes:
             raise ValueError(

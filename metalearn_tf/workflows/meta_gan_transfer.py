@@ -17,6 +17,7 @@ from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
 from metalearn_tf.networks.describe import describe
+from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.built_models import built_model
@@ -26,8 +27,10 @@ from metalearn_tf.workflows.meta_gan_arms import check_adaptation, drawing, trai
 from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
+    check_classifier,
     check_domains,
     check_images,
+    check_layer,
     check_share,
     check_target,
 )
@@ -110,7 +113,8 @@ def meta_gan_transfer(
         test_images: of the target, at most.
         seeds: how often all is done, each time with other first weights and other draws. The user's random states are
             afterwards what they were.
-        quick: a small fraction of the budget, to see that all works; its figures mean nothing.
+        quick: a small fraction of the budget, to see that all works: the classifiers learn, the GANs hardly. Figures
+            of so few draws say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 
     Returns:
@@ -145,8 +149,11 @@ def meta_gan_transfer(
     build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
     augmentation = classical_augmentation() if augmentation is None else augmentation
+    check_layer(augmentation)
     meta_gan, of_meta_gan = built_model("build_meta_gan", build_meta_gan)
     check_adaptation(meta_gan, sources, classes, gan_shots)
+    classifier, of_classifier = built_model("build_classifier", build_classifier)
+    check_classifier(classifier, shape, classes)
     of_gans = {
         "workflow": "meta_gan_transfer",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
@@ -162,13 +169,14 @@ def meta_gan_transfer(
         "gans": of_gans,
         "target": describe_dataset(target),
         "shots": shots,
-        "classifier": built_model("build_classifier", build_classifier)[1],
+        "classifier": of_classifier,
         **budget,
         "keep": keep,
         "batch_size": batch_size,
         "augmentation": describe(augmentation),
     }
     folder = local_path("run_directory", run_directory)
+    of_gans, configuration = plain_values(of_gans), plain_values(configuration)
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget["seeds"], verbose)
 

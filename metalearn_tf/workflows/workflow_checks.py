@@ -2,8 +2,11 @@
 
 import functools
 
+from metalearn_tf.data.augmentation import check_value_range
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range
+from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.transfer.transfer_checks import check_augmentation
 
 
 def check_images(**datasets):
@@ -104,6 +107,65 @@ def check_target(sources, target, shown, tested):
             f"`target` must have at least 2 classes of at least {needed} images: one half of them is for the test, and "
             f"{shown} of the other half are shown. Received: {target.num_classes} classes, the smallest of {smallest}"
         )
+
+
+def check_learner(argument, learner, image_shape, ways):
+    """Refuses what is no compiled learner of such images and so many classes.
+
+    Args:
+        argument: the name of the function that has built it.
+        learner: what it has built.
+        image_shape: `(height, width, channels)`.
+        ways: the most classes of a task.
+    """
+    if not isinstance(learner, MetaLearner):
+        raise ValueError(f"`{argument}` must build a MetaLearner. Received: {type(learner).__name__}")
+    check_compiled(argument, learner)
+    shape = tuple(learner.network.input_shape[1:])
+    if len(shape) != 3 or any(side not in (None, wanted) for side, wanted in zip(shape, image_shape)):
+        raise ValueError(
+            f"`{argument}` must build a learner of images {tuple(image_shape)}, as the datasets hold them. "
+            f"Received: a network of inputs {shape}"
+        )
+    if learner.max_ways is not None and learner.max_ways < ways:
+        raise ValueError(
+            f"`{argument}` must build a learner of {ways} classes, those of a task. "
+            f"Received: a network of {learner.max_ways} outputs"
+        )
+
+
+def check_classifier(classifier, image_shape, classes):
+    """Refuses what is no compiled network from such images to the probabilities of so many classes."""
+    shapes = [getattr(classifier, name, None) for name in ("input_shape", "output_shape")]
+    fits = all(isinstance(shape, tuple) for shape in shapes) and shapes[1] == (None, classes)
+    fits = fits and len(shapes[0]) == 4 and all(a in (None, b) for a, b in zip(shapes[0][1:], image_shape))
+    if not fits:
+        raise ValueError(
+            f"`build_classifier` must build a network from images {tuple(image_shape)} to the probabilities of "
+            f"{classes} classes. Received: a {type(classifier).__name__} from {shapes[0]} to {shapes[1]}"
+        )
+    check_compiled("build_classifier", classifier)
+
+
+def check_compiled(argument, model):
+    """Refuses a model without an optimizer."""
+    if not model.compiled:
+        raise ValueError(
+            f"`{argument}` must build a compiled model: call `compile` in the function. "
+            f"Received: a {type(model).__name__} that is not compiled"
+        )
+
+
+def check_layer(augmentation):
+    """Refuses what is no Keras layer for images in [0, 1]."""
+    check_augmentation(augmentation)
+    check_value_range("augmentation", augmentation)
+
+
+def check_positive(name, values):
+    """Refuses numbers that are not positive, or none at all."""
+    if not len(values) or not all(0 < value < float("inf") for value in values):
+        raise ValueError(f"`{name}` must be positive, and there at least once. Received: {name}={values!r}")
 
 
 def check_share(name, value):

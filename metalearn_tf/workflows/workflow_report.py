@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.evaluation.scores import confidence_half_width, student_half_width
+from metalearn_tf.networks.saveable_model import plain_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +168,7 @@ class WorkflowReport:
                 "gain": {**dataclasses.asdict(gain), "over_seeds": _plain(gain.over_seeds), "holds": gain.holds},
             }
             values["arms"][name] = {**found, **values["arms"][name]}
-        return values
+        return plain_values(values)
 
     def to_json(self):
         """The report as JSON text."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_transfer import quadrants
-from transfer_models import MODELS, WITH_LABELS, WITHOUT_LABELS, fit, labelled, plain_backbone
+from transfer_models import MODELS, OF_DOMAINS, WITH_LABELS, WITHOUT_LABELS, fit, labelled, plain_backbone
 
 import metalearn_tf as mtf
 from metalearn_tf.transfer.backbone_checks import check_examples
@@ -193,6 +193,9 @@ def test_validation_and_evaluation_come_to_an_end(name, kind):
         fit(name, model, validation_data=data)
     with pytest.raises(ValueError, match=ENDLESS.format("x")):
         model.evaluate(data)
+    if name not in OF_DOMAINS:
+        with pytest.raises(ValueError, match=ENDLESS.format("x")):
+            model.fit(data)
 
 
 LABELS = {
@@ -296,6 +299,24 @@ def test_a_generator_loses_no_batch_to_the_check(eager):
     model.compile("sgd")
     model.fit(((X[i : i + 4], Y[i : i + 4]) for i in (0, 4, 8)), verbose=0)
     assert int(model.optimizer.iterations) == 3
+
+
+@pytest.mark.parametrize("name", ["classifier", *WITHOUT_LABELS])
+def test_examples_come_alone_or_in_tuples_from_a_generator(name, eager):
+    model = MODELS[name](plain_backbone())
+    expected = model.predict(X, verbose=0)
+    for data in ((X[i : i + 4] for i in (0, 4, 8)), ([X[i : i + 4]] for i in (0, 4, 8))):
+        np.testing.assert_allclose(model.predict(data, verbose=0), expected, atol=1e-6)
+    with pytest.raises(ValueError, match=r"`x` must be batched: `dataset.batch\(64\)`"):
+        model.predict(tf.data.Dataset.from_tensor_slices(X))
+
+
+def test_texts_come_from_a_generator_as_lists_and_arrays_of_strings(eager):
+    texts = ["a red one", "a blue one", "red", "blue"]
+    model = mtf.transfer.TransferClassifier(mtf.networks.bag_of_words(texts), 2)
+    expected = model.predict(texts, verbose=0)
+    for batch in (np.array(texts), np.array(texts, object)):
+        np.testing.assert_allclose(model.predict((part for part in [batch]), verbose=0), expected, atol=1e-6)
 
 
 def test_numbers_in_bytes_that_are_no_images_are_not_rescaled():

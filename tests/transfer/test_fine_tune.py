@@ -10,6 +10,9 @@ from small_transfer import quadrants, small_backbone, weights_of
 import metalearn_tf as mtf
 from metalearn_tf.transfer.best_epoch import BestEpoch
 
+# TensorFlow's own, of data pipelines, which stay graphs.
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+
 TransferClassifier = mtf.transfer.TransferClassifier
 
 
@@ -41,7 +44,7 @@ def test_layers_are_unfrozen_from_the_top_one_group_after_the_other():
     assert [recorder.changed(epoch) for epoch in range(7)] == expected
 
 
-def test_frozen_weights_are_bit_identical_and_the_caller_s_backbone_too():
+def test_frozen_weights_are_bit_identical_and_the_caller_s_backbone_too(eager):
     backbone, recorder = small_backbone(), Recorder()
     before = backbone.get_weights()
     classifier = mtf.transfer.fine_tune(
@@ -62,7 +65,7 @@ def test_frozen_weights_are_bit_identical_and_the_caller_s_backbone_too():
     assert not classifier.backbone.get_layer("convolution").trainable
 
 
-def test_normalization_follows_the_new_data_only_when_asked():
+def test_normalization_follows_the_new_data_only_when_asked(eager):
     for asked in (False, True):
         recorder = Recorder()
         mtf.transfer.fine_tune(
@@ -117,7 +120,7 @@ def test_a_weight_of_a_model_s_own_is_unfrozen_with_its_layers():
     assert len(classifier.trainable_variables) == 5
 
 
-def test_of_a_frozen_backbone_the_head_alone_is_trained():
+def test_of_a_frozen_backbone_the_head_alone_is_trained(eager):
     backbone = small_backbone()
     backbone.trainable = False
     recorder = Recorder()
@@ -143,7 +146,7 @@ def moved_in_one_step(decay):
     return {name: after[name] - before[name] for name in before}
 
 
-def test_lower_groups_move_by_powers_of_the_decay():
+def test_lower_groups_move_by_powers_of_the_decay(eager):
     full, slowed = moved_in_one_step(1.0), moved_in_one_step(0.5)
     factors = {"head": 1.0, "dense/kernel": 0.5, "normalization/gamma": 0.25, "convolution/kernel": 0.125}
     for name, factor in factors.items():
@@ -151,7 +154,7 @@ def test_lower_groups_move_by_powers_of_the_decay():
         assert np.abs(full[name]).max() > 1e-5
 
 
-def test_l2_sp_pulls_towards_the_start_and_is_half_the_squared_distance():
+def test_l2_sp_pulls_towards_the_start_and_is_half_the_squared_distance(eager):
     classifier = TransferClassifier(small_backbone(), 4, l2_sp=0.3)
     assert float(classifier.distance_from_start()) == 0.0
     kernel = classifier.backbone.get_layer("dense").kernel
@@ -191,7 +194,7 @@ def test_it_learns_and_gives_probabilities_for_uint8_and_floating_images():
     np.testing.assert_allclose(classifier.predict(x / 255.0, verbose=0), probabilities, atol=1e-5)
 
 
-def test_training_stops_early_and_gives_the_best_epoch_back():
+def test_training_stops_early_and_gives_the_best_epoch_back(eager):
     x, y = quadrants()
     # Validation labels that are wrong: the better the fit, the worse the validation loss.
     classifier = mtf.transfer.fine_tune(
@@ -242,7 +245,7 @@ def test_other_seeds_are_refused(seed):
         mtf.transfer.DomainAdaptation(small_backbone(), 4, seed=seed)
 
 
-def test_the_same_seed_gives_the_same_weights():
+def test_the_same_seed_gives_the_same_weights(eager):
     one, same, other = (
         mtf.transfer.fine_tune(
             small_backbone(), *quadrants(), epochs=1, head_epochs=0, stages=1, batch_size=8, seed=seed
@@ -263,7 +266,7 @@ def test_augmentation_acts_in_training_alone():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_it_trains_in_mixed_precision(policy):
+def test_it_trains_in_mixed_precision(policy, eager):
     keras.mixed_precision.set_global_policy(policy)
     backbone = small_backbone()
     keras.mixed_precision.set_global_policy("float32")
@@ -278,7 +281,7 @@ def test_it_trains_in_mixed_precision(policy):
 # === Saving ===
 
 
-def test_a_saved_half_goes_on_as_if_never_stopped(tmp_path):
+def test_a_saved_half_goes_on_as_if_never_stopped(tmp_path, eager):
     """Stopped while some layers are still frozen; without shuffling, whose order a new process draws anew."""
     x, y = quadrants()
 

@@ -227,11 +227,22 @@ def test_options_of_fit_without_a_meaning_for_two_domains_are_refused(name, opti
         fit(name, compiled(name), **{option: FIT[option]})
 
 
+@pytest.mark.parametrize("option", ["x", "y"])
+def test_keras_s_names_of_the_data_are_answered_for_two_domains(option):
+    with pytest.raises(
+        ValueError, match=f"`{option}` is not for `DomainAdaptation.fit`: .*fit\\(\\(source_x, source_y"
+    ):
+        compiled("mmd").fit(**{option: quadrants(16)[0]})
+
+
 @pytest.mark.parametrize("name", WITHOUT_LABELS)
 @pytest.mark.parametrize("option", ["sample_weight", "class_weight", "y"])
 def test_labels_and_weights_are_refused_where_there_are_none(name, option):
     with pytest.raises(ValueError, match=f"`{option}` must be None"):
         compiled(name).fit(quadrants(16)[0], **{option: {**FIT, "y": quadrants(16)[1]}[option]})
+    if option != "y":
+        with pytest.raises(ValueError, match=f"`{option}` must be None"):
+            compiled(name).train_on_batch(quadrants(16)[0], **{option: FIT[option]})
     with pytest.raises(ValueError, match="`y` must be None"):
         compiled(name).fit(tf.data.Dataset.from_tensor_slices(quadrants(16)).batch(8))
 
@@ -246,8 +257,9 @@ def test_class_weights_are_sample_weights():
         weights.append(model.get_weights())
     for one, other in zip(*weights):
         np.testing.assert_array_equal(one, other)
-    with pytest.raises(ValueError, match=r"`class_weight` must be a dict from class numbers in \[0, 4\)"):
-        model.fit(x, y, class_weight={4: 1.0})
+    for call in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=r"`class_weight` must be a dict from class numbers in \[0, 4\)"):
+            call(x, y, class_weight={4: 1.0})
 
 
 # Keras's, of the end of a dataset whose length it did not know.
@@ -319,6 +331,11 @@ def test_a_loss_or_metric_of_logits_is_refused():
         of_logits = module.SparseCategoricalCrossentropy(from_logits=True)
         with pytest.raises(ValueError, match=f"`{argument}` must take probabilities.*leave out `from_logits=True`"):
             model.compile("sgd", **{argument: of_logits if argument == "loss" else [of_logits]})
+    for metric in ("recall", keras.metrics.AUC(), "categorical_accuracy", "mse"):
+        with pytest.raises(ValueError, match="`metrics` must take class numbers.*one-hot labels and `loss="):
+            model.compile("sgd", metrics=["accuracy", metric])
+    model.compile("sgd", loss="categorical_crossentropy", metrics=["recall", "categorical_accuracy"])
+    model.compile("sgd", metrics=["sparse_categorical_crossentropy", lambda y, p: p[:, 0]])
 
 
 def test_class_weights_are_the_same_for_every_kind_of_data_and_labels(eager):

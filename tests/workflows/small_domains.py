@@ -38,7 +38,8 @@ def augmentation_gan():
     return gan
 
 
-def conditional_gan(classes=6):
+def conditional_gan(classes=6, compiled=True):
     gan = mtf.gan.GAN(*mtf.networks.dcgan(SHAPE, latent_dim=3, classes=classes, filters=4))
-    gan.compile()
+    if compiled:
+        gan.compile()
     return gan

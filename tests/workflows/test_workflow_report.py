@@ -35,6 +35,14 @@ def test_accuracy_and_its_intervals_over_episodes_and_over_seeds():
     assert plain.interval_over_seeds == pytest.approx(STUDENT[2] * np.std(seeds, ddof=1) / np.sqrt(2), rel=1e-3)
 
 
+def test_numbers_of_numpy_are_written_as_python_s():
+    setting = {"shots": np.int64(5), "ratios": [np.float32(0.5)], "range": np.array([0, 1])}
+    arms = {"plain": Arm(((np.float32(0.5), np.float64(0.25)),), np.float32(0.5), np.float32(0.5), np.bool_(False), 1)}
+    again = WorkflowReport.from_json(WorkflowReport("daml", setting, arms).to_json())
+    assert again.setting == {"shots": 5, "ratios": [0.5], "range": [0, 1]}
+    assert again.arms["plain"].accuracies == ((0.5, 0.25),) and again.arms["plain"].generates is False
+
+
 def test_the_best_arms_with_and_without_a_gan():
     assert report().best_without_gan == "plain" and report().best_with_gan == "GAN"
 

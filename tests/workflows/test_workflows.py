@@ -7,17 +7,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_domains import SHAPE, augmentation_gan, domain, pair_gan, prototypes
+from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan
 
 import metalearn_tf as mtf
 from metalearn_tf.workflows.meta_gan_arms import drawing
 
 workflows = mtf.workflows
+# TensorFlow's own, of data pipelines, which stay graphs.
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 
 
-def meta_gan(classes=None, **options):
+def meta_gan(classes=None, shape=SHAPE, **options):
     networks = mtf.networks.dcgan(
-        SHAPE, 4, classes, filters=4, generator_normalization="layer", discriminator_normalization="layer"
+        shape, 4, classes, filters=4, generator_normalization="layer", discriminator_normalization="layer"
     )
     meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, average_decay=None), inner_steps=2, **options)
     meta_gan.compile()
@@ -31,10 +33,24 @@ def translation_gan():
 
 
 def classifier():
-    backbone = mtf.networks.conv4(SHAPE, filters=4, normalization="running")
-    model = keras.Model(backbone.inputs, keras.layers.Dense(6, activation="softmax")(backbone.output))
+    model = plain(6)
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
     return model
+
+
+def plain(classes, shape=SHAPE):
+    """A classifier that is not compiled."""
+    return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
+
+
+def small_learner(shape=SHAPE, outputs=None, compiled=True):
+    if outputs is None:
+        learner = mtf.learners.PrototypicalNetwork(mtf.networks.mlp(shape, (4,)))
+    else:
+        learner = mtf.learners.MAML(mtf.networks.mlp(shape, (4,), outputs=outputs))
+    if compiled:
+        learner.compile()
+    return learner
 
 
 SHORT = {"steps": 3, "gan_steps": 2, "episodes": 8, "seeds": 1}
@@ -45,7 +61,7 @@ CALLS = {
         workflows.gan_augmented,
         SOURCES[0],
         TARGET,
-        build_learner=prototypes,
+        build_learner=small_learner,
         build_gan=pair_gan,
         ways=3,
         queries=4,
@@ -74,9 +90,9 @@ CALLS = {
         shots=2,
         target_images=4,
         queries=5,
-        build_learners={"prototypes": prototypes},
+        build_learners={"prototypes": small_learner},
         build_gan=translation_gan,
-        build_backbone=functools.partial(mtf.networks.conv4, SHAPE, filters=4, normalization="running"),
+        build_backbone=functools.partial(mtf.networks.mlp, SHAPE, (8,)),
         train_queries=2,
         **SHORT,
     ),
@@ -109,7 +125,15 @@ ARMS = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def eager():
+    """Steps without graphs, of which a workflow makes dozens: the same arithmetic in a fraction of the time."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, eager):
     """The report and folder of each workflow, run once."""
 
     @functools.cache
@@ -293,6 +317,36 @@ def wide(name="wide"):
         ("gan_augmented", {"variety": -0.5}, "`variety` must be positive"),
         ("gan_augmented", {"ways": 7}, "classes"),
         ("gan_augmented", {"steps": 1.5}, "`steps` must be a positive integer"),
+        ("gan_augmented", {"build_learner": lambda: small_learner(compiled=False)}, "`build_learner` must .*compile`"),
+        ("gan_augmented", {"build_learner": lambda: small_learner((20, 16, 1))}, r"`build_learner`.*\(20, 16, 1\)"),
+        ("gan_augmented", {"build_gan": lambda: conditional_gan(compiled=False)}, "`build_gan` must .*call `compile`"),
+        (
+            "gan_augmented",
+            {"augmentation": keras.layers.RandomBrightness(0.1)},
+            r"`augmentation` sees images in \[0, 1\].*Received: value_range=\(0, 255\)",
+        ),
+        ("daml", {"ratio": 0.0}, "`ratio` must be positive"),
+        ("daml", {"fine_tune_learning_rate": 0.0}, "`fine_tune_learning_rate` must be positive"),
+        ("daml", {"build_gan": conditional_gan}, "`build_gan` must build a GAN that takes source.*draws labels"),
+        (
+            "daml",
+            {"build_learners": {"few": lambda: small_learner(outputs=5)}},
+            r"`build_learners\['few'\]`.*6 classes",
+        ),
+        ("daml", {"build_learners": {"none": classifier}}, r"`build_learners\['none'\]` must build a MetaLearner"),
+        (
+            "daml",
+            {"build_backbone": functools.partial(mtf.networks.conv4, SHAPE, filters=4)},
+            "`build_backbone` must.*running",
+        ),
+        ("meta_gan_transfer", {"build_classifier": lambda: plain(5)}, r"`build_classifier`.*to \(None, 5\)"),
+        ("meta_gan_transfer", {"build_classifier": lambda: plain(6, (8, 8, 1))}, r"`build_classifier`.*\(None, 8, 8"),
+        ("meta_gan_transfer", {"build_classifier": lambda: plain(6)}, "`build_classifier` must.*call `compile`"),
+        (
+            "meta_gan_transfer",
+            {"build_meta_gan": lambda: meta_gan(shape=(20, 20, 1))},
+            r"`build_meta_gan` must build a MetaGAN of images \(16, 16, 1\).*\(20, 20, 1\)",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(name, changes, message, tmp_path):
