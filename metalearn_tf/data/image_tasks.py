@@ -5,11 +5,22 @@ import tensorflow as tf
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episode_checks import check_domains
 from metalearn_tf.data.episodes import episodes
+from metalearn_tf.data.image_range import check_limits
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.data.worker_batches import by_worker
 
 
-def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", proportions=None, seed=0, ways=None):
+def image_tasks(
+    dataset,
+    shots,
+    queries=0,
+    tasks_per_batch=1,
+    per="class",
+    proportions=None,
+    seed=0,
+    ways=None,
+    image_range=(-1.0, 1.0),
+):
     """An endless stream of tasks, each a few images of one class, of one domain, or of several classes with labels.
 
     ```python
@@ -28,10 +39,11 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
         proportions: positive numbers, how many of the tasks are of each domain; by default as many.
         seed: integer; task `i` of a seed is the same on every machine.
         ways: classes of a task, all of one domain, drawn anew for each; `None` for tasks without labels.
+        image_range: lowest and highest value of a pixel that uint8 images are brought to, `GAN.image_range`.
 
     Returns:
         An infinite `tf.data.Dataset` of images `(tasks, shots, height, width, channels)` float32, uint8 images in
-        `[-1, 1]` as GANs take them, others as they are; with `queries`, of pairs of them and the query images
+        `image_range`, others as they are; with `queries`, of pairs of them and the query images
         `(tasks, queries, height, width, channels)`.
 
         With `ways`, in place of images there are pairs of images `(tasks, ways * shots, …)`, one of each class in turn,
@@ -48,6 +60,7 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
         check_whole(least=2, ways=ways)
     if per not in ("class", "domain") or (per == "domain" and ways is not None):
         raise ValueError(f'`per` must be "class" or "domain", and "class" with `ways`. Received: {per!r}, ways={ways}')
+    check_limits(image_range)
     domains = check_domains(dataset, proportions)
     if len(domains[0].example_shape) != 3:
         raise ValueError(
@@ -62,13 +75,14 @@ def image_tasks(dataset, shots, queries=0, tasks_per_batch=1, per="class", propo
         )
     if per == "domain":
         domains = [_as_one_class(domain) for domain in domains]
+    low, high = image_range
     is_uint8 = domains[0].dtype == "uint8"
     # An episode has a query of each class, which is an image like the others here.
     tasks = episodes(domains, ways or 1, max(1, shots + queries - 1), 1, tasks_per_batch, seed, proportions=proportions)
 
     def to_images(x, y):
         images = tf.concat([_by_class(part, ways or 1) for part in (x[0], x[2])], axis=2)
-        images = 2.0 * images - 1.0 if is_uint8 else images
+        images = low + (high - low) * images if is_uint8 else images
         arrange = _in_turn if ways else lambda part: part[:, 0]
         shown = arrange(images[:, :, :shots])
         return (shown, arrange(images[:, :, shots : shots + queries])) if queries else shown

@@ -23,7 +23,8 @@ def export_gan(gan, path, description=None, warm_up=None):
     | `serving_default`, `generate` | `count` () int32, `seed` () int32 | `images` (count, H, W, C) float32 |
 
     TensorFlow Serving takes the seed 0 where a request has none.
-    A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C), in place of `count`.
+    A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C) float32 in the generator's range, in
+    place of `count`.
 
     Args:
         gan: a `GAN`.
@@ -54,7 +55,10 @@ def export_gan(gan, path, description=None, warm_up=None):
         if not gan.conditional:
             noise = tf.random.stateless_normal([check_count(what), gan.latent_dim], [seed, 0])
             return answer(noise)
-        what = check_labels_below(what, gan.number_of_classes)
+        if gan.source_shape is None:
+            what = check_labels_below(what, gan.number_of_classes)
+        else:
+            what = check_image_values(what, gan.source_shape, gan.image_range, 1, "labels")
         noise = tf.random.stateless_normal([tf.shape(what)[0], gan.latent_dim], [seed, 0])
         return answer([noise, what])
 

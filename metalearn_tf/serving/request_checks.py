@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import are_within
+
 # Of an image file, 8,192 × 8,192: a small file can hold many more, whose decoding would take all of a server's memory.
 MOST_PIXELS = 1 << 26
 
@@ -158,7 +160,7 @@ def check_count(count):
 
 
 def check_labels_below(labels, classes, name="labels", examples=None):
-    """Labels `(N,)`, passed on once there is one and all are classes; source images once there is one.
+    """Labels `(N, ...)`, passed on once there is one and all are classes or, attributes, finite.
 
     With `examples`, there must be a label for each of them.
     """
@@ -170,7 +172,9 @@ def check_labels_below(labels, classes, name="labels", examples=None):
         checks.append(
             _require(tf.equal(count, expected), f"`{name}` must have one entry for each image.", count, expected)
         )
-    if labels.dtype.is_integer and classes is not None:
+    if labels.dtype.is_floating:
+        checks.append(_require_finite(labels, name))
+    if classes is not None:
         known = tf.reduce_all((labels >= 0) & (labels < classes))
         checks.append(_require(known, f"`{name}` must be from 0 to {classes - 1}.", labels))
     return _after(checks, labels)[0]
@@ -194,7 +198,7 @@ def check_image_values(images, shape, limits, least, name):
     ]
     if limits is not None:
         low, high = tf.reduce_min(images), tf.reduce_max(images)
-        # As in Python, a little more than the bounds is what resizing leaves.
-        within = (low >= limits[0] - 0.01) & (high <= limits[1] + 0.01)
-        checks.append(_require(within, f"`{name}` must be in [{limits[0]:g}, {limits[1]:g}].", low, high))
+        checks.append(
+            _require(are_within(low, high, limits), f"`{name}` must be in [{limits[0]:g}, {limits[1]:g}].", low, high)
+        )
     return _after(checks, images)[0]

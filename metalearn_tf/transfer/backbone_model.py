@@ -110,7 +110,7 @@ class BackboneModel(SaveableModel):
         if options["sample_weight"] is not None or options.get("validation_split"):
             x = _as_keras_reads(x)  # which then makes the batches
         options["validation_data"] = self.check_validation_data(options)
-        return super().fit(**fit_arguments(x, y, options))
+        return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 
     def fit_callbacks(self):
         """Those that each `fit` begins with."""
