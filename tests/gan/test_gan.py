@@ -71,7 +71,7 @@ def test_a_dataset_trains_as_arrays_do(images):
     floats = images.astype("float32") / 127.5 - 1.0
     other.fit(tf.data.Dataset.from_tensor_slices(floats).batch(10), verbose=0)
     for weights in zip(one.get_weights(), other.get_weights()):
-        np.testing.assert_allclose(*weights, atol=1e-5)
+        np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-5)
 
 
 def test_pairs_and_a_tuple_are_the_same_data(images):
