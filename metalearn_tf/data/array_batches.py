@@ -38,13 +38,15 @@ def array_batches(x, y, batch_size, seed, shuffle=True):
     return by_worker(lambda *worker: stream(lambda number: batch(number, *worker)), sizes)
 
 
-def fit_arguments(x, y, options):
+def fit_arguments(x, y, options, steps_per_execution=1):
     """The arguments of a Keras `fit`, with `array_batches` in place of arrays.
 
     Args:
         x: as in `fit`.
         y: the same.
         options: dict of the other arguments of `fit`.
+        steps_per_execution: as in Keras's `compile`. Of a stream without end Keras takes so many batches at a time,
+            also where the last ones are beyond the epoch: then the arrays stay arrays.
 
     Returns:
         A dict of all arguments; the order of arrays is drawn by NumPy's global seed.
@@ -52,9 +54,11 @@ def fit_arguments(x, y, options):
     options = {"x": x, "y": y, **options}
     # Keras takes these with arrays alone.
     of_arrays = options.get("sample_weight") is not None or options.get("validation_split")
-    if isinstance(x, np.ndarray) and not of_arrays:
-        batch_size = options.pop("batch_size", None) or 32
-        options["steps_per_epoch"] = options.get("steps_per_epoch") or -(-len(x) // batch_size)
+    batch_size = options.get("batch_size") or 32
+    steps = options.get("steps_per_epoch") or (-(-len(x) // batch_size) if isinstance(x, np.ndarray) else 1)
+    if isinstance(x, np.ndarray) and not of_arrays and steps % steps_per_execution == 0:
+        options.pop("batch_size", None)
+        options["steps_per_epoch"] = steps
         shuffle = options.pop("shuffle", True)
         options |= {"x": array_batches(x, y, batch_size, np.random.randint(2**31), shuffle), "y": None}
     if isinstance(options["x"], tf.data.Dataset):

@@ -71,6 +71,15 @@ def check_limits(image_range):
         )
 
 
+def are_within(low, high, limits):
+    """Whether pixels from `low` to `high`, numbers or scalar tensors, are in a generator's range `limits`.
+
+    A little more than its bounds is what resizing and arithmetic of low precision leave.
+    """
+    margin = 0.005 * (limits[1] - limits[0])
+    return (low >= limits[0] - margin) & (high <= limits[1] + margin)
+
+
 def check_image_range(argument, images, limits):
     """Refuses an array that is neither uint8 nor floating in the range `limits`.
 

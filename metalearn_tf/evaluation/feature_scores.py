@@ -105,6 +105,8 @@ def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
     """
     real, generated = _check_pair(real, generated)
     subset_size = check_subsets(len(real), len(generated), subsets, subset_size)
+    if not is_whole(seed):
+        raise ValueError(f"`seed` must be an integer. Received: seed={seed!r}")
     # The kernel divides products by the number of features.
     real, generated = (features / np.sqrt(features.shape[1]) for features in (real, generated))
     random = np.random.default_rng(seed)
@@ -116,7 +118,7 @@ def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
         for _ in range(subsets)
     ]
     spread = np.std(distances, ddof=1) if subsets > 1 else np.nan
-    return Kid(float(np.mean(distances)), float(spread), subsets, subset_size)
+    return Kid(float(np.mean(distances)), float(spread), int(subsets), subset_size)
 
 
 def precision_and_recall_of_features(real, generated, neighbors=3):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from metalearn_tf.data.label_advice import label_advice
 from metalearn_tf.evaluation.feature_scores import (
     check_neighbors,
     check_subsets,
@@ -101,7 +102,7 @@ def generative_report(
         real_images=len(real),
         generated_images=len(generated),
         feature_network=getattr(feature_network, "name", type(feature_network).__name__),
-        seed=seed,
+        seed=int(seed),
     )
 
 
@@ -163,7 +164,7 @@ def generated_accuracy(images, labels, classifier, batch_size=256, image_range=N
     images, labels = check_images("images", images, image_range=image_range), np.asarray(labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise ValueError(
-            "`labels` must be one integer for each image. "
+            f"`labels` must be one integer for each image{label_advice(labels, (len(images),), 'labels')}. "
             f"Received: shape {labels.shape} and dtype {labels.dtype} for {len(images)} images"
         )
     check_takes("classifier", classifier, images)

@@ -37,6 +37,8 @@ class GenerativeScores(keras.callbacks.Callback):
         ValueError: if the images are not such, or another argument does not fit.
     """
 
+    log_names = ("fid", "kid", "kid_spread")
+
     def __init__(
         self,
         real_images,
@@ -50,8 +52,7 @@ class GenerativeScores(keras.callbacks.Callback):
     ):
         super().__init__()
         real_images = check_images("real_images", real_images, 2, image_range)
-        if count < 2:
-            raise ValueError(f"`count` must be at least 2. Received: count={count}")
+        check_whole(least=2, count=count)
         check_whole(every=every)
         self.feature_network = feature_network
         self.images, self.every = ModelImages(count, labels, seed), every
@@ -74,7 +75,7 @@ class GenerativeScores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         is_due = self._is_first or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
         self._is_first = False
-        logs.update(self._scores() if is_due else dict.fromkeys(("fid", "kid", "kid_spread"), float("nan")))
+        logs.update(self._scores() if is_due else dict.fromkeys(self.log_names, float("nan")))
 
     def _scores(self):
         generated = image_features(self.images.draw(self.model), self.feature_network, self.batch_size, SCORED_RANGE)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, to_scored_range
 
 
@@ -18,14 +19,25 @@ class ModelImages:
     """
 
     def __init__(self, count, labels, seed):
+        check_whole(count=count)
+        if not is_whole(seed):
+            raise ValueError(f"`seed` must be an integer. Received: seed={seed!r}")
         if labels is not None and (np.ndim(labels) == 0 or len(labels) != count):
             raise ValueError(
                 f"`labels` must have shape {(count, *np.shape(labels)[1:])}. Received: shape {np.shape(labels)}"
             )
-        self.count, self.labels, self.seed = count, labels, seed
+        self.count, self.labels, self.seed = int(count), labels, int(seed)
 
     def check(self, model):
-        """Refuses a model that says of its images that their range is not known."""
+        """Refuses a model that draws no images, of a range that is known, for these labels."""
+        if not hasattr(model, "sample"):
+            fix = "; `meta_gan.adapt(images)` returns a GAN, which does" if hasattr(model, "adapt") else ""
+            raise ValueError(
+                "The model must have `sample(count, labels=..., seed=...)`, as `mtf.gan.GAN`, to draw images after an "
+                f"epoch{fix}. Received: a {type(model).__name__}"
+            )
+        if hasattr(model, "check_sampling"):
+            model.check_sampling(self.count, self.labels, self.seed)
         if getattr(model, "image_range", SCORED_RANGE) is None:
             raise ValueError(
                 "The range of the model's images must be known to score and draw them; declare it by "

@@ -72,7 +72,8 @@ class SampleGrid(keras.callbacks.Callback):
 
     def __init__(self, directory, count=64, labels=None, seed=0, columns=None, log_dir=None):
         super().__init__()
-        check_whole(count=count)
+        if columns is not None:
+            check_whole(columns=columns)
         if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
             raise ImportError("`log_dir` needs the tensorboard package: `pip install tensorboard`.")
         self.directory = local_path("directory", directory)

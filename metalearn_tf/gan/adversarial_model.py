@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.gan.gan_checks import check_monitor
-from metalearn_tf.gan.keep_best import KeepBest
+from metalearn_tf.gan.keep_best import KeepBest, check_is_logged
 from metalearn_tf.gan.keras_options import callback_list, check_compile_options, check_data_options, check_end
 from metalearn_tf.networks.replicated_model import ReplicatedModel
 
@@ -51,7 +51,7 @@ class AdversarialModel(ReplicatedModel):
 
     def compile_players(self, optimizer, optimizers, monitor, mode, options):
         """`compile` with optimizers by their names as its arguments, and the one that Keras sees."""
-        check_compile_options(options)
+        check_compile_options(options, list(optimizers))
         self.monitor, self.mode = check_monitor(monitor, mode)
         self._optimizer_names = list(optimizers)
         for name, each in optimizers.items():
@@ -78,10 +78,15 @@ class AdversarialModel(ReplicatedModel):
     def metrics(self):
         return self._trackers
 
-    def track(self, *losses):
-        """Adds float32 scalars to the running means, and returns the logs of a step."""
+    def track(self, examples, *losses):
+        """Adds the means of a batch, float32 scalars, to those of the epoch, and returns the logs of a step.
+
+        Args:
+            examples: tensor `(n, …)`, whose number is the batch's weight, as in Keras.
+            *losses: by the names of `losses`.
+        """
         for tracker, value in zip(self._trackers, losses, strict=True):
-            tracker.update_state(value)
+            tracker.update_state(value, sample_weight=tf.shape(examples)[0])
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
     # === What a model says of its data ===
@@ -98,6 +103,10 @@ class AdversarialModel(ReplicatedModel):
             `x` and `y` as Keras takes them.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `check_data`.")
+
+    def check_inputs(self, x):
+        """Refuses what is no input of `call`, as arrays or in batches; returns it as Keras takes it."""
+        raise NotImplementedError(f"{type(self).__name__} must define `check_inputs`.")
 
     # === Keras ===
 
@@ -116,7 +125,7 @@ class AdversarialModel(ReplicatedModel):
         Returns:
             A `keras.callbacks.History`.
         """
-        check_data_options(kwargs)
+        check_data_options(kwargs, "fit")
         x, y = self.check_data(x, y)
         if isinstance(x, types.GeneratorType):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a generator cannot follow
@@ -126,12 +135,15 @@ class AdversarialModel(ReplicatedModel):
             check_end("validation_data", kwargs["validation_data"], "validation_steps", kwargs.get("validation_steps"))
             kwargs.setdefault("validation_batch_size", batch_size)
         callbacks, keep_best = callback_list(callbacks), KeepBest(self.monitor, self.mode) if self.compiled else None
+        if keep_best is not None:
+            is_validated = bool(kwargs.get("validation_data") is not None or kwargs.get("validation_split"))
+            check_is_logged(self.monitor, [tracker.name for tracker in self._trackers], callbacks, is_validated)
         for callback in callbacks:
             if keep_best is not None and hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
                 callback.keep_state_of(keep_best)
         callbacks += [] if keep_best is None else [keep_best]
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
-        return super().fit(**fit_arguments(x, y, options))
+        return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 
     def _validation_data(self, data):
         if not isinstance(data, (tuple, list)):
@@ -144,20 +156,33 @@ class AdversarialModel(ReplicatedModel):
         x, y = self.check_data(data[0], data[1] if len(data) > 1 else None, "validation_data")
         return (x,) if y is None else (x, y)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`; the first batch is checked before any work is done."""
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, **kwargs
+    ):
+        """As `keras.Model.evaluate`, without weights; the first batch is checked before any work is done."""
         if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
-            check_data_options(kwargs)
+            check_data_options({"sample_weight": sample_weight}, "evaluate")
             x, y = self.check_data(x, y)
-            check_end("x", x, "steps", kwargs.get("steps"))
-        return super().evaluate(x, y, *args, **kwargs)
+            check_end("x", x, "steps", steps)
+        options = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks, **kwargs}
+        return super().evaluate(x, y, **options)
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """As `keras.Model.predict`; the first batch is checked before any work is done."""
+        x = self.check_inputs(x)
+        check_end("x", x, "steps", steps)
+        return super().predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    def predict_on_batch(self, x):
+        """As `keras.Model.predict_on_batch`, on checked inputs."""
+        return super().predict_on_batch(self.check_inputs(x))
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`, without weights."""
-        check_data_options({"sample_weight": sample_weight, "class_weight": class_weight})
+        check_data_options({"sample_weight": sample_weight, "class_weight": class_weight}, "train_on_batch")
         return super().train_on_batch(*self.check_data(x, y), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """As `keras.Model.test_on_batch`, without weights."""
-        check_data_options({"sample_weight": sample_weight})
+        check_data_options({"sample_weight": sample_weight}, "test_on_batch")
         return super().test_on_batch(*self.check_data(x, y), return_dict=return_dict)

@@ -22,7 +22,7 @@ def differentiable_augmentation(images, seed, policy="color,translation,cutout")
     Args:
         images: `(n, height, width, channels)` floating, in [-1, 1].
         seed: `(2,)` int32.
-        policy: names separated by commas, or a tuple of names, which act in this order.
+        policy: names separated by commas, or a tuple or list of names, which act in this order.
 
     Returns:
         The augmented images, same shape and dtype.
@@ -48,16 +48,18 @@ def differentiable_augmentation(images, seed, policy="color,translation,cutout")
     return images
 
 
-def check_policy(policy):
+def check_policy(policy, argument="policy"):
     """The names of a policy as a tuple.
 
     Raises:
         ValueError: if there is none, or one is not of `AUGMENTATIONS`.
     """
-    names = tuple(name.strip() for name in policy.split(",")) if isinstance(policy, str) else tuple(policy)
+    names = policy.split(",") if isinstance(policy, str) else policy
+    are_names = isinstance(names, (tuple, list)) and all(isinstance(name, str) for name in names)
+    names = tuple(name.strip() for name in names) if are_names else ()
     if not names or not set(names) <= set(AUGMENTATIONS):
         raise ValueError(
-            f'`policy` must name one or more of {tuple(AUGMENTATIONS)}, as "color,cutout". Received: {policy!r}'
+            f'`{argument}` must name one or more of {tuple(AUGMENTATIONS)}, as "color,cutout". Received: {policy!r}'
         )
     return names
 

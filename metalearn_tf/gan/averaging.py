@@ -36,9 +36,15 @@ def move_average(averaged, network, decay, step, moves=True):
 def fingerprint(network):
     """Two sums over each floating variable of a network, float32 `(2 * variables,)`, by which others are told apart."""
     values = [tf.convert_to_tensor(variable) for variable in network.variables]
-    values = [tf.cast(value, tf.float32) for value in values if value.dtype.is_floating]
-    # Both are far from 0 where weights are, so that a relative difference means something; signs change the second.
-    return tf.stack([tf.reduce_sum(tf.abs(value - zero)) for value in values for zero in (0.0, 1.0)] or [tf.zeros([])])
+    values = [tf.reshape(tf.cast(value, tf.float32), [-1]) for value in values if value.dtype.is_floating]
+    # Both are far from 0 where weights are, so that a relative difference means something; signs change the second, and
+    # the place of a number its share.
+    sums = [_weighted_sum(tf.abs(value - zero)) for value in values for zero in (0.0, 1.0)]
+    return tf.stack(sums or [tf.zeros([])])
+
+
+def _weighted_sum(values):
+    return tf.reduce_sum(values * tf.linspace(1.0, 2.0, tf.size(values)))
 
 
 def is_fingerprint_of(known, network):

@@ -6,17 +6,18 @@ import tensorflow as tf
 from keras.saving import deserialize_keras_object as deserialize
 from keras.saving import serialize_keras_object as serialize
 
-from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
-from metalearn_tf.gan.gan_checks import check_sampling, check_training_data, condition_of
+from metalearn_tf.gan.gan_checks import check_inputs, check_sampling, check_training_data
 from metalearn_tf.gan.gan_networks import GANNetworks
-from metalearn_tf.gan.network_checks import check_networks, check_options, check_trainable, declared_range, has_pairs
+from metalearn_tf.gan.network_checks import check_networks, check_options, check_trainable, declared_range
+from metalearn_tf.gan.network_inputs import condition_of, images_of
 from metalearn_tf.gan.objectives import Objective, draw_noise, split_seed
 from metalearn_tf.gan.penalties import Penalty
 from metalearn_tf.gan.players import inputs_of, stateful_players
 from metalearn_tf.gan.players_optimizer import PlayersOptimizer, make_optimizers
 from metalearn_tf.networks.copy_network import copy_network
+from metalearn_tf.networks.fresh_trace import FreshTrace
 from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
 from metalearn_tf.networks.second_derivatives import check_second_derivatives
@@ -41,7 +42,8 @@ class GAN(GANNetworks):
 
     Args:
         generator: a built `keras.Model` from noise `(n, latent_dim)` to images `(n, height, width, channels)`; or from
-            `[noise, labels]`, where labels are classes `(n,)` int32, or the source images of pairs.
+            `[noise, labels]`. Labels are classes `(n,)` or `(n, 1)`, attributes, floating `(n, …)`, or the source
+            images of pairs, floating with four axes; integers with four axes are maps of classes.
         discriminator: a built `keras.Model` from images, or `[images, labels]`, to logits `(n, 1)`.
         loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"wasserstein"` or `"hinge"`; or a pair of functions,
             see `mtf.gan.get_losses`. Keras loads a file with functions of one's own where they are registered.
@@ -50,7 +52,7 @@ class GAN(GANNetworks):
         penalty_weight: factor of the penalty; `None` for what its paper takes.
         discriminator_steps: steps of the discriminator for one of the generator.
         augmentation: names among `"color"`, `"translation"` and `"cutout"`, joined by commas, by which whatever the
-            discriminator sees is changed at random; for small data.
+            discriminator sees is changed at random, in the range of the generator; for small data.
         average_decay: of the average of the generator's weights that `sample` uses; `None` for no average. The first
             `t` steps use at most `(1 + t) / (10 + t)`.
         feature_matching_weight: factor of the distance between the mean features of real and generated images in the
@@ -67,10 +69,10 @@ class GAN(GANNetworks):
     layers stay as they are.
 
     `fit` takes images `(n, height, width, channels)`, uint8 or in the generator's range, and for conditional networks
-    `y`: labels `(n,)`, or source images; or batches of images, or of `(images, labels)`: a `tf.data.Dataset`, a
-    `keras.utils.PyDataset` or a generator, of which the first batch is checked. A loss that is no longer finite is a
-    `FloatingPointError`; the weights are then those of the best epoch by `monitor`, or of the last one, or those before
-    training.
+    `y`: labels, or source images; or batches of images, or of `(images, labels)`: a `tf.data.Dataset`, a
+    `keras.utils.PyDataset` or a generator, of which the first batch is checked before any work, and all for their range
+    and classes inside the graph. A loss that is no longer finite is a `FloatingPointError`; the weights are then those
+    of the best epoch by `monitor`, or of the last one, or those before training.
 
     Call arguments:
         inputs: what the generator takes.
@@ -108,11 +110,10 @@ class GAN(GANNetworks):
         self.generator, self.discriminator, self.encoder = generator, discriminator, encoder
         self.averaged_generator = None if average_decay is None else frozen_copy(generator)
         # === Config ===
-        self.objective = Objective(
-            loss, penalty, penalty_weight, augmentation, feature_matching_weight, reconstruction_weight
-        )
-        self.discriminator_steps, self.average_decay, self.seed = discriminator_steps, average_decay, seed
         self._declared_range = declared_range(generator, image_range)
+        weights = feature_matching_weight, reconstruction_weight
+        self.objective = Objective(loss, penalty, penalty_weight, augmentation, *weights, self.image_range)
+        self.discriminator_steps, self.average_decay, self.seed = discriminator_steps, average_decay, seed
         check_options(self)
         self.judge = discriminator
         if feature_matching_weight:
@@ -122,7 +123,7 @@ class GAN(GANNetworks):
             check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")
         # Of the weights that the average has followed: others came another way, and `sample` draws with those.
         self._averaged_from = self.averaged_generator and self.add_state("averaged_from", fingerprint(generator))
-        self._compiled_draw = tf.function(lambda *inputs: self._draw(*inputs), reduce_retracing=True)
+        self._compiled_draw = FreshTrace(self._draw, lambda: [self.generator])
         self.built = True
 
     # === Training ===
@@ -149,8 +150,7 @@ class GAN(GANNetworks):
         both = PlayersOptimizer(*zip(optimizers.values(), self.trained_by_player.values()))
         self.compile_players(both, optimizers, monitor, mode, kwargs)
 
-    def check_data(self, x, y, argument="x"):
-        return check_training_data(self, x, y, argument)
+    check_data, check_inputs, check_sampling = check_training_data, check_inputs, check_sampling
 
     def make_train_function(self, force=False):
         self._restart_average()
@@ -169,12 +169,13 @@ class GAN(GANNetworks):
     @one_batch_of_all_replicas()
     def train_step(self, data):
         images, labels = self._images_and_labels(data)
-        seed = tf.stack([self.seed, tf.cast(self.steps, tf.int32)])
-        generator_seed, *seeds = split_seed(seed, 1 + self.discriminator_steps)
-        for seed in seeds:
-            loss, *penalty = self._train_discriminator(images, labels, seed)
-        logs = self.track(loss, self._train_generator(images, labels, generator_seed), *penalty)
-        self.steps.assign_add(1)
+        with tf.control_dependencies([images] if labels is None else [images, labels]):  # once they have been checked
+            seed = tf.stack([self.seed, tf.cast(self.steps, tf.int32)])
+            generator_seed, *seeds = split_seed(seed, 1 + self.discriminator_steps)
+            for seed in seeds:
+                loss, *penalty = self._train_discriminator(images, labels, seed)
+            logs = self.track(images, loss, self._train_generator(images, labels, generator_seed), *penalty)
+            self.steps.assign_add(1)
         return logs
 
     def _train_discriminator(self, images, labels, seed):
@@ -214,12 +215,12 @@ class GAN(GANNetworks):
         noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
         fake, _ = players.generate(noise, labels)
         loss, *penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
-        return self.track(loss, self.objective.generator_loss(players, images, noise, labels, seeds[2]), *penalty)
+        of_generator = self.objective.generator_loss(players, images, noise, labels, seeds[2])
+        return self.track(images, loss, of_generator, *penalty)
 
     def _images_and_labels(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        images = to_image_range(images, self.image_range)
-        return images, None if labels is None else condition_of(self, labels)
+        return images_of(self, images), None if labels is None else condition_of(self, labels)
 
     # === Use ===
 
@@ -235,8 +236,8 @@ class GAN(GANNetworks):
         return self.averaged_generator is not None and is_fingerprint_of(self._averaged_from, self.generator)
 
     def call(self, inputs, training=False):
-        if has_pairs(self):
-            inputs = [inputs[0], to_image_range(inputs[1], self.image_range)]
+        if self.conditional:
+            inputs = [inputs[0], condition_of(self, inputs[1])]
         return self.generator(inputs, training=training)
 
     def sample(self, n, labels=None, seed=0):
@@ -253,7 +254,7 @@ class GAN(GANNetworks):
         Raises:
             ValueError: if `n` is not a positive integer, or labels do not fit the networks.
         """
-        labels = check_sampling(self, n, labels, seed)
+        labels = self.check_sampling(n, labels, seed)
         noise = draw_noise(n, self.latent_dim, [seed, 0])
         has_average = self._has_average()
         parts = [slice(start, start + 256) for start in range(0, n, 256)]

@@ -1,23 +1,15 @@
 """Checks on the data of a GAN, made before any work is done."""
 
-import collections.abc
-import itertools
-import os
-import types
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.image_range import are_within
 from metalearn_tf.data.whole_numbers import check_whole
-from metalearn_tf.gan.network_checks import check_seed, has_pairs, shapes_meet
-
-# Above what images of an unknown range may have as floats: standardised ones stay far below, bytes far above.
-_MOST_WITHOUT_RANGE = 30.0
-# What Keras would refuse without a word of what a GAN takes.
-_NO_BATCHES = (dict, tuple, str, bytes, os.PathLike, collections.abc.Iterator, ClassIndex)
+from metalearn_tf.gan.batches import as_arrays, first_batch
+from metalearn_tf.gan.label_checks import check_classes
+from metalearn_tf.gan.network_checks import check_seed, shapes_meet
+from metalearn_tf.gan.network_inputs import are_bytes, condition_of, has_pairs
 
 
 def check_monitor(monitor, mode):
@@ -42,9 +34,10 @@ def check_training_data(gan, x, y, argument="x"):
         `x` and `y` for Keras's `fit`: a pair of arrays is both, lists are arrays, and a generator still has its first
         batch.
     """
-    if isinstance(x, (tuple, list)) and len(x) == 2 and y is None and all(hasattr(part, "shape") for part in x):
-        x, y = x
-    x, y = (np.asarray(part) if isinstance(part, list) else part for part in (x, y))
+    has_parts = isinstance(x, (tuple, list)) and len(x) in (1, 2) and y is None
+    if has_parts and all(hasattr(part, "shape") for part in x) and np.ndim(x[0]) == 4:
+        x, y = x if len(x) == 2 else (x[0], None)
+    x, y = as_arrays(x, argument), as_arrays(y, "labels")
     if hasattr(x, "shape"):
         check_images(gan, x, f"`{argument}`")
         check_labels(gan, y, len(x))
@@ -58,43 +51,45 @@ def check_training_data(gan, x, y, argument="x"):
             )
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(first)
         check_images(gan, images, name)
-        check_labels(gan, labels, len(images))
+        check_labels(gan, labels, len(images), in_batches=True)
     return x, y
 
 
-def first_batch(x, argument):
-    """The first batch of data that come in batches, `None` where none can be looked at, and the data with all."""
-    if isinstance(x, keras.utils.PyDataset):
-        return _batch(x[0], argument), x
-    if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
-        first = next(iter(x.take(1) if isinstance(x, tf.data.Dataset) else x), None)
-        if first is None:
-            raise ValueError(f"`{argument}` must have at least one batch. Received: an empty {type(x).__name__}")
-        return _batch(first, argument), x if isinstance(x, tf.data.Dataset) else _generator(first, x)
-    if x is None or isinstance(x, _NO_BATCHES):
-        fix = "; a `ClassDataset` has `examples` and `labels`, and `mtf.data.image_tasks` makes tasks of it"
-        fix = fix if isinstance(x, ClassIndex) else ""
+def check_inputs(gan, x):
+    """Refuses what is no input of the generator; of batches, the first is looked at.
+
+    Args:
+        gan: a `GAN`.
+        x: as in `GAN.predict`.
+
+    Returns:
+        `x` for Keras's `predict`.
+    """
+    if hasattr(x, "shape") or isinstance(x, (list, tuple)):
+        are_parts = isinstance(x, (list, tuple)) and len(x) == 2 and np.ndim(x[0]) == 2
+        x = [as_arrays(part, "x") for part in x] if are_parts else as_arrays(x, "x")
+        _check_noise_and_labels(gan, x, "`x`")
+        return x
+    first, x = first_batch(x, "x", "noise")
+    if first is not None:
+        inputs = keras.utils.unpack_x_y_sample_weight(first)[0]
+        _check_noise_and_labels(gan, inputs, "the first batch of `x`", in_batches=True)
+    return x
+
+
+def _check_noise_and_labels(gan, inputs, name, in_batches=False):
+    noise, *labels = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    if len(labels) != gan.conditional:
+        batches = ", as batches of `((noise, labels),)`" if in_batches else ""
+        what = f"`[noise, labels]`{batches}, which the generator takes" if gan.conditional else "noise alone"
+        raise ValueError(f"{name} must be {what}. Received: {1 + len(labels)} part{'s' if labels else ''}")
+    noise = np.asarray(noise)
+    if noise.ndim != 2 or noise.shape[1] != gan.latent_dim or noise.dtype.kind not in "fiu":
         raise ValueError(
-            f"`{argument}` must be images, or batches of them, as a `tf.data.Dataset`, a "
-            f"`keras.utils.PyDataset` or a generator{fix}. Received: {type(x).__name__}"
+            f"{name} must have noise of the shape (n, {gan.latent_dim}), floating. "
+            f"Received: shape {noise.shape}, dtype={noise.dtype}"
         )
-    return None, x
-
-
-def _batch(first, argument):
-    """A batch, as it came, unless its parts have names."""
-    if isinstance(first, dict):
-        raise ValueError(
-            f"`{argument}` must give batches of images, or of `(images, labels)`; of a dataset with named parts, "
-            f"`dataset.map(lambda batch: batch[{next(iter(first), None)!r}])`. Received: batches of {list(first)}"
-        )
-    return first
-
-
-def _generator(first, rest):
-    """A generator, which Keras knows by its type, of a batch that was looked at and those behind it; of tuples."""
-    for batch in itertools.chain([first], rest):
-        yield batch if isinstance(batch, tuple) else (batch,)
+    check_labels(gan, labels[0] if labels else None, len(noise), in_batches)
 
 
 def check_images(gan, images, name="`images`", shape=None):
@@ -126,7 +121,7 @@ def check_images(gan, images, name="`images`", shape=None):
                 "Received: uint8"
             )
         return images
-    if images.dtype.kind != "f":
+    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
         raise ValueError(
             f"{name} must be floating, or uint8; `images.astype('uint8')` makes bytes of numbers from 0 to 255. "
             f"Received: dtype={images.dtype}"
@@ -134,13 +129,12 @@ def check_images(gan, images, name="`images`", shape=None):
     low, high = float(images.min()), float(images.max())
     if not np.isfinite([low, high]).all():
         raise ValueError(f"{name} must be finite. Received: NaN or infinite pixels")
-    # A little more than the bounds is what resizing and arithmetic of low precision leave.
-    if limits is not None and not (limits[0] - 0.01 <= low and high <= limits[1] + 0.01):
+    if limits is not None and not are_within(low, high, limits):
         raise ValueError(
             f"{name} must be in the range [{limits[0]:g}, {limits[1]:g}] of the generator; uint8 images are brought "
             f"there by themselves. Received: values from {low:g} to {high:g}"
         )
-    if limits is None and low >= 0.0 and _MOST_WITHOUT_RANGE < high <= 255.0:
+    if limits is None and are_bytes(low, high):
         raise ValueError(
             f"{name} must not be floats from 0 to 255 where the range of the generator is not known: from small noise "
             "such numbers are hardly learned. Scale them, or declare them by `GAN(..., image_range=(0, 255))`. "
@@ -149,8 +143,15 @@ def check_images(gan, images, name="`images`", shape=None):
     return images
 
 
-def check_labels(gan, labels, count):
-    """Refuses labels for networks that take none, and their absence for others."""
+def check_labels(gan, labels, count, in_batches=False):
+    """Refuses labels for networks that take none, and their absence for others.
+
+    Args:
+        gan: a `GAN`.
+        labels: array, or `None`.
+        count: how many images there are, or a pair, tasks and images of each.
+        in_batches: as in `check_classes`.
+    """
     if not gan.conditional:
         if labels is not None:
             raise ValueError(
@@ -160,31 +161,17 @@ def check_labels(gan, labels, count):
         return
     if labels is None:
         raise ValueError("`labels` are needed: the networks take labels beside noise and images. Received: None")
-    labels, condition = np.asarray(labels), gan.generator.inputs[1]
-    if has_pairs(gan):
-        check_images(gan, labels, "`labels`", gan.source_shape)
-    shape = tuple(condition.shape[1:])
-    if labels.ndim != 1 + len(shape) or len(labels) != count or not shapes_meet(labels.shape[1:], shape):
-        column = "; `labels[:, 0]` has" if labels.shape == (count, 1) and shape == () else ""
-        raise ValueError(f"`labels` must have the shape {(count, *shape)}{column}. Received: shape {labels.shape}")
-    if has_pairs(gan):
+    labels = np.asarray(labels)
+    if not has_pairs(gan):
+        check_classes(gan, labels, count if isinstance(count, tuple) else (count,), in_batches)
         return
-    classes = gan.number_of_classes
-    if classes is None and shape and tf.as_dtype(condition.dtype).is_floating:  # attributes, not classes
-        if labels.dtype.kind not in "iuf" or not np.isfinite(labels).all():
-            raise ValueError(f"`labels` must be finite numbers. Received: dtype={labels.dtype}")
-        return
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"`labels` must be integers. Received: dtype={labels.dtype}")
-    if classes is not None and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(
-            f"`labels` must be in [0, {classes}), the classes that the networks know. "
-            f"Received: labels from {labels.min()} to {labels.max()}"
-        )
+    check_images(gan, labels, "`labels`", gan.source_shape)
+    if len(labels) != count:
+        raise ValueError(f"`labels` must hold {count} source images, one for each image. Received: {len(labels)}")
 
 
-def check_sampling(gan, n, labels, seed=0):
-    """The labels to sample, each class in turn where there are none; source images in the range of the generator.
+def check_sampling(gan, n, labels=None, seed=0):
+    """The labels to sample, each class in turn where there are none, as the networks take them.
 
     Raises:
         ValueError: see `GAN.sample`.
@@ -192,16 +179,13 @@ def check_sampling(gan, n, labels, seed=0):
     check_whole(n=n)
     check_seed(seed)
     if labels is None and gan.conditional and not has_pairs(gan):
-        classes = gan.number_of_classes
-        if classes is None:
-            raise ValueError("`labels` are needed: the networks do not say how many classes there are. Received: None")
-        labels = (np.arange(n) % classes).reshape(n, *gan.generator.inputs[1].shape[1:])
+        condition, classes = gan.generator.inputs[1], gan.number_of_classes
+        if classes is None or len(condition.shape) > 2:
+            what = (
+                "the networks do not say how many classes there are" if classes is None else "each is a map of classes"
+            )
+            raise ValueError(f"`labels` are needed: {what}. Received: None")
+        labels = np.arange(n) % classes
+    labels = as_arrays(labels, "labels")
     check_labels(gan, labels, n)
-    return None if labels is None else condition_of(gan, np.asarray(labels))
-
-
-def condition_of(gan, labels):
-    """Checked labels as the networks take them: source images in the generator's range, others in the input's dtype."""
-    if has_pairs(gan):
-        return to_image_range(labels, gan.image_range)
-    return tf.cast(labels, gan.generator.inputs[1].dtype)
+    return None if labels is None else condition_of(gan, tf.convert_to_tensor(labels))

@@ -1,10 +1,10 @@
 """What the networks of a GAN say about its images, noise and labels."""
 
-import keras
 import numpy as np
 
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.network_checks import has_pairs
+from metalearn_tf.gan.label_classes import classes_of_labels
+from metalearn_tf.gan.network_inputs import has_pairs
 from metalearn_tf.networks.value_range import value_range
 
 
@@ -30,14 +30,17 @@ class GANNetworks(AdversarialModel):
     def number_of_classes(self):
         """How many classes the networks' labels can be of: as many as both know; `None` where no layer says it.
 
-        A layer named `"label_embedding"` says it, and what Keras has for class numbers. Labels of several numbers are
-        attributes, not classes.
+        A layer named `"label_embedding"` says it, and what Keras has for class numbers and is given the labels. Labels
+        of several numbers are attributes, not classes; those of a map of integers are classes.
         """
-        if not self.conditional or self.generator.inputs[1].shape[1:] not in ((), (1,)):
+        if not self.conditional:
             return None
-        networks = (self.generator, self.discriminator)
-        parts = [part for network in networks for part in (*network._flatten_layers(), *network.operations)]
-        return min((classes for classes in map(_classes_of, parts) if classes is not None), default=None)
+        condition = self.generator.inputs[1]
+        is_map = len(condition.shape) == 4 and not has_pairs(self)
+        if not is_map and condition.shape[1:] not in ((), (1,)):
+            return None
+        known = [classes_of_labels(network, network.inputs[1]) for network in (self.generator, self.discriminator)]
+        return min((classes for classes in known if classes is not None), default=None)
 
     @property
     def source_shape(self):
@@ -58,14 +61,3 @@ class GANNetworks(AdversarialModel):
             "generator": [*self.generator.trainable_variables, *encoder],
             "discriminator": self.discriminator.trainable_variables,
         }
-
-
-def _classes_of(part):
-    """The number of class numbers that a layer or an operation of Keras's takes; `None` where it takes others."""
-    if isinstance(part, keras.layers.Embedding):
-        return part.input_dim
-    if isinstance(part, keras.layers.CategoryEncoding):
-        return part.num_tokens
-    if type(part).__name__ == "OneHot":  # `keras.ops.one_hot`
-        return part.num_classes
-    return part.weights[0].shape[0] if part.name == "label_embedding" and part.weights else None

@@ -68,6 +68,17 @@ def outer_losses(gan, weights, queries, seed, labels=None):
     return gan.objective.generator_loss(players, queries, noise, labels, generator_seed), discriminator_loss
 
 
+def traced_parts(meta_gan):
+    """What the inner loop of a `MetaGAN` reads beside tensors and variables: plain values may be set at any time."""
+    gan, plain = meta_gan.gan, (bool, int, float, str)
+    variables = [*gan.generator.variables, *gan.discriminator.variables]
+    return [
+        [gan.generator, gan.judge, list(gan.objective), gan.discriminator_steps],
+        [variable.trainable for variable in variables],
+        {name: value for name, value in vars(meta_gan).items() if isinstance(value, plain)},
+    ]
+
+
 def fresh_rule(optimizer, variables):
     """The update rule of a Keras optimizer that has seen no gradient yet, whatever task comes."""
     optimizer = stateless_optimizer(optimizer, variables)

@@ -6,6 +6,37 @@ import keras
 import numpy as np
 
 
+def check_is_logged(monitor, losses, callbacks, is_validated):
+    """Refuses the name of a log that no epoch will have, before the first.
+
+    Args:
+        monitor: as in `KeepBest`.
+        losses: names of the losses in the logs.
+        callbacks: list of those of `fit`. One of the user's own may add logs of any name.
+        is_validated: whether there are validation data.
+
+    Raises:
+        ValueError: if it is none of the losses, and no callback adds it.
+    """
+    names = [*losses, *(f"val_{name}" for name in losses if is_validated)]
+    names += [name for callback in callbacks for name in getattr(callback, "log_names", ())]
+    is_free = any(_may_add_any_log(callback) for callback in callbacks) or str(monitor).startswith("learning_rate")
+    if monitor is not None and monitor not in names and not is_free:
+        raise ValueError(_not_logged(monitor, names))
+
+
+def _may_add_any_log(callback):
+    is_known = type(callback).__module__.startswith(("keras.", "metalearn_tf."))
+    return not is_known or isinstance(callback, keras.callbacks.LambdaCallback)
+
+
+def _not_logged(monitor, names):
+    return (
+        f"`monitor` must be among the logs of an epoch, {sorted(names)}; `mtf.evaluation.GenerativeScores` in "
+        f"`callbacks` adds scores, and `validation_data` losses that begin with 'val_'. Received: {monitor!r}"
+    )
+
+
 class KeepBest(keras.callbacks.Callback):
     """Stops training that diverges, and brings the best weights back.
 
@@ -36,15 +67,16 @@ class KeepBest(keras.callbacks.Callback):
         self._check(logs)
         if self.monitor is None:
             self.best_epoch = epoch
-            return self._keep()
+            self._keep()
+            return None
         if self.monitor not in logs:
-            raise ValueError(
-                f"`monitor` must be among the logs of an epoch, {sorted(logs)}; "
-                f"`mtf.evaluation.GenerativeScores` in `callbacks` adds scores. Received: {self.monitor!r}"
-            )
+            if self.monitor.startswith("val_"):  # not each epoch ends with a validation
+                return None
+            raise ValueError(_not_logged(self.monitor, logs))
         if self.sign * logs[self.monitor] < self.best:
             self.best, self.best_epoch = self.sign * logs[self.monitor], epoch
             self._keep()
+        return None
 
     def on_train_end(self, logs=None):
         if self.monitor is not None and self.best_epoch is not None:

@@ -1,5 +1,7 @@
 """The options of Keras's `compile`, `fit` and `evaluate` that a game of two players does not have."""
 
+import inspect
+
 import keras
 import tensorflow as tf
 
@@ -16,22 +18,46 @@ _OF_FIT = {
 }
 
 
-def check_compile_options(options):
-    """Refuses what `keras.Model.compile` takes and a GAN would not use."""
+def check_compile_options(options, optimizers):
+    """Refuses what `keras.Model.compile` takes and a GAN would not use, and what neither of them takes.
+
+    Args:
+        options: dict of the arguments.
+        optimizers: the names of the optimizers that `compile` takes.
+    """
     _refuse(options, _OF_COMPILE, "compile")
+    of_keras = list(inspect.signature(keras.Model.compile).parameters)
+    known = [*optimizers, "monitor", "mode", *(name for name in of_keras if name not in ("self", "optimizer"))]
+    for name in options:
+        if name not in known:
+            accepted = ", ".join(f"`{each}`" for each in known if each not in _OF_COMPILE)
+            fix = f"; {_OF_COMPILE['loss']}" if "loss" in name else _fix_of_optimizer(name, optimizers)
+            raise ValueError(
+                f"`{name}` must be left out of a GAN's `compile`, which takes {accepted}{fix}. "
+                f"Received: {name}={_short(options[name])}"
+            )
 
 
-def check_data_options(options):
+def _fix_of_optimizer(name, optimizers):
+    """What to write for `d_optimizer` and the like, the names of Keras's examples."""
+    meant = [own for own in optimizers if own[0] == name[0]] or optimizers
+    return f"; write `{meant[0]}=`" if "opt" in name else ""
+
+
+def check_data_options(options, method):
     """Refuses what `keras.Model.fit` and its like take of data and a GAN would not use."""
-    _refuse(options, _OF_FIT, "fit")
+    _refuse(options, _OF_FIT, method)
 
 
 def _refuse(options, reasons, method):
     for name, reason in reasons.items():
         value = options.get(name)
         if value is not None:
-            received = repr(value) if isinstance(value, (str, int, float, list, dict)) else f"a {type(value).__name__}"
-            raise ValueError(f"`{name}` must be left out of a GAN's `{method}`: {reason}. Received: {received}")
+            raise ValueError(f"`{name}` must be left out of a GAN's `{method}`: {reason}. Received: {_short(value)}")
+
+
+def _short(value):
+    return repr(value) if isinstance(value, (str, int, float, list, dict)) else f"a {type(value).__name__}"
 
 
 def check_end(argument, data, steps_argument, steps):

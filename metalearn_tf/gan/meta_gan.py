@@ -5,15 +5,18 @@ import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses
-from metalearn_tf.gan.meta_gan_checks import check_meta_gan, check_outer_optimizer, check_task_images, check_tasks
+from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses, traced_parts
+from metalearn_tf.gan.meta_gan_checks import check_meta_gan, make_outer_optimizer
 from metalearn_tf.gan.network_checks import check_seed
+from metalearn_tf.gan.network_inputs import images_of
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
 from metalearn_tf.gan.players import stateless_players
-from metalearn_tf.gan.task_data import prepare_tasks
+from metalearn_tf.gan.task_checks import check_adaptation, check_task_inputs, check_tasks
+from metalearn_tf.gan.task_data import prepare_tasks, task_inputs
 from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.task_mapping import sum_over_tasks
 from metalearn_tf.learners.update_rules import scheduled_gradient_descent
+from metalearn_tf.networks.fresh_trace import FreshTrace
 from metalearn_tf.networks.replicas import apply_mean
 from metalearn_tf.serving.export_generator import export_meta_gan
 
@@ -22,8 +25,8 @@ from metalearn_tf.serving.export_generator import export_meta_gan
 class MetaGAN(AdversarialModel):
     """Initial weights of a GAN from which a few steps on a few images of a new class lead to more images of it.
 
-    A task is a few images: of one class or domain or, where networks take labels, of several classes at once. In the
-    inner loop both players take `inner_steps` steps on them. The outer algorithms are:
+    A task is a few images: of one class or domain or, where networks take labels, of several classes. In the inner loop
+    both players take `inner_steps` steps on them. The outer algorithms are:
 
     - `"reptile"`: the initial weights move towards the adapted ones. The outer gradient is their difference.
     - `"maml"`: each player's gradient of its own loss after adaptation, on the task's query images, through the whole
@@ -39,8 +42,8 @@ class MetaGAN(AdversarialModel):
     ```
 
     Args:
-        gan: a `GAN` without encoder, whose networks are functions of their weights alone: no batch or spectral
-            normalisation, whose averages a few images would not fill, and no dropout. Frozen weights stay as they are.
+        gan: a `GAN` of noise or of noise and class numbers, without encoder, dropout, batch or spectral normalisation,
+            whose averages a few images would not fill. Frozen weights stay as they are.
         algorithm: `"reptile"`, `"fomaml"` or `"maml"`.
         inner_steps: steps of both players in meta-training.
         inner_learning_rate: of the inner steps; `None` for 1e-3, or 1e-2 of `"maml"`.
@@ -58,8 +61,8 @@ class MetaGAN(AdversarialModel):
     Its losses are those after adaptation, and one that is no longer finite ends it as that of a `GAN`.
 
     Call arguments:
-        inputs: images `(tasks, images, height, width, channels)` in the generator's range; of conditional networks a
-            pair of them and labels `(tasks, images)`.
+        inputs: images `(tasks, images, height, width, channels)`, uint8 or in the generator's range; of conditional
+            networks a pair of them and labels `(tasks, images)`.
 
     Output shape: generated images `(tasks, images, height, width, channels)`, as many as came in.
 
@@ -116,7 +119,7 @@ class MetaGAN(AdversarialModel):
         self.algorithm, self.inner_steps, self.learned_rates = algorithm, int(inner_steps), learned_rates
         whole = [*optional.values(), seed]
         self.inner_batch_size, self.test_inner_steps, self.seed = (number and int(number) for number in whole)
-        self._compiled_adapt = tf.function(self.adapt_task, reduce_retracing=True)
+        self._compiled_adapt = FreshTrace(self.adapt_task, lambda: traced_parts(self))
         self.built = True
 
     # === Pure functions of one task ===
@@ -125,7 +128,7 @@ class MetaGAN(AdversarialModel):
         """Adapts both players to one task.
 
         Args:
-            images: `(n, height, width, channels)` float32, in the generator's range.
+            images: `(n, height, width, channels)`, uint8 or in the generator's range.
             seed: int32 `(2,)`, of the noise.
             steps: integer or int32 scalar; `None` for the steps outside training.
             labels: `(n,)` int32 of conditional networks.
@@ -133,6 +136,7 @@ class MetaGAN(AdversarialModel):
         Returns:
             The task state: the generator's adapted weights, then the discriminator's, a flat list of tensors.
         """
+        images = images_of(self.gan, images)
         steps = tf.cast((self.test_inner_steps or self.inner_steps) if steps is None else steps, tf.int32)
         _, values = tf.while_loop(
             lambda step, values: step < steps,
@@ -147,7 +151,7 @@ class MetaGAN(AdversarialModel):
 
     def judge(self, task_state, images, labels=None):
         """The adapted discriminator's logits `(n, 1)`, high for what it takes for real."""
-        return stateless_players(self.gan, task_state).judge(images, labels)[0]
+        return stateless_players(self.gan, task_state).judge(images_of(self.gan, images), labels)[0]
 
     def inner_rules(self):
         """The update rules of generator and discriminator."""
@@ -236,21 +240,18 @@ class MetaGAN(AdversarialModel):
         Raises:
             ValueError: if the optimizer scales losses or trained other variables, or an option is not one of a GAN.
         """
-        if optimizer is None:
-            optimizer = keras.optimizers.SGD(0.5) if self.algorithm == "reptile" else keras.optimizers.Adam(1e-4)
-        optimizer = check_outer_optimizer(self, keras.optimizers.get(optimizer))
-        optimizer.build(self.trainable_variables)
+        optimizer = make_outer_optimizer(self, optimizer)
         self.compile_players(optimizer, {"optimizer": optimizer}, monitor, mode, kwargs)
 
-    def check_data(self, x, y, argument="x"):
-        return check_tasks(self, x, y, argument)
+    check_data, check_inputs = check_tasks, check_task_inputs
 
     def train_step(self, data):
         step = tf.cast(self.steps, tf.int32)
         means = self._mean_over_tasks(self.task_gradients, data, step, self.trainable_variables)
-        apply_mean(self.optimizer, means[2:], self.trainable_variables)
-        self.steps.assign_add(1)
-        return self.track(*means[:2])
+        with tf.control_dependencies(means):  # which a refused batch does not have
+            apply_mean(self.optimizer, means[2:], self.trainable_variables)
+            self.steps.assign_add(1)
+            return self.track(tf.nest.flatten(data)[0], *means[:2])
 
     def test_step(self, data):
         def losses(images, queries, seed, labels=None, query_labels=None):
@@ -258,7 +259,7 @@ class MetaGAN(AdversarialModel):
             weights = self.adapt_task(images, inner_seed, labels=labels)
             return [*outer_losses(self.gan, weights, queries, outer_seed, query_labels)]
 
-        return self.track(*self._mean_over_tasks(losses, data, -1, []))
+        return self.track(tf.nest.flatten(data)[0], *self._mean_over_tasks(losses, data, -1, []))
 
     def _mean_over_tasks(self, function, data, step, variables):
         tasks = prepare_tasks(data, self.gan, queries_too=self.algorithm == "reptile")
@@ -275,7 +276,7 @@ class MetaGAN(AdversarialModel):
             noise = draw_noise(tf.shape(images)[0], self.gan.latent_dim, seed)
             return self.generate(self.adapt_task(images, seed, labels=labels), noise, labels)
 
-        tasks = dict(zip(("images", "labels"), inputs)) if self.gan.conditional else {"images": inputs}
+        tasks = task_inputs(self.gan, *inputs) if self.gan.conditional else task_inputs(self.gan, inputs)
         tasks["seed"] = tf.random.split(tf.constant([self.seed, -1]), tf.shape(tasks["images"])[0])
         return tf.map_fn(lambda task: draw(**task), tasks, fn_output_signature=tf.float32)
 
@@ -294,9 +295,8 @@ class MetaGAN(AdversarialModel):
         Raises:
             ValueError: if images or labels do not fit the networks, or are fewer than 2 or than `inner_batch_size`.
         """
-        images, labels = check_task_images(self, images, labels)
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
-        check_whole(steps=steps)
+        images, labels = check_adaptation(self, images, labels, steps, seed)
         adapted = self.gan.copy()
         adapted.set_player_weights(self._compiled_adapt(images, tf.constant([seed, 0]), tf.constant(steps), labels))
         return adapted

@@ -7,9 +7,11 @@ from metalearn_tf.data.image_range import check_limits
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses
+from metalearn_tf.gan.network_inputs import has_pairs
 from metalearn_tf.gan.penalties import get_penalty
 from metalearn_tf.networks.copy_network import check_can_be_copied
 from metalearn_tf.networks.head_activation import head_activation
+from metalearn_tf.networks.spectral_normalization_of import check_spectral_normalization
 from metalearn_tf.networks.task_normalization import TaskNormalization
 from metalearn_tf.networks.value_range import value_range
 
@@ -45,6 +47,7 @@ def check_networks(generator, discriminator, encoder=None):
             "both ways. Received: networks with a layer in common"
         )
     for name, network in networks.items():
+        check_spectral_normalization(network, name)
         check_can_be_copied(network, name)
 
 
@@ -110,7 +113,7 @@ def check_options(gan):
     elif objective.penalty_weight is not None:
         raise ValueError(f"`penalty_weight` needs a `penalty`. Received: {objective.penalty_weight!r}")
     if objective.augmentation is not None:
-        check_policy(objective.augmentation)
+        check_policy(objective.augmentation, "augmentation")
     for name in ("penalty_weight", "feature_matching_weight", "reconstruction_weight"):
         weight = getattr(objective, name)
         if weight is not None and not 0 <= weight < np.inf:
@@ -172,11 +175,6 @@ def check_seed(seed):
     """Refuses a seed that is no integer of 32 bits."""
     if not is_whole(seed) or not -(2**31) <= seed < 2**31:
         raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={seed!r}")
-
-
-def has_pairs(gan):
-    """Whether the second input is an image."""
-    return gan.conditional and len(gan.generator.inputs[1].shape) == 4
 
 
 def shapes_meet(shape, other):

@@ -24,6 +24,7 @@ class Objective(NamedTuple):
         augmentation: names of differentiable augmentations, or `None`.
         feature_matching_weight: factor of the generator's distance between mean features.
         reconstruction_weight: factor of the generator's mean absolute error.
+        image_range: lowest and highest value of a pixel, which augmentation is told; `None` where it is not known.
     """
 
     loss: str
@@ -32,6 +33,7 @@ class Objective(NamedTuple):
     augmentation: tuple | None = None
     feature_matching_weight: float = 0.0
     reconstruction_weight: float = 0.0
+    image_range: tuple | None = None
 
     def discriminator_loss(self, players, real, fake, labels, seed):
         """The discriminator's loss and, where there is one, the weighted penalty that is part of it.
@@ -86,8 +88,12 @@ class Objective(NamedTuple):
         return loss
 
     def augment(self, images, seed):
-        """The images as the discriminator sees them."""
-        return images if self.augmentation is None else differentiable_augmentation(images, seed, self.augmentation)
+        """The images as the discriminator sees them: changed in [-1, 1], and in their own range again."""
+        if self.augmentation is None:
+            return images
+        low, high = self.image_range or (-1.0, 1.0)
+        middle, half = (high + low) / 2.0, (high - low) / 2.0
+        return middle + half * differentiable_augmentation((images - middle) / half, seed, self.augmentation)
 
 
 def draw_noise(count, latent_dim, seed):

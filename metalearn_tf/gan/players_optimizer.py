@@ -55,13 +55,24 @@ def make_optimizer(name, optimizer, network, variables, scale_loss=True):
     Raises:
         ValueError: if it is a collection of optimizers, or has been used for other variables.
     """
-    optimizer = keras.optimizers.get(keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else optimizer)
+    optimizer = get_optimizer(name, keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else optimizer)
     if hasattr(optimizer, "optimizers"):
         raise ValueError(f"`{name}` must be one optimizer, for one player. Received: a {type(optimizer).__name__}")
     optimizer = with_loss_scaling(optimizer, network) if scale_loss else optimizer
     check_unused(name, optimizer, variables)
     optimizer.build(variables)
     return optimizer
+
+
+def get_optimizer(name, optimizer):
+    """A Keras optimizer, of itself, its name or its configuration."""
+    try:
+        return keras.optimizers.get(optimizer)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`{name}` must be an optimizer of Keras's, or the name of one; losses and metrics are none: "
+            f"`GAN(..., loss=...)`. Received: {optimizer!r}"
+        ) from error
 
 
 def check_unused(name, optimizer, variables):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.gan.network_inputs import class_numbers, images_of
 
 
 def split_tasks(data, conditional):
@@ -22,7 +22,7 @@ def split_tasks(data, conditional):
     """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
     if not conditional:
-        if _is_pair(x) or _is_pair(y) or (y is not None and len(y.shape) == 2):
+        if _is_pair(x) or _is_pair(y) or (y is not None and len(y.shape) < 5):
             raise ValueError(
                 "Tasks must be images, or pairs of images and query images: the networks take no labels. "
                 "Received: tasks with labels"
@@ -31,7 +31,7 @@ def split_tasks(data, conditional):
     shown, asked = (x, y) if _is_pair(x) else ((x, y), (None, None))
     asked = (None, None) if asked is None else asked
     for part in (shown, asked):
-        if not _is_pair(part) or (part[0] is not None and (part[1] is None or len(part[1].shape) != 2)):
+        if not _is_pair(part) or (part[0] is not None and (part[1] is None or len(part[1].shape) == 5)):
             raise ValueError(
                 "Tasks of a conditional GAN must be pairs of images and their labels `(tasks, images)`, and query "
                 "images a pair of their own, as `mtf.data.image_tasks` yields them with `ways`. "
@@ -58,17 +58,19 @@ def prepare_tasks(data, gan, queries_too):
 
     Raises:
         ValueError: as `split_tasks`.
+        InvalidArgumentError: when the graph runs, if pixels are out of the range, or labels none of the classes.
     """
     shown, asked = split_tasks(data, gan.conditional)
-    shown = _as_tensors(("images", "labels"), shown, gan.image_range)
+    shown = task_inputs(gan, *shown)
     if asked[0] is None:
         return shown | dict(zip(("queries", "query_labels"), shown.values()))
-    asked = _as_tensors(("queries", "query_labels"), asked, gan.image_range)
+    asked = dict(zip(("queries", "query_labels"), task_inputs(gan, *asked).values()))
     if queries_too:
         shown = {name: tf.concat([part, more], 1) for (name, part), more in zip(shown.items(), asked.values())}
     return shown | asked
 
 
-def _as_tensors(names, task, limits):
-    images, labels = task
-    return dict(zip(names, [to_image_range(images, limits), *([] if labels is None else [tf.cast(labels, tf.int32)])]))
+def task_inputs(gan, images, labels=None):
+    """Images `(…, height, width, channels)` and labels `(…)` of tasks, as the inner loop takes them, by name."""
+    named = {"images": images_of(gan, images)}
+    return named if labels is None else named | {"labels": class_numbers(gan, labels, len(images.shape) - 3)}

@@ -5,6 +5,7 @@ import keras
 from metalearn_tf.networks.checks import check_generator_and_discriminator
 from metalearn_tf.networks.conditioning import noise_and_labels, projected_logits
 from metalearn_tf.networks.example_normalization import ExampleNormalization
+from metalearn_tf.networks.spectral_normalization_of import spectral_normalization_of
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 GENERATOR_NORMALIZATIONS = ("batch", "layer", None)
@@ -30,7 +31,7 @@ def dcgan(
     - `"layer"`: each image by its own statistics (`ExampleNormalization`). With a gradient penalty, the discriminator
       needs this, `"spectral"` or `None`: under batch normalisation an image's logit depends on other images.
     - `"spectral"`: `keras.layers.SpectralNormalization` of every kernel, the discriminator's alone. A pass in training
-      divides the kernels by an estimate of their largest singular value, in place.
+      divides the kernels by an estimate of their largest singular value, in place and in the precision of weights.
     - `None`: none.
 
     With `classes`, the generator's noise is joined by a label embedding, and the discriminator adds the projection of
@@ -89,7 +90,7 @@ def _discriminator(image_shape, classes, filters, normalization):
     def wrap(layer):
         if normalization != "spectral":
             return layer
-        return keras.layers.SpectralNormalization(layer, dtype=layer.dtype_policy, name=f"spectral_{layer.name}")
+        return spectral_normalization_of(layer)
 
     images = keras.Input(image_shape, name="images")
     labels = None if classes is None else keras.Input((), dtype="int32", name="labels")

@@ -4,6 +4,7 @@ import keras
 
 from metalearn_tf.networks.checks import check_generator_and_discriminator
 from metalearn_tf.networks.conditioning import noise_and_labels, projected_logits
+from metalearn_tf.networks.spectral_normalization_of import spectral_normalization_of
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
@@ -79,7 +80,7 @@ def _discriminator(image_shape, classes, filters, spectral_normalization):
     def wrap(layer):
         if not spectral_normalization:
             return layer
-        return keras.layers.SpectralNormalization(layer, dtype=layer.dtype_policy, name=f"spectral_{layer.name}")
+        return spectral_normalization_of(layer)
 
     def block(x, number, halved=True, first=False):
         def pool(x, label):

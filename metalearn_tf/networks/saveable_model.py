@@ -3,11 +3,12 @@
 import functools
 import pathlib
 
-import keras
 import numpy as np
 
+from metalearn_tf.networks.whole_steps import WholeSteps
 
-class SaveableModel(keras.Model):
+
+class SaveableModel(WholeSteps):
     """A Keras model whose configuration can be written to a file, and that refuses files which lose a part of it.
 
     The configuration of a subclass, whatever its `get_config` returns, has Python's numbers and lists in place of

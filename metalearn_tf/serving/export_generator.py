@@ -31,7 +31,8 @@ def export_gan(gan, path, description=None, warm_up=None, **limits):
     | `serving_default`, `generate` | `count` () int32, `seed` () int32 | `images` (count, H, W, C) float32 |
 
     TensorFlow Serving takes the seed 0 where a request has none.
-    A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C), in place of `count`.
+    A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C) float32 in the generator's range, in
+    place of `count`.
 
     Args:
         gan: a `GAN`.
@@ -48,8 +49,8 @@ def export_gan(gan, path, description=None, warm_up=None, **limits):
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
-    sides = gan.generator.inputs[1].shape[1:] if gan.conditional else ()
-    limits = export_limits(limits, ["max_count", *(image_limits(sides, False) if len(sides) == 3 else [])])
+    sides = gan.source_shape
+    limits = export_limits(limits, ["max_count", *([] if sides is None else image_limits(sides, False))])
     network = gan.sampler
     # What a request may leave out under TensorFlow Serving is a default that is a tensor.
     seed, default_seed = tf.TensorSpec((), tf.int32, name="seed"), tf.constant(0)
@@ -67,7 +68,7 @@ def export_gan(gan, path, description=None, warm_up=None, **limits):
     def generate(what, seed=default_seed):
         if not gan.conditional:
             count, condition = check_count(what, limits), []
-        elif len(sides) == 3:
+        elif sides is not None:
             bounds = gan.image_range
             condition = [check_image_values(what, sides, bounds, 1, "labels", limits, "max_count")]
             count = tf.shape(condition[0])[0]

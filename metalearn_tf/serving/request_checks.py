@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import are_within
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.serving.file_headers import is_png
 
@@ -176,7 +177,7 @@ def check_labels_below(labels, classes, name, limits, most, examples=None):
         checks.append(
             require(tf.equal(count, expected), f"`{name}` must have one entry for each image.", count, expected)
         )
-    if labels.dtype.is_integer and classes is not None:
+    if classes is not None:
         known = tf.reduce_all((labels >= 0) & (labels < classes))
         checks.append(require(known, f"`{name}` must be from 0 to {classes - 1}.", labels))
     return after(checks, labels)[0]
@@ -203,8 +204,7 @@ def check_image_values(images, shape, bounds, least, name, limits, most):
     ]
     if bounds is not None:
         low, high = tf.reduce_min(images), tf.reduce_max(images)
-        # As in Python, a little more than the bounds is what resizing leaves.
-        within = (low >= bounds[0] - 0.01) & (high <= bounds[1] + 0.01)
+        within = are_within(low, high, bounds)
         checks.append(require(within, f"`{name}` must be in [{bounds[0]:g}, {bounds[1]:g}].", low, high))
     return after(checks, images)[0]
 

@@ -115,7 +115,7 @@ class BackboneModel(SaveableModel):
         options["validation_data"] = self.check_validation_data(options)
         before_last = _steps_of_epoch(x, options) * (epochs - 1 - options.get("initial_epoch", 0))
         check_schedule_goes_on(getattr(self, "optimizer", None), callbacks, max(0, before_last))
-        return super().fit(**fit_arguments(x, y, options))
+        return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 
     def fit_callbacks(self):
         """Those that each `fit` begins with."""

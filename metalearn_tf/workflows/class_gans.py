@@ -7,7 +7,7 @@ from metalearn_tf.data.array_batches import shuffled_rows, stream
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import change_range, to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
-from metalearn_tf.gan.gan_checks import has_pairs
+from metalearn_tf.gan.network_inputs import has_pairs
 
 _BATCH = 256
 

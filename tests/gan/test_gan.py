@@ -33,7 +33,7 @@ def data_of(gan, images):
 
 
 # The others are variations of these, for the long gates.
-ALWAYS = ("plain", "conditional", "gradient penalty")
+ALWAYS = ("conditional", "gradient penalty")
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k in ALWAYS else pytest.mark.slow) for k in KINDS])
@@ -65,13 +65,13 @@ def test_it_trains_resumes_bit_for_bit_and_exports(kind, images, tmp_path):
 def test_a_dataset_trains_as_arrays_do(images):
     one, other = make_gan(), make_gan()
     for gan in (one, other):
-        gan.compile()
+        gan.compile(run_eagerly=True)
         gan.set_weights(one.get_weights())
     one.fit(images, batch_size=10, shuffle=False, verbose=0)
     floats = images.astype("float32") / 127.5 - 1.0
     other.fit(tf.data.Dataset.from_tensor_slices(floats).batch(10), verbose=0)
     for weights in zip(one.get_weights(), other.get_weights()):
-        np.testing.assert_allclose(*weights, atol=1e-5)
+        np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-5)
 
 
 def test_pairs_and_a_tuple_are_the_same_data(images):
@@ -80,7 +80,7 @@ def test_pairs_and_a_tuple_are_the_same_data(images):
     for arguments in [(images, labels), ((images, labels),)]:
         keras.utils.set_random_seed(0)
         gan = make_gan("conditional")
-        gan.compile()
+        gan.compile(run_eagerly=True)
         histories.append(gan.fit(*arguments, batch_size=10, verbose=0, shuffle=False).history)
     assert histories[0] == histories[1]
 
@@ -136,14 +136,14 @@ def test_the_average_follows_the_generator_by_the_stated_decay(images):
 
 def test_the_discriminator_takes_its_steps(images):
     gan = make_gan(discriminator_steps=3)
-    gan.compile()
+    gan.compile(run_eagerly=True)
     gan.fit(images, batch_size=10, verbose=0)
     assert int(gan.discriminator_optimizer.iterations) == 9 and int(gan.generator_optimizer.iterations) == 3
 
 
 def test_evaluate_changes_nothing(images):
     gan = make_gan("batch normalisation")
-    gan.compile()
+    gan.compile(run_eagerly=True)
     before = gan.get_weights()
     results = [gan.evaluate(images, batch_size=10, verbose=0, return_dict=True) for _ in range(2)]
     assert results[0] == results[1] and np.isfinite(results[0]["generator_loss"])
@@ -156,8 +156,8 @@ def test_mixed_precision_trains(policy, images, request):
     keras.mixed_precision.set_global_policy(policy)
     request.addfinalizer(lambda: keras.mixed_precision.set_global_policy("float32"))
     gan = make_gan(penalty="r1")
-    gan.compile()
-    history = gan.fit(images, batch_size=10, verbose=0).history
+    gan.compile(run_eagerly=True)
+    history = gan.fit(images, batch_size=30, verbose=0).history
     assert np.isfinite(history["generator_loss"]).all() and gan.sample(2).dtype == np.float32
 
 
@@ -198,7 +198,7 @@ class Diverge(keras.callbacks.Callback):
 
 def test_divergence_says_when_and_keeps_what_was_good(images):
     gan, scores = make_gan(), Scores([1.0, 1.0])
-    gan.compile(generator_optimizer=keras.optimizers.SGD(1e-3))
+    gan.compile(generator_optimizer=keras.optimizers.SGD(1e-3), run_eagerly=True)
     with pytest.raises(FloatingPointError, match=r"diverged at step \d+; .* those of epoch 1"):
         gan.fit(images, batch_size=10, epochs=5, verbose=0, callbacks=[scores, Diverge()])
     for one, other in zip(gan.get_weights(), scores.weights[0]):

@@ -119,6 +119,12 @@ def test_source_images_may_have_a_shape_of_their_own(source_shape, images, tmp_p
     grids = mtf.evaluation.SampleGrid(tmp_path, count=30, labels=sources)
     logs = gan.fit(images, sources, batch_size=30, verbose=0, callbacks=[scores, grids]).history
     assert np.isfinite(logs["fid"]).all() and (tmp_path / "epoch_0001.png").exists()
+    gan.export(tmp_path / "served", warm_up=False)
+    generate = tf.saved_model.load(str(tmp_path / "served")).signatures["generate"]
+    served = generate(labels=tf.constant(floats[:4]), seed=tf.constant(0))["images"]
+    np.testing.assert_allclose(served, gan.sample(4, sources[:4]), atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"`labels` must be in \[-1, 1\]"):
+        generate(labels=tf.constant(sources[:4], tf.float32), seed=tf.constant(0))
     # Bytes are brought to the range at every door.
     np.testing.assert_allclose(gan.sample(4, sources[:4]), gan.sample(4, floats[:4]), atol=1e-6)
     noise = np.zeros((4, LATENT), "float32")

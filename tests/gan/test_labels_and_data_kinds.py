@@ -102,7 +102,7 @@ def test_a_generator_of_bare_images_trains_as_one_of_tuples():
     for batch in (images, (images,)):
         keras.utils.set_random_seed(0)
         gan = mtf.gan.GAN(generator(), discriminator())
-        gan.compile()
+        gan.compile(run_eagerly=True)
         losses.append(gan.fit((batch for _ in range(2)), steps_per_epoch=2, verbose=0).history["generator_loss"])
     assert losses[0] == losses[1]
 

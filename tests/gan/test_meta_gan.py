@@ -31,9 +31,9 @@ def make_conditional(algorithm="reptile", gan_options=None, **options):
     return mtf.gan.MetaGAN(gan, algorithm, **{"inner_steps": 2, **options})
 
 
-# The others differ from these two in their outer gradients alone, which are tested below.
+# The others differ in their outer gradients alone, which are tested below; the conditional one is "maml".
 @pytest.mark.parametrize(
-    "algorithm", [pytest.param(a, marks=pytest.mark.slow if a in ("fomaml", "maml") else []) for a in ALGORITHMS]
+    "algorithm", [pytest.param(a, marks=[] if a == "reptile" else pytest.mark.slow) for a in ALGORITHMS]
 )
 def test_it_trains_resumes_bit_for_bit_adapts_and_exports(algorithm, images, tmp_path):
     meta_gan = make_meta_gan(algorithm, {"penalty": "r1", "augmentation": "translation"})
@@ -263,7 +263,7 @@ def test_noise_is_of_the_generator_s_width():
 # === Of networks with labels ===
 
 
-@pytest.mark.parametrize(("algorithm", "queries"), [("reptile", 1), ("maml", 0)])
+@pytest.mark.parametrize(("algorithm", "queries"), [pytest.param("reptile", 1, marks=pytest.mark.slow), ("maml", 0)])
 def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, queries, images, tmp_path):
     meta_gan = make_conditional(algorithm, {"penalty": "r1", "feature_matching_weight": 1.0}, inner_batch_size=3)
     dataset = mtf.data.ClassDataset(images, np.arange(30) // 6)
