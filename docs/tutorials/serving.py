@@ -59,7 +59,7 @@ print(outputs["probabilities"].shape, "right:", np.mean(outputs["labels"].numpy(
 state = model.signatures["adapt"](support_images=support, support_labels=labels)
 again = model.signatures["predict"](**state, query_images=queries)
 np.testing.assert_allclose(again["probabilities"], outputs["probabilities"], atol=1e-6)
-print(list(state))
+print(sorted(state))
 
 # %% [markdown]
 # ## Under TensorFlow Serving
@@ -83,4 +83,4 @@ print(f"POST http://localhost:8501/v1/models/glyphs:predict, {len(body):,} bytes
 try:
     model.signatures["adapt_and_predict"](support_images=support, support_labels=labels[:3], query_images=queries)
 except tf.errors.InvalidArgumentError as error:
-    print(error.message)
+    print(next(line for line in error.message.splitlines() if "must" in line))
