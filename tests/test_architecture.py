@@ -1,6 +1,7 @@
 """The order of the folders, the size of the files, and habits that a machine can check."""
 
 import ast
+import functools
 import importlib
 import inspect
 import pathlib
@@ -30,8 +31,11 @@ def folder_of(path):
     return parts[0] if len(parts) > 1 else None
 
 
+parse = functools.cache(ast.parse)
+
+
 def tree_of(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return parse(path.read_text(encoding="utf-8"))
 
 
 def imported_modules(path):
@@ -52,25 +56,23 @@ def imported_folders(path):
 
 
 def allowed_folders(folder):
+    if folder is None:
+        return set(FOLDERS)
     above = set(FOLDERS[: FOLDERS.index(folder)])
     return (above - WITHOUT if folder in INDEPENDENT else above) | {folder}
 
 
-@pytest.fixture(params=FILES, ids=name_of)
-def path(request):
-    return request.param
+def offences(find):
+    """What a function finds in each file of the package, with the file's name before it."""
+    return [f"{name_of(path)}: {found}" for path in FILES for found in find(path)]
 
 
 def test_every_folder_has_its_place():
     assert {folder_of(path) for path in FILES} - {None} <= set(FOLDERS)
 
 
-def test_folders_import_only_from_folders_above(path):
-    folder = folder_of(path)
-    if folder is None:
-        assert imported_folders(path) <= set(FOLDERS)
-    else:
-        assert imported_folders(path) <= allowed_folders(folder)
+def test_folders_import_only_from_folders_above():
+    assert not offences(lambda path: imported_folders(path) - allowed_folders(folder_of(path)))
 
 
 def test_the_check_on_imports_sees_through_every_spelling(tmp_path, monkeypatch):
@@ -95,40 +97,57 @@ def test_the_check_on_imports_sees_through_every_spelling(tmp_path, monkeypatch)
     assert "learners" in allowed_folders("workflows")
 
 
-def test_files_stay_short(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+def test_files_stay_short():
+    lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert not {name: count for name, count in lines.items() if count > MOST_LINES}
 
 
-def test_the_library_neither_prints_nor_asserts(path):
-    for node in ast.walk(tree_of(path)):
-        assert not isinstance(node, ast.Assert), f"assert in line {node.lineno}"
-        is_print = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
-        assert not is_print, f"print in line {node.lineno}"
+def test_the_library_neither_prints_nor_asserts():
+    def find(path):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Assert):
+                yield f"assert in line {node.lineno}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                yield f"print in line {node.lineno}"
+
+    assert not offences(find)
 
 
-def test_no_exception_is_caught_unnamed_or_dropped(path):
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ExceptHandler):
-            named = node.type is not None and ast.unparse(node.type) not in ("Exception", "BaseException")
-            assert named, f"broad except in line {node.lineno}"
-            assert not all(isinstance(line, ast.Pass) for line in node.body), f"dropped in line {node.lineno}"
+def test_no_exception_is_caught_unnamed_or_dropped():
+    def find(path):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ExceptHandler):
+                if node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"):
+                    yield f"broad except in line {node.lineno}"
+                if all(isinstance(line, ast.Pass) for line in node.body):
+                    yield f"dropped in line {node.lineno}"
+
+    assert not offences(find)
 
 
-def test_nothing_is_ever_unpickled(path):
-    assert not {"pickle", "cloudpickle", "dill", "joblib"} & {module.split(".")[0] for module in imported_modules(path)}
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
-            allowed = [keyword.value for keyword in node.keywords if keyword.arg == "allow_pickle"]
-            assert allowed and ast.unparse(allowed[0]) == "False", f"np.load in line {node.lineno}"
+def test_nothing_is_ever_unpickled():
+    def find(path):
+        modules = {module.split(".")[0] for module in imported_modules(path)}
+        yield from {"pickle", "cloudpickle", "dill", "joblib"} & modules
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
+                allowed = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "allow_pickle"]
+                if allowed != ["False"]:
+                    yield f"np.load in line {node.lineno}"
+
+    assert not offences(find)
 
 
 ABSOLUTE = re.compile(r"(?:^|[\s\"'`(])(?:~?/(?:[a-z]\w*/)|/(?:work|home|root|tmp|usr|opt|var|etc|mnt)\b|[A-Z]:\\)")
 
 
-def test_no_string_is_an_absolute_path(path):
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            assert not ABSOLUTE.search(node.value), f"{node.value!r} in line {node.lineno}"
+def test_no_string_is_an_absolute_path():
+    def find(path):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.search(node.value):
+                yield f"{node.value!r} in line {node.lineno}"
+
+    assert not offences(find)
 
 
 @pytest.mark.parametrize(
@@ -146,26 +165,25 @@ def public_names():
             module = importlib.import_module(f"metalearn_tf.{folder}")
             for name, value in vars(module).items():
                 if not name.startswith("_") and not inspect.ismodule(value):
-                    yield pytest.param(value, id=f"{folder}.{name}")
+                    yield f"{folder}.{name}", value
 
 
-@pytest.mark.parametrize("value", list(public_names()))
-def test_public_names_are_documented(value):
-    if inspect.isclass(value) or inspect.isroutine(value):
-        assert value.__doc__ and len(value.__doc__.strip()) > 20
-    if inspect.isclass(value):
-        methods = inspect.getmembers(value, inspect.isfunction)
-        # What overrides a method of Keras is documented there.
-        keras_bases = [base for base in inspect.getmro(value) if not base.__module__.startswith("metalearn_tf")]
-        ours = [name for name, _ in methods if not any(hasattr(base, name) for base in keras_bases)]
-        assert not [name for name in ours if not name.startswith("_") and not inspect.getdoc(getattr(value, name))]
+def undocumented_methods(cls):
+    methods = [name for name, _ in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")]
+    # What overrides a method of Keras is documented there.
+    keras_bases = [base for base in inspect.getmro(cls) if not base.__module__.startswith("metalearn_tf")]
+    ours = [name for name in methods if not any(hasattr(base, name) for base in keras_bases)]
+    return [name for name in ours if not inspect.getdoc(getattr(cls, name))]
 
 
-def test_folders_say_what_they_are_for():
-    for path in FILES:
-        if path.name == "__init__.py":
-            assert ast.get_docstring(tree_of(path)), name_of(path)
+def test_public_names_are_documented():
+    names = dict(public_names())
+    assert len(names) > 100
+    documented = {name: value for name, value in names.items() if inspect.isclass(value) or inspect.isroutine(value)}
+    assert not [name for name, value in documented.items() if len((value.__doc__ or "").strip()) <= 20]
+    classes = {name: value for name, value in documented.items() if inspect.isclass(value)}
+    assert not {name: missing for name, value in classes.items() if (missing := undocumented_methods(value))}
 
 
-def test_modules_say_what_they_are_for(path):
-    assert ast.get_docstring(tree_of(path))
+def test_folders_and_modules_say_what_they_are_for():
+    assert not [name_of(path) for path in FILES if not ast.get_docstring(tree_of(path))]

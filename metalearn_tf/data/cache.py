@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.whole_files import write_whole
 
 CACHE_VARIABLE = "METALEARN_TF_CACHE"
@@ -42,7 +43,7 @@ def cached_arrays(name, build, cache_dir=None, must_keep=False):
         A dict from names to numpy arrays.
 
     Raises:
-        ValueError: if `name` is not a plain file name.
+        ValueError: if `name` is not a plain file name, or the folder has a scheme, such as `gs://`.
         TypeError: if `build` returns an array of Python objects.
         OSError: with `must_keep`, if the file cannot be written.
     """
@@ -71,7 +72,11 @@ def cached_arrays(name, build, cache_dir=None, must_keep=False):
 
 def _cache_folder(cache_dir):
     """The folder; `None` where it is below the home of a user who has none, as in many containers."""
-    folder = os.path.expanduser(cache_dir or os.environ.get(CACHE_VARIABLE) or "~/.cache/metalearn_tf")
+    if not cache_dir and os.environ.get(CACHE_VARIABLE):
+        folder = local_path(CACHE_VARIABLE, os.environ[CACHE_VARIABLE])
+    else:
+        folder = local_path("cache_dir", cache_dir or "~/.cache/metalearn_tf")
+    folder = os.path.expanduser(folder)
     return None if folder.startswith("~") else Path(folder)
 
 

@@ -106,10 +106,11 @@ class ClassDataset(ClassIndex):
             if parents[name] != parent:
                 raise ValueError(f"{name!r} has two parents. Received: {parent!r} and {parents[name]!r}")
         numbers = {name: number for number, name in enumerate(names)}
-        labels = [numbers[d.class_names[label]] for d in (self, other) for label in d.labels]
+        # Of classes without examples, which have no number, no label is read.
+        labels = [np.array([numbers.get(name, -1) for name in d.class_names])[d.labels] for d in (self, other)]
         examples = np.concatenate([self.examples, other.examples])
         domain = self.domain if self.domain == other.domain else None
-        return ClassDataset(examples, np.asarray(labels), names, parents or None, domain)
+        return ClassDataset(examples, np.concatenate(labels), names, parents or None, domain)
 
     def with_classes(self, class_names):
         """The same examples, with their classes numbered as given: two datasets of the same names agree in labels.
@@ -122,6 +123,8 @@ class ClassDataset(ClassIndex):
             ValueError: if a class of this dataset is not among the names, or a name is there twice.
         """
         names = list(class_names)
+        if names == self.class_names:
+            return self
         numbers = {name: number for number, name in enumerate(names)}
         missing = [name for name in self.class_names if name not in numbers]
         if missing or len(numbers) < len(names):

@@ -23,6 +23,7 @@ class ClassIndex:
         self.class_names = class_names
         self.parents = check_parents(parents, class_names)
         self.domain = domain
+        self._numbers = {}
 
     @property
     def num_classes(self):
@@ -71,11 +72,12 @@ class ClassIndex:
         indices = self._class_indices(classes)
         if not indices or len(set(indices)) != len(indices):
             raise ValueError(f"`classes` must name at least one class, and each once. Received: classes={classes}")
-        empty = [self.class_names[i] for i in indices if not self.class_sizes[i]]
+        starts, ends = self.offsets[indices], self.offsets[np.asarray(indices) + 1]
+        empty = [self.class_names[i] for i, start, end in zip(indices, starts, ends) if start == end]
         if empty:
             raise ValueError(f"`classes` must have examples. Received: {empty[:10]}, which have none")
-        rows = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in indices])
-        labels = np.repeat(np.arange(len(indices)), self.class_sizes[indices])
+        rows = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends)])
+        labels = np.repeat(np.arange(len(indices)), ends - starts)
         return self._part(rows, labels, [self.class_names[i] for i in indices])
 
     def split(self, fractions, seed=0):
@@ -131,11 +133,10 @@ class ClassIndex:
         ]
 
     def _class_indices(self, classes):
-        numbers = {name: number for number, name in enumerate(self.class_names)}
         indices = []
         for value in classes:
             if isinstance(value, str):
-                index = numbers.get(value, -1)
+                index = self._number_of(value)
             else:
                 index = int(value) if isinstance(value, (int, np.integer)) else -1
             if not 0 <= index < self.num_classes:
@@ -144,6 +145,15 @@ class ClassIndex:
                 )
             indices.append(index)
         return indices
+
+    def _number_of(self, name):
+        """The number of a class by its name, -1 for an unknown one."""
+        number = self._numbers.get(name, -1)
+        # A table of all classes is made once, and again only if they were renamed.
+        if number < 0 or self.class_names[number] != name:
+            self._numbers = {name: number for number, name in enumerate(self.class_names)}
+            number = self._numbers.get(name, -1)
+        return number
 
 
 def check_class_names(class_names, values):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.read_image import check_reading, read_pixels, readable_formats
 from metalearn_tf.data.usable_cores import usable_cores
 
@@ -57,7 +58,7 @@ def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True, c
             are parts such as `train` and `val`, or an image cannot be read; the message names the folder or file.
     """
     size = check_reading(image_size, channels)
-    root = Path(path).expanduser()
+    root = local_path("path", path).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"`path` must be a folder with one folder per class. Received: path={str(path)!r}")
     if not root.is_dir():
@@ -152,7 +153,8 @@ def _check_class_names(class_names, folders):
     names = [class_names] if isinstance(class_names, str) else list(class_names)
     if isinstance(class_names, str) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise ValueError(f"`class_names` must be distinct names of classes. Received: class_names={class_names!r}")
-    others = [folder for folder in folders if folder not in names]
+    known = set(names)
+    others = [folder for folder in folders if folder not in known]
     if others:
         raise ValueError(
             "`class_names` must name every class folder; `dataset.select(names)` takes some of the classes. "

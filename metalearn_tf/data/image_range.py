@@ -5,6 +5,8 @@ import tensorflow as tf
 
 # What rounding may add, in parts of the range.
 _TOLERANCE = 1e-3
+# Of images on disk, to tell their range.
+_LOOKED_AT = 256
 
 
 def to_image_range(images, limits):
@@ -22,6 +24,43 @@ def to_image_range(images, limits):
         return tf.cast(images, tf.float32)
     low, high = limits
     return tf.cast(images, tf.float32) * ((high - low) / 255.0) + low
+
+
+def change_range(images, given, wanted):
+    """Floating images from the range `given` to the range `wanted`."""
+    return (images - given[0]) * ((wanted[1] - wanted[0]) / (given[1] - given[0])) + wanted[0]
+
+
+def range_of_images(argument, dataset, wanted):
+    """The range in which a dataset's images are read, for those who want them in another.
+
+    Args:
+        argument: the name of the dataset in error messages.
+        dataset: a `ClassDataset` or a `ShardedClassDataset` of images; of the latter some are looked at.
+        wanted: lowest and highest value of a pixel that is wanted.
+
+    Returns:
+        `(0, 1)` of uint8 images, which `metalearn_tf.data.episodes` brings there, and of floating ones without a pixel
+        outside of it; else `wanted`.
+
+    Raises:
+        ValueError: if pixels are outside of both.
+    """
+    if dataset.dtype == np.uint8:
+        return 0.0, 1.0
+    if hasattr(dataset, "examples"):
+        images = dataset.examples
+    else:
+        images = dataset.gather(np.unique(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype("int64"))).numpy()
+    lowest, highest = float(images.min()), float(images.max())
+    for low, high in ((0.0, 1.0), wanted):
+        margin = _TOLERANCE * (high - low)
+        if low - margin <= lowest and highest <= high + margin:
+            return low, high
+    raise ValueError(
+        f"`{argument}` must hold images of uint8, in [0, 1] or in the wanted [{wanted[0]:g}, {wanted[1]:g}]. "
+        f"Received: values from {lowest:.4g} to {highest:.4g}"
+    )
 
 
 def check_limits(image_range):

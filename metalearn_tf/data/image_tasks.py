@@ -5,7 +5,7 @@ import tensorflow as tf
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episode_checks import check_domains
 from metalearn_tf.data.episodes import episodes
-from metalearn_tf.data.image_range import check_limits
+from metalearn_tf.data.image_range import change_range, check_limits, range_of_images
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.data.worker_batches import by_worker
 
@@ -39,19 +39,20 @@ def image_tasks(
         proportions: positive numbers, how many of the tasks are of each domain; by default as many.
         seed: integer; task `i` of a seed is the same on every machine.
         ways: classes of a task, all of one domain, drawn anew for each; `None` for tasks without labels.
-        image_range: lowest and highest value of a pixel that uint8 images are brought to, `GAN.image_range`.
+        image_range: lowest and highest value of a pixel of the GAN's images, `gan.image_range`. uint8 images and
+            floating ones in [0, 1] are brought there, those that are in it already stay. `None` leaves floating images
+            as they are, for a generator of no known range.
 
     Returns:
-        An infinite `tf.data.Dataset` of images `(tasks, shots, height, width, channels)` float32, uint8 images in
-        `image_range`, others as they are; with `queries`, of pairs of them and the query images
-        `(tasks, queries, height, width, channels)`.
+        An infinite `tf.data.Dataset` of images `(tasks, shots, height, width, channels)` float32 in `image_range`; with
+        `queries`, of pairs of them and the query images `(tasks, queries, height, width, channels)`.
 
         With `ways`, in place of images there are pairs of images `(tasks, ways * shots, …)`, one of each class in turn,
         and their labels `(tasks, ways * shots)` int32 in `[0, ways)`.
 
     Raises:
         ValueError: if a number is not accepted, a class has too few images, a domain too few classes, or the examples
-            are not images.
+            are not images or in another range.
         TypeError: if a dataset is not a `ClassDataset`.
     """
     check_whole(least=2 if ways is None else 1, shots=shots)
@@ -60,7 +61,6 @@ def image_tasks(
         check_whole(least=2, ways=ways)
     if per not in ("class", "domain") or (per == "domain" and ways is not None):
         raise ValueError(f'`per` must be "class" or "domain", and "class" with `ways`. Received: {per!r}, ways={ways}')
-    check_limits(image_range)
     domains = check_domains(dataset, proportions)
     if len(domains[0].example_shape) != 3:
         raise ValueError(
@@ -75,14 +75,13 @@ def image_tasks(
         )
     if per == "domain":
         domains = [_as_one_class(domain) for domain in domains]
-    low, high = image_range
-    is_uint8 = domains[0].dtype == "uint8"
+    given = _given_range(domains, image_range)
     # An episode has a query of each class, which is an image like the others here.
     tasks = episodes(domains, ways or 1, max(1, shots + queries - 1), 1, tasks_per_batch, seed, proportions=proportions)
 
     def to_images(x, y):
         images = tf.concat([_by_class(part, ways or 1) for part in (x[0], x[2])], axis=2)
-        images = low + (high - low) * images if is_uint8 else images
+        images = images if given is None else change_range(images, given, image_range)
         arrange = _in_turn if ways else lambda part: part[:, 0]
         shown = arrange(images[:, :, :shots])
         return (shown, arrange(images[:, :, shots : shots + queries])) if queries else shown
@@ -91,6 +90,19 @@ def image_tasks(
         return tasks.of_worker(worker, workers).map(to_images).prefetch(2).with_options(tasks.options())
 
     return by_worker(make, [tasks_per_batch])
+
+
+def _given_range(domains, wanted):
+    """The range of the domains' pixels, or `None` where they stay as they are."""
+    if wanted is None:
+        if domains[0].dtype == "uint8":
+            raise ValueError("`image_range` must be the range that uint8 images are brought to. Received: None")
+        return None
+    check_limits(wanted)
+    ranges = [range_of_images("dataset", domain, wanted) for domain in domains]
+    if len(set(ranges)) > 1:
+        raise ValueError(f"`dataset` must hold domains whose pixels are in one range. Received: {ranges}")
+    return ranges[0]
 
 
 def _by_class(images, ways):

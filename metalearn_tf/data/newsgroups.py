@@ -3,6 +3,7 @@
 import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.splits import read_split_lists
 
 REMOVABLE = ("headers", "footers", "quotes")
@@ -50,6 +51,8 @@ def load_20newsgroups(split, data_dir=None, image_size=None, *, data_home=None, 
         raise ValueError(f"`image_size` must be None for texts. Received: image_size={image_size}")
     if isinstance(remove, str) or not set(remove) <= set(REMOVABLE):
         raise ValueError(f"`remove` must be a sequence of some of {REMOVABLE}. Received: remove={remove!r}")
+    if data_home is not None:
+        local_path("data_home", data_home)
     chosen = read_split_lists("20newsgroups")[split]
     texts, labels = _fetch(chosen, data_home, tuple(remove))
     if "headers" not in remove:

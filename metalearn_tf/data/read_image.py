@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from metalearn_tf.data.decoded_image import to_network_pixels
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.resizing import check_image_size
 
 # Formats of pictures that Pillow reads by itself; HEIF when the user has registered pillow-heif. Not PDF, EPS or
@@ -118,6 +119,7 @@ def _to_pixels(decoded_channels, size, channels, crop_to_aspect_ratio):
 def _decode(file, formats):
     """The upright image, uint8 `(height, width, 1, 3 or 4)`."""
     is_content = isinstance(file, bytes)
+    file = file if is_content else local_path("path", file)
     try:
         with Image.open(io.BytesIO(file) if is_content else file, formats=formats) as image:
             _scale_transparent_value(image)

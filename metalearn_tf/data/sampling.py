@@ -13,6 +13,7 @@ def sample_without_replacement(bits, population, count):
     """Draws `count` distinct numbers below `population`, in random order.
 
     Floyd's algorithm, whose work does not grow with the population, then a shuffle, since Floyd's order is not uniform.
+    Its steps are taken all at once: the number of operations does not grow with `count`.
 
     Args:
         bits: `uint32` random numbers `(..., 2 * count)`.
@@ -25,19 +26,39 @@ def sample_without_replacement(bits, population, count):
 
     Reference: Bentley and Floyd, 1987, "Programming pearls: a sample of brilliance", CACM 30(9).
     """
-    population = tf.cast(population, tf.int64)
-    enlarged, chosen = tf.maximum(population, count), []
-    for index in range(count):
-        last = enlarged - count + index
-        candidate = integers_below(bits[..., index], last + 1)
-        if chosen:
-            taken = tf.reduce_any(tf.stack(chosen, axis=-1) == candidate[..., None], axis=-1)
-            candidate = tf.where(taken, last, candidate)
-        chosen.append(candidate)
-    chosen, keys = tf.stack(chosen, axis=-1), tf.bitcast(bits[..., count : 2 * count], tf.int32)
+    population = tf.cast(population, tf.int64)[..., None]
+    # Step `i` draws a number up to `last[i]`, or takes `last[i]` itself if an earlier step has chosen that number.
+    last = tf.maximum(population, count) - count + tf.range(count, dtype=tf.int64)
+    drawn = integers_below(bits[..., :count], last + 1)
+    chosen = tf.where(_is_taken(drawn, last[..., :1], count), last, drawn)
+    keys = tf.bitcast(bits[..., count : 2 * count], tf.int32)
     # Numbers beyond a small population go last; they do not change the order of the others.
-    keys = tf.where(chosen < population[..., None], tf.cast(keys, tf.int64), tf.constant(2**31, tf.int64))
-    return tf.gather(chosen, tf.argsort(keys, axis=-1, stable=True), batch_dims=keys.shape.rank - 1)
+    keys = tf.where(chosen < population, tf.cast(keys, tf.int64), tf.constant(2**31, tf.int64))
+    return _take(chosen, tf.argsort(keys, axis=-1, stable=True))
+
+
+def _is_taken(drawn, first, count):
+    """Whether an earlier step of Floyd's algorithm has chosen what a step draws, `(..., count)`.
+
+    It has if it drew the same number, or if that number is its own last one, of the steps `first`, `first + 1`, …, and
+    what it drew was taken itself.
+    """
+    order = tf.argsort(drawn, axis=-1, stable=True)
+    in_order = _take(drawn, order)
+    repeated = tf.concat([tf.zeros_like(in_order[..., :1], tf.bool), in_order[..., 1:] == in_order[..., :-1]], axis=-1)
+    taken = _take(repeated, tf.argsort(order, axis=-1))
+    # The step that has this last one; the step itself where none has, or it itself has.
+    steps = tf.range(count, dtype=tf.int64)
+    step = tf.where(drawn >= first, drawn - first, steps)
+    # As far as 1, 2, 4, … steps back.
+    for _ in range((count - 1).bit_length()):
+        taken, step = taken | _take(taken, step), _take(step, step)
+    return taken
+
+
+def _take(values, places):
+    """The values `(..., count)` at places `(..., count)`."""
+    return tf.gather(values, places, batch_dims=values.shape.rank - 1)
 
 
 def integers_below(bits, bound):

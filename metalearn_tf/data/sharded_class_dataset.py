@@ -2,13 +2,13 @@
 
 import json
 import zlib
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.cache import UNREADABLE, read_arrays
 from metalearn_tf.data.class_index import ClassIndex
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.write_shards import FORMAT, INDEX, shard_path
 
 
@@ -29,7 +29,7 @@ def from_shards(directory):
     Raises:
         ValueError: if the index is missing or damaged, or a shard is missing or has not the size that was written.
     """
-    index = _read_index(Path(directory))
+    index = _read_index(local_path("directory", directory))
     description, classes = index["description"], index["classes"]
     shape, dtype = tuple(description["shape"]), np.dtype(description["dtype"])
     shards = [shard_path(directory, number) for number in range(len(description["shards"]))]

@@ -1,6 +1,5 @@
 """USPS: handwritten digits from envelopes, the other domain beside MNIST."""
 
-import pathlib
 import zipfile
 
 import numpy as np
@@ -8,6 +7,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.example_split_images import split_as_published
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.resizing import resize
 from metalearn_tf.data.tfds_source import data_directory
 
@@ -40,7 +40,7 @@ def load_usps(split, data_dir=None, image_size=None):
 
     Reference: [Hull, 1994](https://doi.org/10.1109/34.291440)
     """
-    path = pathlib.Path(data_directory(data_dir)) / _FILE
+    path = local_path("data_dir", data_directory(data_dir)) / _FILE
     if not path.exists():
         raise FileNotFoundError(
             f"USPS is read from {str(path)!r}, which is not there; the docstring of "

@@ -5,6 +5,8 @@ import os
 import pathlib
 import uuid
 
+from metalearn_tf.data.local_path import local_path
+
 
 def write_whole(path, write, previous=None):
     """Writes a file in one step: a reader finds all of it, or what was there before.
@@ -19,9 +21,10 @@ def write_whole(path, write, previous=None):
         previous: path that the file before, if there is one, gets in place of being lost.
 
     Raises:
+        ValueError: if the path has a scheme, such as `gs://`.
         OSError: if the file cannot be written; the one before is then untouched.
     """
-    path = pathlib.Path(path)
+    path = local_path("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with open(temporary, "xb") as file:
@@ -41,3 +44,15 @@ def write_whole(path, write, previous=None):
 def write_text(path, text):
     """Writes a text file as UTF-8, in one step as `write_whole`."""
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def delete_unfinished(folder, *names):
+    """Deletes what killed processes have left of writing files of a folder; nobody else may be writing them.
+
+    Args:
+        folder: that of the files.
+        *names: theirs, or patterns of them.
+    """
+    for name in names:
+        for part in pathlib.Path(folder).glob(f".{name}.*.tmp"):
+            part.unlink(missing_ok=True)

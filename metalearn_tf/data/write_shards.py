@@ -11,6 +11,7 @@ import numpy as np
 from metalearn_tf.data.cache import write_arrays
 from metalearn_tf.data.class_dataset import ClassDataset, check_examples
 from metalearn_tf.data.class_index import check_class_names
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.task_tree import check_parents
 
 INDEX = "index.npz"
@@ -40,10 +41,11 @@ def write_shards(examples, directory, class_names=None, parents=None, domain=Non
         shard_bytes: a shard is closed before it grows larger than this.
 
     Raises:
-        ValueError: if the folder is not empty, there is no example, or an example does not fit the first.
+        ValueError: if the folder is not empty or has a scheme, such as `gs://`, there is no example, or an example does
+            not fit the first.
         TypeError: if an example is neither `uint8` nor floating, or a label is not an integer.
     """
-    directory = Path(directory)
+    directory = local_path("directory", directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ValueError(f"`directory` must be empty or new. Received: directory={str(directory)!r}")
     if isinstance(examples, ClassDataset):

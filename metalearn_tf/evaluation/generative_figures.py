@@ -1,11 +1,10 @@
 """Pictures of a GAN: its training, and what it makes of a few images."""
 
-import pathlib
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.nearest_images import nearest_images
@@ -111,6 +110,6 @@ def few_shot_figure(inputs, generated, training_images=None, path=None, columns=
 
 def _written(figure, path):
     if path is not None:
-        ending = pathlib.Path(path).suffix[1:] or "png"
+        ending = local_path("path", path).suffix[1:] or "png"
         write_whole(path, lambda file: figure.savefig(file, format=ending, dpi=120))
     return figure

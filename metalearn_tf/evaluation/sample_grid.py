@@ -2,12 +2,12 @@
 
 import importlib.util
 import math
-import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.whole_files import write_whole
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.evaluation.model_images import ModelImages
@@ -76,7 +76,7 @@ class SampleGrid(keras.callbacks.Callback):
             check_whole(columns=columns)
         if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
             raise ImportError("`log_dir` needs the tensorboard package: `pip install tensorboard`.")
-        self.directory = pathlib.Path(directory)
+        self.directory = local_path("directory", directory)
         self.images, self.columns = ModelImages(count, labels, seed), columns
         self.log_dir = log_dir
         self._writer = None

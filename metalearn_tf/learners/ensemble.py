@@ -1,5 +1,6 @@
 """Several learners that answer together."""
 
+import itertools
 import math
 
 import keras
@@ -7,7 +8,6 @@ import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype
-from metalearn_tf.learners.task_mapping import task_context
 from metalearn_tf.networks.copy_network import as_model
 
 
@@ -61,14 +61,21 @@ class Ensemble(MetaLearner):
         return [tensor for learner in self.learners for tensor in learner.adapt_task(support_x, support_y)]
 
     def classify(self, task_state, query_x):
+        log_probabilities = []
+        for learner, state in self._with_states(task_state):
+            logits = learner.classify(state, query_x)
+            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, result_dtype(self.network))))
+        return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(len(self.learners))
+
+    def state_checks(self, task_state):
+        return [check for learner, state in self._with_states(task_state) for check in learner.state_checks(state)]
+
+    def _with_states(self, task_state):
+        """Pairs of a learner and its part of the task state."""
         if self._state_lengths is None:
             self._state_lengths = tuple(map(_state_length, self.learners))
-        log_probabilities, start = [], 0
-        for learner, length in zip(self.learners, self._state_lengths):
-            logits = learner.classify(task_state[start : start + length], query_x)
-            log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, result_dtype(self.network))))
-            start += length
-        return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(len(self.learners))
+        ends = list(itertools.accumulate(self._state_lengths, initial=0))
+        return [(learner, task_state[start:end]) for learner, start, end in zip(self.learners, ends, ends[1:])]
 
     def fit(self, *args, **kwargs):
         raise NotImplementedError("An ensemble is not trained: call `fit` on each learner, then make the ensemble.")
@@ -107,9 +114,8 @@ def _state_length(learner):
     """The number of tensors in a learner's task state, which nothing but its own function tells."""
     inputs = learner.network.inputs[0]
     support_x = tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)
-    with tf.init_scope(), task_context(training=False, ways=None):
-        adapt_task = tf.function(learner.adapt_task).get_concrete_function(support_x, tf.TensorSpec((None,), tf.int32))
-    return len(adapt_task.structured_outputs)
+    with tf.init_scope():
+        return len(learner.state_specs(support_x, tf.TensorSpec((None,), tf.int32)))
 
 
 def _check_learners(learners):

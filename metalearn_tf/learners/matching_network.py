@@ -5,10 +5,11 @@ import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import cosine_similarity
+from metalearn_tf.learners.query_blocks import in_query_blocks
 from metalearn_tf.learners.task_checks import check_embedding
 
 # The logit of a class without support examples: finite, so that no gradient is NaN.
-_ABSENT = -1e9
+_ABSENT = -1e30
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -46,22 +47,56 @@ class MatchingNetwork(MetaLearner):
 
     def classify(self, task_state, query_x):
         support_embeddings, members, *statistics = task_state
+
+        def answer(embeddings):
+            cosines = cosine_similarity(support_embeddings, embeddings)
+            return log_sums_by_class(tf.nn.log_softmax(self.logit_scale * cosines, axis=0), members)
+
         embeddings = self.encode_query(query_x, statistics=statistics)
-        log_attention = tf.nn.log_softmax(self.logit_scale * cosine_similarity(embeddings, support_embeddings))
-        return tf.reduce_logsumexp(by_class(log_attention, members), axis=1)
+        return in_query_blocks(answer, embeddings, tf.shape(members)[0])
+
+    def state_checks(self, task_state):
+        return one_hot_checks(task_state[1])
 
     def get_config(self):
         return {**super().get_config(), "logit_scale": self.logit_scale}
 
 
-def by_class(scores, members):
-    """Scores `(queries, support)` of support examples, set out by class.
+def largest_by_class(scores, members):
+    """The largest score of each class.
 
     Args:
-        scores: `(queries, support)` float32.
+        scores: `(support, queries)`.
         members: one-hot labels `(support, ways)`.
 
     Returns:
-        `(queries, support, ways)`: each score at the class of its example, and -1e9 elsewhere.
+        `(queries, ways)`; -1e30 for a class without an example.
     """
-    return tf.where(members[None] > 0, scores[:, :, None], _ABSENT)
+    labels, ways = tf.argmax(members, axis=1, output_type=tf.int32), tf.shape(members)[1]
+    largest = tf.transpose(tf.math.unsorted_segment_max(scores, labels, ways))
+    return tf.where(_is_present(members), largest, _ABSENT)
+
+
+def log_sums_by_class(scores, members):
+    """The logarithm of each class's sum of exponentials; the arguments and the result are as in `largest_by_class`."""
+    labels, ways = tf.argmax(members, axis=1, output_type=tf.int32), tf.shape(members)[1]
+    largest = tf.stop_gradient(largest_by_class(scores, members))
+    shares = tf.exp(scores - tf.gather(tf.transpose(largest), labels))
+    sums = tf.transpose(tf.math.unsorted_segment_sum(shares, labels, ways))
+    return tf.math.log(tf.where(_is_present(members), sums, 1.0)) + largest
+
+
+def one_hot_checks(members):
+    """What must hold of one-hot labels `(support, ways)` in a task state, see `KeptState.state_checks`."""
+    are_bits = tf.reduce_all((members == 0) | (members == 1))
+    return [
+        (
+            are_bits & tf.reduce_all(tf.reduce_sum(members, axis=1) == 1),
+            "each support example must be of one class, 1 in the row of its one-hot label and 0 elsewhere.",
+        ),
+        (tf.reduce_all(_is_present(members)), "each class must have a support example."),
+    ]
+
+
+def _is_present(members):
+    return tf.reduce_any(members > 0, axis=0)

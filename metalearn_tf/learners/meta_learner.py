@@ -7,6 +7,7 @@ import tensorflow as tf
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
+from metalearn_tf.learners.kept_state import KeptState
 from metalearn_tf.learners.label_assertions import with_label_assertions
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
@@ -24,7 +25,7 @@ from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.export import export_learner
 
 
-class MetaLearner(TaskModel):
+class MetaLearner(TaskModel, KeptState):
     """A model of tasks: it adapts to a support set, then answers queries.
 
     A subclass writes two pure functions, `adapt_task` and `classify`; all else is here. The model is an ordinary Keras

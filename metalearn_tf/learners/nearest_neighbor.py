@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.learners.matching_network import by_class
+from metalearn_tf.learners.matching_network import largest_by_class, one_hot_checks
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import negative_squared_distance
+from metalearn_tf.learners.query_blocks import in_query_blocks
 from metalearn_tf.learners.task_checks import check_embedding
 
 
@@ -48,5 +49,13 @@ class NearestNeighbor(MetaLearner):
 
     def classify(self, task_state, query_x):
         support_embeddings, members, *statistics = task_state
+
+        def answer(embeddings):
+            distances = negative_squared_distance(embeddings, support_embeddings)
+            return largest_by_class(tf.transpose(distances), members)
+
         embeddings = self.encode_query(query_x, statistics=statistics)
-        return tf.reduce_max(by_class(negative_squared_distance(embeddings, support_embeddings), members), axis=1)
+        return in_query_blocks(answer, embeddings, tf.shape(members)[0])
+
+    def state_checks(self, task_state):
+        return one_hot_checks(task_state[1])

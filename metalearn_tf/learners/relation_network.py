@@ -1,10 +1,13 @@
 """Relation networks."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import class_means
+from metalearn_tf.learners.query_blocks import in_query_blocks
 from metalearn_tf.learners.task_checks import check_headless
 
 _FILTERS, _UNITS = 64, 8
@@ -65,10 +68,14 @@ class RelationNetwork(MetaLearner):
     def classify(self, task_state, query_x):
         classes, *statistics = task_state
         features = self.encode_query(query_x, statistics=statistics)
-        queries = tf.cast(self.query_layer(features), features.dtype)
-        pairs = queries[:, None] + classes[None]
-        scores = self.relation_module(tf.reshape(pairs, [-1, *classes.shape[1:]]))
-        return tf.reshape(scores, [tf.shape(queries)[0], tf.shape(classes)[0]])
+
+        def answer(features):
+            queries = tf.cast(self.query_layer(features), features.dtype)
+            pairs = queries[:, None] + classes[None]
+            scores = self.relation_module(tf.reshape(pairs, [-1, *classes.shape[1:]]))
+            return tf.reshape(scores, [tf.shape(queries)[0], tf.shape(classes)[0]])
+
+        return in_query_blocks(answer, features, tf.shape(classes)[0] * math.prod(classes.shape[1:]))
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

@@ -3,6 +3,12 @@
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
+def depends_on_batch(model):
+    """Whether a model, or one of those that a learner is made of, normalises each batch by itself."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, TaskNormalization)]
+    return any(layer.normalization == "transductive" for layer in layers)
+
+
 def check_batch_independence(network, argument):
     """Refuses a network with task normalisation whose statistics are those of a task.
 

@@ -6,6 +6,7 @@ from metalearn_tf.serving.model_card import (
     IMAGE_FILES,
     files_over_rest,
     layer_counts,
+    limits_section,
     made_with,
     rest_client,
     serving_command,
@@ -13,7 +14,7 @@ from metalearn_tf.serving.model_card import (
 )
 
 
-def classifier_card(model, signatures, model_name, image_range, description=None, class_names=None):
+def classifier_card(model, signatures, model_name, image_range, limits, description=None, class_names=None):
     """What a user of an exported classifier has to know, as Markdown.
 
     Args:
@@ -21,6 +22,7 @@ def classifier_card(model, signatures, model_name, image_range, description=None
         signatures: concrete functions by name.
         model_name: the name to serve it under.
         image_range: lowest and highest value of a pixel.
+        limits: a dictionary, see `mtf.serving.limits`.
         description: text on the training, or `None`.
         class_names: the names of the classes in the order of their labels, or `None`.
 
@@ -33,19 +35,19 @@ def classifier_card(model, signatures, model_name, image_range, description=None
     else:
         names = ", ".join(f"{label} {name}" for label, name in enumerate(class_names))
         classes = f"In the order of their labels, as in `assets/class_names.txt`, one a line:\n\n{names}"
-    return _card(model, signatures, model_name, image_range, description, what, f"## Classes\n\n{classes}")
+    return _card(model, signatures, model_name, image_range, limits, description, what, f"## Classes\n\n{classes}")
 
 
-def features_card(backbone, signatures, model_name, image_range, description=None):
+def features_card(backbone, signatures, model_name, image_range, limits, description=None):
     """What a user of an exported feature extractor has to know, as Markdown; the arguments are as for classifiers."""
     what = (
         f"A network from images to {backbone.output_shape[1]} features, as a TensorFlow SavedModel of metalearn_tf: "
         "for nearest neighbours, a linear classifier or any other method that works on vectors."
     )
-    return _card(backbone, signatures, model_name, image_range, description, what)
+    return _card(backbone, signatures, model_name, image_range, limits, description, what)
 
 
-def _card(model, signatures, model_name, image_range, description, what, classes=""):
+def _card(model, signatures, model_name, image_range, limits, description, what, classes=""):
     sections = [
         f"# {model_name}",
         what,
@@ -54,6 +56,7 @@ def _card(model, signatures, model_name, image_range, description, what, classes
         f"## Configuration\n\n{table(('', ''), _configuration(model))}",
         f"## Signatures\n\n{signature_table(signatures)}",
         f"## Inputs\n\n{_inputs(model, signatures, image_range)}",
+        limits_section(limits),
         f"## Serving\n\n{_serving(signatures, model_name)}",
         f"## Made with\n\n{made_with()}",
     ]

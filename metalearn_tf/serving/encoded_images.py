@@ -1,22 +1,52 @@
 """Image files become the pixels that a network was trained on, inside the graph."""
 
 import functools
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from metalearn_tf.data.decoded_image import to_network_pixels
 from metalearn_tf.serving.exif_orientation import exif_orientation, turn_upright
-from metalearn_tf.serving.file_headers import jpeg_header, png_header
-from metalearn_tf.serving.request_checks import check_encoded, check_header, is_png
+from metalearn_tf.serving.file_headers import FileHeader, file_header, is_png, scan_count
+from metalearn_tf.serving.limits import LIMITS
+from metalearn_tf.serving.request_checks import check_encoded, check_headers
 
-# How many files are decoded at the same time: each takes a few bytes for each of its pixels.
+# How many files are decoded at the same time: each takes about ten bytes for each of its pixels.
 _AT_ONCE = 4
+
+
+class ImageFiles(NamedTuple):
+    """Files that may be decoded.
+
+    Attributes:
+        encoded: strings `(n,)`.
+        header: their `FileHeader`, of tensors `(n,)`.
+    """
+
+    encoded: tf.Tensor
+    header: FileHeader
 
 
 def takes_encoded_images(network):
     """Whether image files can be brought to the network's input: grey or colour, of a fixed size."""
     shape = network.input_shape[1:]
     return len(shape) == 3 and None not in shape and shape[-1] in (1, 3)
+
+
+def read_files(encoded, name, limits, most):
+    """The `ImageFiles` of a request, once all that their headers say is within the limits: nothing is decoded yet.
+
+    Args:
+        encoded: string tensor `(n,)`.
+        name: the input's name, for the errors.
+        limits: a dictionary, see `mtf.serving.limits`.
+        most: the name of the limit on how many there may be.
+    """
+    encoded = check_encoded(encoded, name, limits, most)
+    # A part for each kibibyte of the largest image: far more than any program writes.
+    header = file_header(encoded, max(1024, limits["max_pixels"] >> 10))
+    scans = tf.map_fn(scan_count, encoded, fn_output_signature=tf.int64, parallel_iterations=_AT_ONCE)
+    return ImageFiles(check_headers(encoded, header, scans, name, limits), header)
 
 
 def decode_images(encoded, image_shape, name):
@@ -26,14 +56,16 @@ def decode_images(encoded, image_shape, name):
     TensorFlow would decode to other pixels, are refused.
 
     Args:
-        encoded: string tensor `(n,)`.
+        encoded: string tensor `(n,)`; or `ImageFiles`, where limits of an export's own have been checked.
         image_shape: `(height, width, channels)`, with 1 channel for grey or 3 for colour.
         name: the input's name, for the errors.
 
     Returns:
         Images `(n, height, width, channels)` float32 in `[0, 1]`, in steps of 1/255.
     """
-    return _decoder(tuple(image_shape), name)(check_encoded(encoded, name))
+    if not isinstance(encoded, ImageFiles):
+        encoded = read_files(encoded, name, {key: default for key, (default, _) in LIMITS.items()}, "max_images")
+    return _decoder(tuple(image_shape), name)(encoded)
 
 
 @functools.lru_cache(maxsize=8)
@@ -42,35 +74,37 @@ def _decoder(image_shape, name):
     *size, channels = image_shape
 
     def decode(file):
-        pixels = tf.cond(is_png(file), lambda: _decode_png(file, name), lambda: _decode_jpeg(file, name))
+        encoded, header = file
+        pixels = tf.cond(
+            is_png(encoded), lambda: _decode_png(encoded, header, name), lambda: _decode_jpeg(encoded, name)
+        )
         pixels.set_shape((None, None, 4))
+        pixels = turn_upright(pixels, exif_orientation(header.exif))
         return tf.cast(to_network_pixels(pixels, size, channels), tf.float32) / 255.0
 
-    def decode_all(encoded):
+    def decode_all(files):
         image = tf.TensorSpec(image_shape, tf.float32)
-        return tf.map_fn(decode, encoded, fn_output_signature=image, parallel_iterations=_AT_ONCE)
+        return tf.map_fn(decode, files, fn_output_signature=image, parallel_iterations=_AT_ONCE)
 
-    return tf.function(decode_all, input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
+    types = ImageFiles(tf.string, FileHeader(tf.int64, tf.int32, tf.int32, tf.string))
+    files = tf.nest.map_structure(lambda dtype: tf.TensorSpec((None,), dtype), types)
+    return tf.function(decode_all, input_signature=[files], autograph=False)
 
 
-# Upright pixels `(height, width, 4)` uint8: red, green, blue and opacity. The names of the operations are all that the
-# error of a damaged file carries.
+# Pixels `(height, width, 4)` uint8: red, green, blue and opacity. The names of the operations are all that the error of
+# a damaged file carries.
 
 
 def _decode_jpeg(file, name):
-    header = jpeg_header(file)
-    file = check_header(file, header, name)
     pixels = tf.io.decode_jpeg(file, 3, dct_method="INTEGER_ACCURATE", name=f"{name}_decode_jpeg")
-    pixels = turn_upright(pixels, exif_orientation(header.exif))
-    return tf.concat([pixels, tf.fill(tf.concat([tf.shape(pixels)[:2], [1]], 0), tf.constant(255, tf.uint8))], axis=-1)
+    return tf.pad(pixels, [[0, 0], [0, 0], [0, 1]], constant_values=tf.constant(255, tf.uint8))
 
 
-def _decode_png(file, name):
-    header = png_header(file)
-    file = check_header(file, header, name)
+def _decode_png(file, header, name):
     pixels = tf.io.decode_png(file, 4, name=f"{name}_decode_png")
-    colour, opacity = pixels[..., :3], pixels[..., 3:]
-    opacity = tf.cond(
-        header.opaque == 255, lambda: opacity, lambda: tf.fill(tf.shape(opacity), tf.constant(255, tf.uint8))
-    )
-    return turn_upright(tf.concat([colour, opacity], axis=-1), exif_orientation(header.exif))
+
+    def with_full_opacity():
+        full = tf.fill(tf.shape(pixels[..., 3:]), tf.constant(255, tf.uint8))
+        return tf.concat([pixels[..., :3], full], axis=-1)
+
+    return tf.cond(header.opaque == 255, lambda: pixels, with_full_opacity)

@@ -1,6 +1,7 @@
 """Writes a learner as a SavedModel in TensorFlow Serving's layout."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -9,20 +10,26 @@ import uuid
 
 import tensorflow as tf
 
-from metalearn_tf.serving.model_card import model_card
-from metalearn_tf.serving.signatures import learner_signatures
+from metalearn_tf.data.local_path import local_path
+from metalearn_tf.serving.model_card import card_facts, model_card
+from metalearn_tf.serving.signatures import learner_limits, learner_signatures
 from metalearn_tf.serving.warm_up import example_requests, wants_warm_up, write_warm_up
 
 
-def export_learner(learner, path, description=None, report=None, warm_up=None, regression=False):
+def export_learner(learner, path, description=None, report=None, warm_up=None, regression=False, **limits):
     """Writes a SavedModel that adapts to new classes inside its graph, for a server without Python.
 
     The signatures are those of `learner_signatures`. Beside the model are warm-up requests for each of them and a
-    `model_card.md`. Nothing is at `path` before everything is.
+    `model_card.md`, and what programs want to know of it in `model_card.json`. Nothing is at `path` before everything
+    is.
 
     ```python
     learner.export("saved_models/my_learner/1", description="Trained on Omniglot for 2 minutes.", report=report)
+    learner.export("saved_models/my_learner/2", max_support=50, max_queries=500)
     ```
+
+    A request beyond a limit is refused before any work. Queries are answered a part at a time where an answer depends
+    on no other query, so that memory grows with the support set, and not with the queries.
 
     Args:
         learner: a `MetaLearner`.
@@ -33,27 +40,40 @@ def export_learner(learner, path, description=None, report=None, warm_up=None, r
         warm_up: whether to write warm-up requests. `None` writes them where `pip install "metalearn_tf[serving]"` has
             been run.
         regression: whether the learner's tasks are regressions: targets in, predictions out.
+        **limits: what a request may have at most, whole numbers:
+
+            | argument | default | what it bounds |
+            |---|---|---|
+            | `max_support` | 1,024 | support examples; rows of the state's tensors |
+            | `max_queries` | 4,096 | queries |
+            | `max_pairs` | 2,097,152 | support examples, or rows of the state, times queries |
+            | `max_pixels` | 16,777,216 | of images: pixels of a file, as its header says them |
+            | `max_total_pixels` | 536,870,912 | of images: pixels of all files of an input |
+            | `max_text_length` | 65,536 | of texts: bytes of one |
+            | `max_total_text_length` | 16,777,216 | of texts: bytes of an input's, each counted as the longest |
 
     Raises:
         FileExistsError: if there is something at `path`.
         ValueError: if an argument is not of its kind, or the learner does not do regression.
+        TypeError: if a limit is none of these, or bounds nothing that the learner takes.
         ImportError: if `warm_up` is `True` and the package for it is missing.
     """
     path = check_destination(path, description)
     reports = list(report) if isinstance(report, (list, tuple)) else [] if report is None else [report]
     _check_arguments(learner, reports, regression)
-    warm_up = wants_warm_up(warm_up)
+    warm_up, limits = wants_warm_up(warm_up), learner_limits(learner, **limits)
 
-    signatures = learner_signatures(learner, regression)
-    card = model_card(learner, signatures, model_name(path), description, reports)
-    requests = example_requests(signatures, ways=min(5, learner.max_ways or 5)) if warm_up else None
+    signatures = learner_signatures(learner, regression, limits)
+    card = model_card(learner, signatures, model_name(path), description, reports, limits)
+    ways = min(5, learner.max_ways or 5, limits["max_support"], limits["max_queries"])
+    requests = example_requests(signatures, ways) if warm_up else None
     # A network's own list has the states of its random layers, which the learner's `weights` leave out.
-    write_saved_model(
-        path, signatures, [*learner.weights, *learner.network.variables], card, requests, _tables(learner)
-    )
+    variables = [*learner.weights, *learner.network.variables]
+    facts = card_facts(learner, signatures, model_name(path), limits)
+    write_saved_model(path, signatures, variables, card, facts, requests, _tables(learner))
 
 
-def write_saved_model(path, signatures, variables, card, requests=None, tables=(), assets=None):
+def write_saved_model(path, signatures, variables, card, facts, requests=None, tables=(), assets=None):
     """Writes a SavedModel with its model card and warm-up requests; nothing is at `path` before everything is.
 
     Args:
@@ -61,6 +81,7 @@ def write_saved_model(path, signatures, variables, card, requests=None, tables=(
         signatures: functions with an `input_signature`, or concrete functions, by name.
         variables: the Keras variables that they read.
         card: the text of `model_card.md`.
+        facts: what is in `model_card.json`, a dictionary.
         requests: see `mtf.serving.warm_up.write_warm_up`; `None` writes none.
         tables: the lookup tables that they read.
         assets: a dictionary from the name of a file in the SavedModel's folder `assets` to its text.
@@ -79,13 +100,14 @@ def write_saved_model(path, signatures, variables, card, requests=None, tables=(
         module.assets = [_asset(asset_folder, name, text) for name, text in (assets or {}).items()]
         tf.saved_model.save(module, str(directory), signatures=signatures, options=options)
         (directory / "model_card.md").write_text(card, encoding="utf-8")
+        (directory / "model_card.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         if requests is not None:
             write_warm_up(requests, directory)
 
 
 def check_destination(path, description):
     """The path of an export as a `pathlib.Path`, once there is nothing at it and the description is text or `None`."""
-    path = pathlib.Path(path)
+    path = local_path("path", path)
     _check_nothing_at(path)
     if description is not None and not isinstance(description, str):
         raise ValueError(f"`description` must be text. Received: {type(description).__name__}")
@@ -132,6 +154,18 @@ def _asset(folder, name, text):
     file = pathlib.Path(folder) / name
     file.write_text(text, encoding="utf-8")
     return tf.saved_model.Asset(str(file))
+
+
+def delete_unfinished_export(path, folder):
+    """Deletes what killed processes have left of exports to a path; nobody else may be exporting to it.
+
+    Args:
+        path: that of the export.
+        folder: a folder above it that existed before.
+    """
+    for above in (parent for parent in path.parents if parent.is_relative_to(folder)):
+        for left in above.glob(f".{path.name}-{'[0-9a-f]' * 32}"):
+            shutil.rmtree(left)
 
 
 @contextlib.contextmanager

@@ -5,16 +5,23 @@ import tensorflow as tf
 
 from metalearn_tf.data.image_range import check_limits
 from metalearn_tf.networks.batch_dependence import check_batch_independence
+from metalearn_tf.networks.in_blocks import in_blocks
+from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
-from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
+from metalearn_tf.serving.encoded_images import decode_images, read_files, takes_encoded_images
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
+from metalearn_tf.serving.limits import export_limits, image_limits
+from metalearn_tf.serving.model_card import card_facts
 from metalearn_tf.serving.request_checks import check_answer, check_image_values
 from metalearn_tf.serving.warm_up import image_requests, wants_warm_up
 
 CLASS_NAMES_FILE = "class_names.txt"
 
+# Images that are answered at the same time, so that memory does not grow with a request.
+AT_ONCE = 64
 
-def export_classifier(model, path, class_names=None, description=None, warm_up=None, image_range=(0.0, 1.0)):
+
+def export_classifier(model, path, class_names=None, description=None, warm_up=None, image_range=(0.0, 1.0), **limits):
     """Writes a SavedModel that classifies images, for a server without Python.
 
     | signature | inputs | outputs |
@@ -37,16 +44,21 @@ def export_classifier(model, path, class_names=None, description=None, warm_up=N
         description: text for the model card: what the model was trained on, and how.
         warm_up: as in `export_learner`.
         image_range: lowest and highest value of a pixel that the model was trained on.
+        **limits: what a request may have at most, whole numbers: `max_images` (1,024) images; of files, and of a
+            network that takes images of any size, `max_pixels` (16,777,216) in an image and `max_total_pixels`
+            (536,870,912) in all of them. A request beyond a limit is refused before any work.
 
     Raises:
         FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind, or the model is no classifier of images, each by itself.
+        ValueError: if an argument is not of its kind, the model is no classifier of images, each by itself, or it is
+            for images of another range.
+        TypeError: if a limit is none of these, or bounds nothing that the model takes.
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
-    _check_network(model, "model", "logits or probabilities (n, classes), of two classes or more")
-    check_batch_independence(model, "model")
-    check_limits(image_range)
+    limits = _check_network(
+        model, "model", "logits or probabilities (n, classes), of two classes or more", image_range, limits
+    )
     if model.output_shape[1] < 2:
         raise ValueError(f"`model` must have two outputs or more. Received: output shape {model.output_shape}")
     class_names = _check_class_names(class_names, model.output_shape[1])
@@ -54,17 +66,19 @@ def export_classifier(model, path, class_names=None, description=None, warm_up=N
 
     def answer(images):
         outputs = tf.cast(model(images, training=False), tf.float32)
-        probabilities = check_answer(outputs if gives_probabilities else tf.nn.softmax(outputs), "probabilities")
+        return outputs if gives_probabilities else tf.nn.softmax(outputs)
+
+    def named(outputs):
+        probabilities = check_answer(outputs, "probabilities")
         return {"probabilities": probabilities, "labels": tf.argmax(probabilities, axis=-1, output_type=tf.int32)}
 
-    signatures = _image_signatures(model, answer, "predict", image_range)
-    card = classifier_card(model, signatures, model_name(path), image_range, description, class_names)
+    signatures = _image_signatures(model, answer, named, "predict", image_range, limits)
+    card = classifier_card(model, signatures, model_name(path), image_range, limits, description, class_names)
     assets = None if class_names is None else {CLASS_NAMES_FILE: "\n".join(class_names) + "\n"}
-    requests = image_requests(signatures, image_range) if warm_up else None
-    write_saved_model(path, signatures, model.variables, card, requests, assets=assets)
+    _write(path, model, signatures, card, image_range, limits, warm_up, assets)
 
 
-def export_features(backbone, path, description=None, warm_up=None, image_range=(0.0, 1.0)):
+def export_features(backbone, path, description=None, warm_up=None, image_range=(0.0, 1.0), **limits):
     """Writes a SavedModel that turns images into features, for a server without Python.
 
     | signature | inputs | outputs |
@@ -78,28 +92,45 @@ def export_features(backbone, path, description=None, warm_up=None, image_range=
         description: as in `export_classifier`.
         warm_up: as in `export_learner`.
         image_range: as in `export_classifier`.
+        **limits: as in `export_classifier`.
 
     Raises:
         FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind, or the backbone is none of images.
+        ValueError: if an argument is not of its kind, or the backbone is none of images, or of another range.
+        TypeError: as in `export_classifier`.
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
-    _check_network(backbone, "backbone", "features (n, d)")
-    check_batch_independence(backbone, "backbone")
-    check_limits(image_range)
+    limits = _check_network(backbone, "backbone", "features (n, d)", image_range, limits)
 
     def answer(images):
-        return {"embeddings": check_answer(tf.cast(backbone(images, training=False), tf.float32), "embeddings")}
+        return tf.cast(backbone(images, training=False), tf.float32)
 
-    signatures = _image_signatures(backbone, answer, "embed", image_range)
-    card = features_card(backbone, signatures, model_name(path), image_range, description)
-    requests = image_requests(signatures, image_range) if warm_up else None
-    write_saved_model(path, signatures, backbone.variables, card, requests)
+    def named(outputs):
+        return {"embeddings": check_answer(outputs, "embeddings")}
+
+    signatures = _image_signatures(backbone, answer, named, "embed", image_range, limits)
+    card = features_card(backbone, signatures, model_name(path), image_range, limits, description)
+    _write(path, backbone, signatures, card, image_range, limits, warm_up)
 
 
-def _image_signatures(network, answer, name, image_range):
-    """The concrete functions that answer images, and their files where there are such; the first as the default."""
+def _write(path, model, signatures, card, image_range, limits, warm_up, assets=None):
+    requests = image_requests(signatures, image_range, min(2, limits["max_images"])) if warm_up else None
+    facts = card_facts(model, signatures, model_name(path), limits)
+    write_saved_model(path, signatures, model.variables, card, facts, requests, assets=assets)
+
+
+def _image_signatures(network, answer, named, name, image_range, limits):
+    """The concrete functions that answer images, and their files where there are such; the first as the default.
+
+    Args:
+        network: of images.
+        answer: function of images to outputs, each image for itself.
+        named: function of all outputs to a dictionary of them.
+        name: of the signature.
+        image_range: lowest and highest value of a pixel.
+        limits: a dictionary, see `mtf.serving.limits`.
+    """
     shape, (low, high) = network.input_shape[1:], image_range
     images = tf.TensorSpec((None, *shape), tf.float32, name="images")
     # A function of its own, which the signatures call: its graph is stored once.
@@ -107,14 +138,19 @@ def _image_signatures(network, answer, name, image_range):
 
     @tf.function(input_signature=[images])
     def of_images(images):
-        return answer(check_image_values(images, shape, image_range, 1, "images"))
+        images = check_image_values(images, shape, image_range, 1, "images", limits, "max_images")
+        return named(in_blocks(answer, images, AT_ONCE))
 
     functions = {"serving_default": of_images, name: of_images}
     if takes_encoded_images(network):
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
         def of_bytes(image_bytes):
-            return answer(decode_images(image_bytes, shape, "image_bytes") * (high - low) + low)
+            def answer_files(files):
+                return answer(decode_images(files, shape, "image_bytes") * (high - low) + low)
+
+            files = read_files(image_bytes, "image_bytes", limits, "max_images")
+            return named(in_blocks(answer_files, files, AT_ONCE))
 
         functions[f"{name}_bytes"] = of_bytes
     return {name: function.get_concrete_function() for name, function in functions.items()}
@@ -141,7 +177,8 @@ def _gives_probabilities(model):
     )
 
 
-def _check_network(network, argument, outputs):
+def _check_network(network, argument, outputs, image_range, limits):
+    """The limits of the export, once the network is one of images of a range, each answered for itself."""
     if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
         raise ValueError(
             f"`{argument}` must be a built keras.Model with known shapes, such as `keras.Model(inputs, outputs)`. "
@@ -153,6 +190,15 @@ def _check_network(network, argument, outputs):
             f"`{argument}` must take images (n, height, width, channels) and give {outputs}. "
             f"Received: input shape {shapes[0]} and output shape {shapes[1]}"
         )
+    check_batch_independence(network, argument)
+    check_limits(image_range)
+    if is_for_other_range(network, image_range[1] - image_range[0]):
+        raise ValueError(
+            f"`image_range` must be that of the pixels that `{argument}` takes, and it divides them itself, in the "
+            f"layer {first_rescaling(network).name!r}: `image_range=(0, 255)`. Received: image_range={image_range}"
+        )
+    shape = network.input_shape[1:]
+    return export_limits(limits, ["max_images", *image_limits(shape, takes_encoded_images(network))])
 
 
 def _check_class_names(class_names, classes):

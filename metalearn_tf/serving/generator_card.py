@@ -1,25 +1,26 @@
 """The text that goes with an exported GAN."""
 
-from metalearn_tf.serving.model_card import made_with, purpose, reference, table
+from metalearn_tf.serving.model_card import limits_section, made_with, purpose, reference, table
 
 _NOT_CONFIGURATION = ("name", "generator", "discriminator", "encoder", "gan")
 
 
-def generator_card(model, signatures, model_name, description=None):
+def generator_card(model, signatures, model_name, limits, description=None):
     """What a user of an exported GAN has to know, as Markdown.
 
     Args:
         model: a `GAN` or a `MetaGAN`.
         signatures: concrete functions by name.
         model_name: the name to serve it under.
+        limits: a dictionary, see `mtf.serving.limits`.
         description: text on the training, or `None`.
 
     Returns:
         The text.
     """
     gan = getattr(model, "gan", model)
-    limits = gan.image_range
-    values = "the range of training" if limits is None else f"[{limits[0]:g}, {limits[1]:g}]"
+    bounds = gan.image_range
+    values = "the range of training" if bounds is None else f"[{bounds[0]:g}, {bounds[1]:g}]"
     sections = [
         f"# {model_name}",
         f"A `{type(model).__name__}` of metalearn_tf, as a TensorFlow SavedModel. {purpose(model)}",
@@ -29,6 +30,7 @@ def generator_card(model, signatures, model_name, description=None):
         f"## Signatures\n\n{signature_table(signatures)}",
         f"Pixels are float32 in {values}. The same `seed` gives the same images. The server keeps no state. A bad "
         "request gets an error that names the input.",
+        limits_section(limits),
         f"## Made with\n\n{made_with()}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 import metalearn_tf
+from metalearn_tf.serving.limits import LIMITS
 
 _NORMALIZATIONS = {
     "transductive": (
@@ -35,7 +36,7 @@ IMAGE_FILES = (
 _NOT_CONFIGURATION = ("name", "trainable", "network", "losses")
 
 
-def model_card(learner, signatures, model_name, description=None, reports=()):
+def model_card(learner, signatures, model_name, description=None, reports=(), limits=None):
     """What a user of an exported model has to know, as Markdown.
 
     Args:
@@ -44,6 +45,7 @@ def model_card(learner, signatures, model_name, description=None, reports=()):
         model_name: the name to serve it under.
         description: text on the training, or `None`.
         reports: evaluations, objects with `to_markdown()`.
+        limits: a dictionary of the limits that the signatures heed, see `mtf.serving.limits`.
 
     Returns:
         The text.
@@ -59,6 +61,7 @@ def model_card(learner, signatures, model_name, description=None, reports=()):
         f"## Normalisation: {learner.normalization}\n\n{_normalization(learner)}",
         f"## Signatures\n\n{_signatures(signatures, state)}",
         f"## Inputs\n\n{_inputs(learner, signatures)}",
+        limits_section(limits),
         f"## Serving\n\n{_serving(signatures, model_name, state)}",
         f"## Made with\n\n{made_with()}",
     ]
@@ -140,11 +143,12 @@ def _signatures(signatures, state):
             rows.append((names, _tensors(inputs, state), _tensors(function.structured_outputs, state)))
     outputs = signatures["adapt"].structured_outputs
     states = [(f"`{name}`", _shape(outputs[name].shape, "n"), outputs[name].dtype.name) for name in state]
+    states[-1] = (*states[-1][:2], f"{states[-1][2]}, the model's fingerprint")
     return (
         f"{table(('signature', 'inputs', 'outputs'), rows)}\n\n"
         "S is the number of support examples, Q of queries. A client may send both in one request, or `adapt` once, "
-        "keep the task state, and send it with each `predict`. The state's tensors, where n follows from the support "
-        "set:\n\n"
+        "keep the task state, and send it with each `predict` of this very model: weights of another version refuse "
+        "it. The state's tensors, where n follows from the support set:\n\n"
         f"{table(('state', 'shape', 'dtype'), states)}"
     )
 
@@ -153,7 +157,7 @@ def _tensors(tensors, state):
     described = []
     for name, tensor in tensors.items():
         if name == state[0]:
-            described.append(f"`{state[0]}`" if len(state) == 1 else f"`{state[0]}` … `{state[-1]}`")
+            described.append(f"`{state[0]}` … `{state[-1]}`")
         if name not in state:
             symbol = "S" if name.startswith("support") else "Q"
             described.append(f"`{name}` {_shape(tensor.shape, symbol)} {tensor.dtype.name}")
@@ -195,7 +199,6 @@ def _serving(signatures, model_name, state):
     support_x, support_y, query_x = specs
     support_shape, query_shape = _shape(specs[support_x].shape, "S"), _shape(specs[query_x].shape, "Q")
     support = f'{{"{support_x}": support_x.tolist(), "{support_y}": support_y.tolist()}}'
-    kept = f'{{"{state[0]}": state}}' if len(state) == 1 else "state"
     text = f"""{serving_command(model_name)}
 
 Leave its request batching (`--enable_batching`) off: it joins the requests of different clients, and so their tasks.
@@ -211,7 +214,7 @@ answer = ask("adapt_and_predict", {{**support, **queries}})
 
 # The same in two requests, the second as often as there are queries.
 state = ask("adapt", support)
-answer = ask("predict", {{**{kept}, **queries}})
+answer = ask("predict", {{**state, **queries}})
 ```"""
     if "adapt_and_predict_bytes" in signatures:
         text += f"\n\n{files_over_rest('adapt_and_predict_bytes')}"
@@ -245,10 +248,57 @@ def files_over_rest(signature):
     return f'Image files go into `{signature}` in base 64, each as `{{"b64": base64.b64encode(file).decode()}}`.'
 
 
+def limits_section(limits):
+    """What a request may have at most, as a section of Markdown; "" without limits."""
+    if not limits:
+        return ""
+    rows = [(f"`{name}`", f"{most:,}", LIMITS[name][1]) for name, most in limits.items()]
+    return (
+        "## Limits\n\nA request beyond one of them gets an error that names it, before any work. They are arguments of "
+        f"the export.\n\n{table(('limit', 'at most', 'of what'), rows)}"
+    )
+
+
+def card_facts(model, signatures, model_name, limits):
+    """What programs want to know of an exported model, as JSON holds it.
+
+    Args:
+        model: what is exported.
+        signatures: concrete functions by name.
+        model_name: the name to serve it under.
+        limits: a dictionary, see `mtf.serving.limits`.
+
+    Returns:
+        A dictionary of its name, its class, its limits, its signatures (inputs and outputs with shapes, `None` for an
+        open side, and dtypes), and the versions of the packages.
+    """
+
+    def described(specs):
+        return {name: {"shape": list(spec.shape), "dtype": spec.dtype.name} for name, spec in specs.items()}
+
+    tensors = {
+        name: {
+            "inputs": described({spec.name: spec for spec in function.structured_input_signature[0]}),
+            "outputs": described(function.structured_outputs),
+        }
+        for name, function in signatures.items()
+    }
+    return {
+        "name": model_name,
+        "model": type(model).__name__,
+        "limits": limits,
+        "signatures": tensors,
+        "made_with": _versions(),
+    }
+
+
 def made_with():
     """The versions of the packages in use."""
-    versions = {"metalearn_tf": metalearn_tf.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+    return ", ".join(f"{name} {version}" for name, version in _versions().items())
+
+
+def _versions():
+    return {"metalearn_tf": metalearn_tf.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
 
 
 def table(head, rows):

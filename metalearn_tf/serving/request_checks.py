@@ -3,125 +3,233 @@
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import are_within
+from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
+from metalearn_tf.serving.file_headers import is_png
 
-# Of an image file, 8,192 × 8,192: a small file can hold many more, whose decoding would take all of a server's memory.
-MOST_PIXELS = 1 << 26
+# A JPEG file's pixels are passed over once for each of its scans, of which programs write up to ten.
+_SCANS = 16
 
 
-def check_support(learner, support_x, support_y, names, regression=False):
-    """The support set, passed on once it is one that the learner can adapt to.
+def check_answers(learner, support_y, examples, names, regression=False):
+    """Labels or targets, passed on once there is one for each of the support examples, and they are a task's.
+
+    What they depend on is checked, so that nothing is computed from a refused request; so it is with all that follows.
 
     Args:
         learner: a `MetaLearner`.
-        support_x: examples `(S, ...)` float32, or texts.
         support_y: labels `(S,)` int32, or targets `(S, outputs)` float32 for regression.
-        names: the names of the two inputs, for the errors.
+        examples: the number of support examples, int32 scalar.
+        names: the names of the inputs of the examples and of their labels, for the errors.
         regression: whether `support_y` are targets.
-
-    Returns:
-        Both tensors. They depend on the checks, so that nothing is computed from a refused request.
     """
     x_name, y_name = names
-    support_x = check_examples(learner, support_x, x_name)
     y_shape = (None, *learner.network.output_shape[1:]) if regression else (None,)
     support_y = tf.ensure_shape(support_y, y_shape, name=f"{y_name}_shape")
+    count = tf.shape(support_y)[0]
     checks = [
-        _require(
-            tf.equal(tf.shape(support_y)[0], tf.shape(support_x)[0]),
-            f"`{y_name}` must have one entry for each of `{x_name}`.",
-            tf.shape(support_y)[0],
-            tf.shape(support_x)[0],
-        )
+        require(tf.equal(count, examples), f"`{y_name}` must have one entry for each of `{x_name}`.", count, examples)
     ]
-    if regression:
-        checks.append(_require_finite(support_y, y_name))
-    else:
-        checks += _label_checks(support_y, y_name, learner.max_ways)
-    return _after(checks, support_x, support_y)
+    checks += [_is_finite(support_y, y_name)] if regression else _label_checks(support_y, y_name, learner.max_ways)
+    return after(checks, support_y)[0]
 
 
-def check_examples(learner, examples, name):
+def check_examples(learner, examples, name, limits, most):
     """Examples `(n, ...)`, passed on once they have the network's shape, and there is at least one.
 
     Numbers must be finite, and texts hold more than white space.
+
+    Args:
+        learner: a `MetaLearner`.
+        examples: `(n, ...)`.
+        name: the input's name.
+        limits: a dictionary, see `mtf.serving.limits`.
+        most: the name of the limit on how many there may be.
     """
-    examples = tf.ensure_shape(examples, (None, *learner.network.input_shape[1:]), name=f"{name}_shape")
+    network = learner.network
+    examples = tf.ensure_shape(examples, (None, *network.input_shape[1:]), name=f"{name}_shape")
     count = tf.shape(examples)[0]
-    checks = [_require(count > 0, f"`{name}` must hold at least one example.", count)]
+    checks = [
+        require(count > 0, f"`{name}` must hold at least one example.", count),
+        at_most(count, name, "examples", limits, most),
+    ]
     if examples.dtype == tf.string:
         empty = tf.where(tf.equal(tf.strings.strip(examples), ""))[:, 0]
-        checks.append(_require(tf.size(empty) == 0, f"`{name}` must not hold empty texts, as these, by index.", empty))
+        checks.append(require(tf.size(empty) == 0, f"`{name}` must not hold empty texts, as these, by index.", empty))
+        checks += _text_lengths(examples, name, limits)
     else:
-        checks.append(_require_finite(examples, name))
-    return _after(checks, examples)[0]
+        checks.append(_is_finite(examples, name))
+        if examples.shape.rank == 4:
+            checks += _image_sizes(examples, name, limits)
+            checks += _input_scale(network, examples, name)
+    return after(checks, examples)[0]
 
 
-def check_state(learner, state, specs):
-    """The tensors of a task state that a client has kept, passed on once they can be one of this learner's."""
-    checked, checks = [], []
-    for tensor, spec in zip(state, specs):
-        tensor = tf.ensure_shape(tensor, spec.shape, name=f"{spec.name}_shape")
-        size = tf.size(tensor)
-        checks.append(_require(size > 0, f"`{spec.name}` must not be empty.", size))
-        if tensor.dtype.is_floating:
-            checks.append(_require_finite(tensor, spec.name))
-        elif tensor.dtype.is_integer and tensor.shape.rank == 0 and learner.max_ways is not None:
-            checks.append(
-                _require(
-                    (tensor >= 1) & (tensor <= learner.max_ways),
-                    f"`{spec.name}` must be the number of classes, from 1 to {learner.max_ways}.",
-                    tensor,
-                )
-            )
-        checked.append(tensor)
-    return _after(checks, *checked)
+def check_pairs(support, queries, names, limits):
+    """The numbers of support examples and queries, scalars, passed on once their product is within the limit."""
+    pairs = tf.cast(support, tf.int64) * tf.cast(queries, tf.int64)
+    message = (
+        f"`{names[0]}` times `{names[1]}` must be at most {limits['max_pairs']} (`max_pairs` of the export): send the "
+        "queries in several requests."
+    )
+    return after([require(pairs <= limits["max_pairs"], message, support, queries)], support, queries)
 
 
 def check_answer(answer, name):
     """The answer, passed on if it is finite: huge inputs overflow inside the network, and an argmax hides that."""
     message = f"`{name}` came out NaN or infinite: the inputs are finite, but far from the range of training."
-    return _after([_require(tf.reduce_all(tf.math.is_finite(answer)), message)], answer)[0]
+    return after([require(tf.reduce_all(tf.math.is_finite(answer)), message)], answer)[0]
 
 
-def check_encoded(encoded, name):
+def check_encoded(encoded, name, limits, most):
     """Files `(n,)`, passed on once there is at least one and each begins as a PNG or JPEG file does."""
     encoded = tf.ensure_shape(encoded, (None,), name=f"{name}_shape")
     count = tf.shape(encoded)[0]
     jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
-    refused = tf.where(~(is_png(encoded) | jpeg))[:, 0]
+    refused = _indices(~(is_png(encoded) | jpeg))
     checks = [
-        _require(count > 0, f"`{name}` must hold at least one image.", count),
-        _require(tf.size(refused) == 0, f"`{name}` must be PNG or JPEG files; these are not, by index.", refused),
+        require(count > 0, f"`{name}` must hold at least one image.", count),
+        at_most(count, name, "images", limits, most),
+        require(tf.size(refused) == 0, f"`{name}` must be PNG or JPEG files; these are not, by index.", refused),
     ]
-    return _after(checks, encoded)[0]
+    return after(checks, encoded)[0]
 
 
-def check_header(file, header, name):
-    """A file, passed on once its header says that it can be decoded as in training, in the memory that there is.
+def check_headers(encoded, header, scans, name, limits):
+    """Files, passed on once their headers say that they can be decoded as in training, within the limits.
 
     Args:
-        file: string scalar, PNG or JPEG.
-        header: its `FileHeader`.
+        encoded: strings `(n,)`, PNG or JPEG.
+        header: their `FileHeader`.
+        scans: int64 `(n,)`, see `scan_count`.
         name: the input's name, for the error.
+        limits: a dictionary, see `mtf.serving.limits`.
     """
+    pixels, most, in_all = header.pixels, limits["max_pixels"], limits["max_total_pixels"]
+    cmyk, unknown, large = _indices(header.components == 4), _indices(pixels <= 0), _indices(pixels > most)
+    total = tf.reduce_sum(tf.minimum(pixels, most + 1))
+    # Without a product that may overflow.
+    slow = _indices((scans > _SCANS) & (tf.minimum(pixels, most) > _SCANS * most // tf.maximum(scans, 1)))
     checks = [
-        _require(
-            header.components != 4,
-            f"`{name}` must hold JPEG files in grey or RGB; save this one, in CMYK, as RGB. Components:",
-            header.components,
+        require(
+            tf.size(cmyk) == 0,
+            f"`{name}` must hold JPEG files in grey or RGB; save these, in CMYK, as RGB. By index:",
+            cmyk,
         ),
-        _require(
-            header.pixels <= MOST_PIXELS,
-            f"`{name}` must hold images of at most {MOST_PIXELS} pixels; shrink this one. Pixels:",
-            header.pixels,
+        require(
+            tf.size(unknown) == 0,
+            f"`{name}` must hold files whose header says their size. Invalid JPEG or PNG, by index:",
+            unknown,
+        ),
+        require(
+            tf.size(large) == 0,
+            f"`{name}` must hold images of at most {most} pixels (`max_pixels` of the export); shrink them. Pixels:",
+            tf.gather(pixels, large),
+        ),
+        require(
+            total <= in_all,
+            f"`{name}` must hold at most {in_all} pixels in all (`max_total_pixels` of the export); send fewer images "
+            "at a time. Pixels:",
+            total,
+        ),
+        require(
+            tf.size(slow) == 0,
+            f"`{name}` must hold JPEG files whose pixels times scans are at most {_SCANS} times `max_pixels`; save "
+            "these again. Scans:",
+            tf.gather(scans, slow),
         ),
     ]
-    return _after(checks, file)[0]
+    return after(checks, encoded)[0]
 
 
-def is_png(encoded):
-    """Whether files `(...)` begin as PNG files do."""
-    return tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n")
+def check_count(count, limits):
+    """The number of images to draw, passed on once it is positive and within the limit."""
+    checks = [
+        require(count > 0, "`count` must be positive.", count),
+        require(
+            count <= limits["max_count"],
+            f"`count` must be at most {limits['max_count']} (`max_count` of the export); ask several times.",
+            count,
+        ),
+    ]
+    return after(checks, count)[0]
+
+
+def check_labels_below(labels, classes, name, limits, most, examples=None):
+    """Labels or attributes `(N, ...)`, passed on once there is one, not too many, and all are classes or finite.
+
+    Args:
+        labels: `(N, ...)`.
+        classes: the number of classes; `None` where it is not known, or there are none.
+        name: the input's name.
+        limits: a dictionary, see `mtf.serving.limits`.
+        most: the name of the limit on how many there may be.
+        examples: images, for each of which there must be a label; or `None`.
+    """
+    labels = tf.ensure_shape(labels, labels.shape, name=f"{name}_shape")
+    count = tf.shape(labels)[0]
+    checks = [
+        require(count > 0, f"`{name}` must hold at least one.", count),
+        at_most(count, name, "labels", limits, most),
+        _is_finite(labels, name),
+    ]
+    if examples is not None:
+        expected = tf.shape(examples)[0]
+        checks.append(
+            require(tf.equal(count, expected), f"`{name}` must have one entry for each image.", count, expected)
+        )
+    if classes is not None:
+        known = tf.reduce_all((labels >= 0) & (labels < classes))
+        checks.append(require(known, f"`{name}` must be from 0 to {classes - 1}.", labels))
+    return after(checks, labels)[0]
+
+
+def check_labels_among(labels, shown, name):
+    """Labels `(N,)`, passed on once each is among those that were shown `(S,)`."""
+    known = tf.reduce_any(tf.equal(tf.unique(labels)[0][:, None], tf.unique(shown)[0][None, :]), axis=1)
+    unknown = tf.boolean_mask(tf.unique(labels)[0], ~known)
+    message = f"`{name}` must be among `labels`: nothing was shown of others."
+    return after([require(tf.size(unknown) == 0, message, unknown)], labels)[0]
+
+
+def check_image_values(images, shape, bounds, least, name, limits, most):
+    """Images `(n, height, width, channels)`, passed on once they are finite, within `bounds` and at least `least`."""
+    images = tf.ensure_shape(images, (None, *shape), name=f"{name}_shape")
+    count = tf.shape(images)[0]
+    needed = "one image" if least == 1 else f"{least} images"
+    checks = [
+        require(count >= least, f"`{name}` must hold at least {needed}.", count),
+        at_most(count, name, "images", limits, most),
+        *_image_sizes(images, name, limits),
+        _is_finite(images, name),
+    ]
+    if bounds is not None:
+        low, high = tf.reduce_min(images), tf.reduce_max(images)
+        checks.append(
+            require(are_within(low, high, bounds), f"`{name}` must be in [{bounds[0]:g}, {bounds[1]:g}].", low, high)
+        )
+    return after(checks, images)[0]
+
+
+# === What checks are made of ===
+
+
+def require(condition, message, *received):
+    """The operation that ends a request with a message where the condition, a bool scalar, does not hold."""
+    if received and not message.endswith(":"):
+        message += " Received:"
+    return tf.debugging.Assert(condition, [message, *received], summarize=10)
+
+
+def after(checks, *tensors):
+    """The tensors, there once the checks have passed."""
+    with tf.control_dependencies(checks):
+        return [tf.identity(tensor) for tensor in tensors]
+
+
+def at_most(count, name, things, limits, limit):
+    """The operation that refuses more of an input than a limit."""
+    message = f"`{name}` must hold at most {limits[limit]} {things} (`{limit}` of the export); send fewer at a time."
+    return require(count <= limits[limit], message, count)
 
 
 def _label_checks(labels, name, max_ways):
@@ -130,75 +238,66 @@ def _label_checks(labels, name, max_ways):
     # the addition of one, which would overflow.
     contiguous = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < tf.size(distinct))
     checks = [
-        _require(contiguous, f"`{name}` must hold every label from 0 to ways - 1 at least once.", distinct),
+        require(contiguous, f"`{name}` must hold every label from 0 to ways - 1 at least once.", distinct),
     ]
     if max_ways is not None:
         message = f"`{name}` must be from 0 to {max_ways - 1}, for a head of {max_ways} outputs."
-        checks.append(_require(tf.reduce_max(labels) < max_ways, message, distinct))
+        checks.append(require(tf.reduce_max(labels) < max_ways, message, distinct))
     return checks
 
 
-def _require_finite(tensor, name):
+def _is_finite(tensor, name):
+    if not tensor.dtype.is_floating:
+        return tf.no_op()
     bad = tf.math.count_nonzero(~tf.math.is_finite(tensor), dtype=tf.int32)
-    return _require(bad == 0, f"`{name}` must be finite. NaN or infinite values:", bad)
+    return require(bad == 0, f"`{name}` must be finite. NaN or infinite values:", bad)
 
 
-def _require(condition, message, *received):
-    if not message.endswith(":"):
-        message += " Received:"
-    return tf.debugging.Assert(condition, [message, *received], summarize=10)
-
-
-def _after(checks, *tensors):
-    with tf.control_dependencies(checks):
-        return [tf.identity(tensor) for tensor in tensors]
-
-
-def check_count(count):
-    """The number of images to draw, passed on once it is positive."""
-    return _after([_require(count > 0, "`count` must be positive.", count)], count)[0]
-
-
-def check_labels_below(labels, classes, name="labels", examples=None):
-    """Labels `(N, ...)`, passed on once there is one and all are classes or, attributes, finite.
-
-    With `examples`, there must be a label for each of them.
-    """
-    labels = tf.ensure_shape(labels, labels.shape, name=f"{name}_shape")
-    count = tf.shape(labels)[0]
-    checks = [_require(count > 0, f"`{name}` must hold at least one.", count)]
-    if examples is not None:
-        expected = tf.shape(examples)[0]
-        checks.append(
-            _require(tf.equal(count, expected), f"`{name}` must have one entry for each image.", count, expected)
-        )
-    if labels.dtype.is_floating:
-        checks.append(_require_finite(labels, name))
-    if classes is not None:
-        known = tf.reduce_all((labels >= 0) & (labels < classes))
-        checks.append(_require(known, f"`{name}` must be from 0 to {classes - 1}.", labels))
-    return _after(checks, labels)[0]
-
-
-def check_labels_among(labels, shown, name):
-    """Labels `(N,)`, passed on once each is among those that were shown `(S,)`."""
-    unknown = tf.boolean_mask(labels, ~tf.reduce_any(labels[:, None] == shown[None, :], axis=1))
-    message = f"`{name}` must be among `labels`: nothing was shown of others."
-    return _after([_require(tf.size(unknown) == 0, message, unknown)], labels)[0]
-
-
-def check_image_values(images, shape, limits, least, name):
-    """Images `(n, height, width, channels)`, passed on once they are finite, within `limits` and at least `least`."""
-    images = tf.ensure_shape(images, (None, *shape), name=f"{name}_shape")
-    count = tf.shape(images)[0]
-    needed = "one image" if least == 1 else f"{least} images"
-    checks = [
-        _require(count >= least, f"`{name}` must hold at least {needed}.", count),
-        _require_finite(images, name),
+def _text_lengths(texts, name, limits):
+    longest, most = tf.reduce_max(tf.strings.length(texts)), limits["max_text_length"]
+    # Words are padded to those of the longest text.
+    total = tf.cast(longest, tf.int64) * tf.size(texts, tf.int64)
+    return [
+        require(
+            longest <= most,
+            f"`{name}` must hold texts of at most {most} bytes (`max_text_length` of the export); cut them. Bytes:",
+            longest,
+        ),
+        require(
+            total <= limits["max_total_text_length"],
+            f"`{name}` must be at most {limits['max_total_text_length']} bytes, each text counted as the longest "
+            "(`max_total_text_length` of the export); send long texts by themselves. Bytes:",
+            total,
+        ),
     ]
-    if limits is not None:
-        low, high = tf.reduce_min(images), tf.reduce_max(images)
-        checks.append(
-            _require(are_within(low, high, limits), f"`{name}` must be in [{limits[0]:g}, {limits[1]:g}].", low, high)
-        )
-    return _after(checks, images)[0]
+
+
+def _image_sizes(images, name, limits):
+    """Images of a network without a fixed size have the limits that files have."""
+    if None not in images.shape[1:3]:
+        return []
+    count, height, width, _ = tf.unstack(tf.shape(images, tf.int64))
+    most, in_all = limits["max_pixels"], limits["max_total_pixels"]
+    message = f"`{name}` must hold images of at most {most} pixels (`max_pixels` of the export); shrink them. Pixels:"
+    total = f"`{name}` must hold at most {in_all} pixels in all (`max_total_pixels` of the export). Pixels:"
+    return [
+        require(height * width <= most, message, height * width),
+        require(count * height * width <= in_all, total, count * height * width),
+    ]
+
+
+def _input_scale(network, images, name):
+    """As in Python, refuses images in [0, 1] for a network that divides pixels by 255 itself."""
+    if not is_for_other_range(network, 1.0):
+        return []
+    largest = tf.reduce_max(tf.abs(images))
+    message = (
+        f"`{name}` must be in the range that the network takes, [0, 255]: it divides pixels itself, in the layer "
+        f"{first_rescaling(network).name!r}. Largest:"
+    )
+    return [require((largest > 1.0) | tf.equal(largest, 0.0), message, largest)]
+
+
+def _indices(condition):
+    """Where a condition `(n,)` holds."""
+    return tf.where(condition)[:, 0]

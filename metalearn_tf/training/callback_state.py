@@ -1,43 +1,161 @@
-"""The state of a Keras callback as plain values and arrays."""
+"""The memory of a Keras callback as plain values and arrays."""
 
 import contextlib
-import sys
+import copy
+import inspect
+import numbers
 
 import numpy as np
 
-# What Keras sets anew at the beginning of every training.
-_OF_KERAS = {"params", "_model", "_params"}
+# What Keras sets anew at the beginning of every training, and the comparison that a callback makes of its `mode`.
+_OF_KERAS = {"params", "_model", "_params", "monitor_op"}
 
 
-def callback_state(callback, arrays):
-    """What a callback remembers: its attributes that are numbers, texts, functions, arrays, or lists and dicts of them.
+class CallbackState:
+    """Keeps what a callback has seen in a training, and leaves what it was told.
+
+    What it has seen are its attributes, as far as they are numbers, texts, arrays, or lists and dicts of them. What it
+    was told are those that have the name of an argument of its constructor, such as `patience`: they stay as they are
+    given now. One of these that a class of the user's changes as it goes, such as a number of steps that it counts
+    down, is kept as well, and must be given now as it was given then.
+
+    Make it when the training begins, before the callback changes.
 
     Args:
         callback: a `keras.callbacks.Callback`.
-        arrays: list, to which the arrays among the attributes are appended.
-
-    Returns:
-        A dict that JSON can hold, with the places of the arrays in the list.
     """
-    state = {}
-    for name, value in vars(callback).items():
-        if name not in _OF_KERAS:
-            with contextlib.suppress(TypeError):  # models and layers are the callback's tools, not its memory
-                state[name] = _encode(value, arrays)
-    return state
+
+    def __init__(self, callback):
+        self._callback = callback
+        self._never, told = _told(callback)
+        given = {name: value for name, value in vars(callback).items() if name in told and _is_plain(value)}
+        self._told = copy.deepcopy(given)
+
+    def values(self, arrays):
+        """What the callback remembers.
+
+        Args:
+            arrays: list, to which the arrays among its attributes are appended.
+
+        Returns:
+            A dict that JSON can hold, with the places of the arrays in the list.
+        """
+        seen, told = {}, {}
+        for name, value in vars(self._callback).items():
+            if name in self._never or (name in self._told and _same(value, self._told[name])):
+                continue
+            with contextlib.suppress(TypeError):  # models and functions are the callback's tools, not its memory
+                seen[name] = _encode(value, arrays)
+                if name in self._told:
+                    told[name] = _encode(self._told[name], arrays)
+        return {"class": type(self._callback).__qualname__, "seen": seen, "told": told}
+
+    def check(self, state, arrays):
+        """Holds a state against the callback before it is set.
+
+        Args:
+            state: what `values` returned of the callback in the training so far.
+            arrays: the list of arrays that it filled.
+
+        Raises:
+            ValueError: if the state is of another class, or of what the callback does not have, or not of this kind; or
+                if the callback is told something else than it was, where the state depends on that.
+        """
+        found = type(self._callback).__qualname__
+        if state["class"] != found:
+            raise ValueError(
+                f"`callbacks` must be those of the training so far, in the same order. Received: {found} where the "
+                f"training has {state['class']}"
+            )
+        for name, value in state["told"].items():
+            told, value = self._told.get(name), _decode(value, arrays)
+            if not _same(told, value):
+                raise ValueError(
+                    f"`callbacks` must be told what they were when the training began, where that changes with it. "
+                    f"Received: {found} with {name}={told!r} where the training has {value!r}"
+                )
+        for name, value in state["seen"].items():
+            if name in self._never or not _takes(self._callback, name, _decode(value, arrays)):
+                raise ValueError(
+                    "`backup_dir` must hold what its callbacks remember, numbers, texts and arrays in attributes that "
+                    f"they have. Received: {found}.{name} = {_decode(value, arrays)!r:.200}"
+                )
+
+    def set(self, state, arrays):
+        """Gives the callback a state that was checked."""
+        for name, value in state["seen"].items():
+            value, now = _decode(value, arrays), vars(self._callback).get(name)
+            if isinstance(value, dict) and isinstance(now, dict):  # which may be of a class of its own
+                now.clear()
+                now.update(value)
+            else:
+                setattr(self._callback, name, value)
 
 
-def set_callback_state(callback, state, arrays):
-    """Gives a callback what `callback_state` took from another."""
-    for name, value in state.items():
-        setattr(callback, name, _decode(value, arrays))
+def _told(callback):
+    """The names of what a callback was told: by Keras's classes, which do not change it, and by all others."""
+    of_keras, others = set(_OF_KERAS), set()
+    for of_class in type(callback).__mro__:
+        if "__init__" in vars(of_class) and of_class is not object:
+            names = set(inspect.signature(of_class.__init__).parameters)
+            (of_keras if of_class.__module__.startswith("keras.") else others).update(names)
+    return of_keras, others - of_keras
+
+
+def _takes(callback, name, value):
+    """Whether a callback has an attribute that can be this value."""
+    if name in vars(callback):
+        now = vars(callback)[name]
+    elif hasattr(type(callback), name):
+        now = getattr(type(callback), name)  # a first value; or a method
+        if now is None:
+            return True
+    else:
+        # What its methods name, they may make later.
+        functions = (part for of_class in type(callback).__mro__ for part in vars(of_class).values())
+        return any(name in part.__code__.co_names for part in functions if inspect.isfunction(part))
+    if now is None or (value is None and _kind(now) is not None):
+        return True
+    # Numbers that count never become infinite, or none.
+    finite = not isinstance(now, numbers.Integral) or _kind(value) != "number" or np.isfinite(value)
+    return _kind(now) is not None and _kind(now) == _kind(value) and bool(finite)
+
+
+def _kind(value):
+    """The kind of a value that can be kept; `None` of others."""
+    kinds = {
+        "flag": (bool, np.bool_),
+        "number": numbers.Real,
+        "text": str,
+        "list": (list, tuple),
+        "dict": dict,
+        "array": np.ndarray,
+    }
+    return next((name for name, kind in kinds.items() if isinstance(value, kind)), None)
+
+
+def _is_plain(value):
+    try:
+        _encode(value, [])
+    except TypeError:
+        return False
+    return True
+
+
+def _same(value, other):
+    try:
+        arrays, others = [], []
+        same = _encode(value, arrays) == _encode(other, others)
+    except TypeError:
+        return False
+    return same and all(map(np.array_equal, arrays, others))
 
 
 def _encode(value, arrays):
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return {"list": [_encode(part, arrays) for part in value]}
+        return {"tuple" if isinstance(value, tuple) else "list": [_encode(part, arrays) for part in value]}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(value)
@@ -45,23 +163,16 @@ def _encode(value, arrays):
     if isinstance(value, (np.ndarray, np.generic)) and not np.asarray(value).dtype.hasobject:
         arrays.append(np.asarray(value))
         return {"array": len(arrays) - 1}
-    if value is _function(getattr(value, "__module__", None), getattr(value, "__qualname__", "")):
-        return {"function": [value.__module__, value.__qualname__]}
     raise TypeError(value)
 
 
 def _decode(value, arrays):
     if not isinstance(value, dict):
         return value
-    if "list" in value:
-        return [_decode(part, arrays) for part in value["list"]]
-    if "dict" in value:
-        return {key: _decode(part, arrays) for key, part in value["dict"].items()}
-    if "function" in value:
-        return _function(*value["function"])
-    return arrays[value["array"]]
-
-
-def _function(module, name):
-    """A function of a module that is imported, by its name; `None` where there is none."""
-    return getattr(sys.modules.get(module), name, None)
+    ((kind, content),) = value.items()
+    if kind in ("list", "tuple"):
+        parts = [_decode(part, arrays) for part in content]
+        return parts if kind == "list" else tuple(parts)
+    if kind == "dict":
+        return {key: _decode(part, arrays) for key, part in content.items()}
+    return arrays[content][()]  # NumPy's numbers are arrays without axes

@@ -81,16 +81,38 @@ def check_same(argument, path, description, what):
     Raises:
         ValueError: if they differ; names the first five differences. Or if the file is damaged.
     """
-    path = pathlib.Path(path)
     # As it will be read: tuples are lists there.
     description = json.loads(json.dumps(description))
-    if not path.exists():
+    kept = read_description(argument, path)
+    if kept is None:
         write_text(path, json.dumps(description, indent=2) + "\n")
-        return
+    else:
+        refuse_differences(argument, description, kept, what)
+
+
+def read_description(argument, path):
+    """The description that a file has; `None` if there is no file.
+
+    Args:
+        argument: name of the argument that gave the folder, for the error.
+        path: of the file.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
     try:
-        kept = json.loads(path.read_text())
-    except ValueError as error:
+        kept = json.loads(pathlib.Path(path).read_bytes())
+        if not isinstance(kept, dict):
+            raise ValueError(f"it has a {type(kept).__name__}")
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"`{argument}` must not hold a damaged file; delete it. Received: {path}, {error}") from error
+    return kept
+
+
+def refuse_differences(argument, description, kept, what):
+    """Raises a `ValueError` if a description differs from the one that a folder has; see `check_same`."""
     found = differences(description, kept, what)
     if found:
         raise ValueError(

@@ -1,22 +1,23 @@
 """Trainings that go on where they were killed, exactly."""
 
-import json
-import logging
-import pathlib
+import functools
 import random
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
-from metalearn_tf.data.fingerprint import fingerprint
-from metalearn_tf.training.callback_state import callback_state, set_callback_state
+from metalearn_tf.data.folder_lock import FolderLock
+from metalearn_tf.data.local_path import local_path
+from metalearn_tf.data.whole_files import delete_unfinished
+from metalearn_tf.training.callback_state import CallbackState
+from metalearn_tf.training.data_of_fit import DataOfFit, too_few
+from metalearn_tf.training.data_record import DataRecord
 from metalearn_tf.training.descriptions import check_same, describe_model, optimizers_of
 from metalearn_tf.training.first_worker import is_first_worker
-from metalearn_tf.training.replay import Replay
+from metalearn_tf.training.training_state import TrainingState
 
-_LATEST, _PREVIOUS, _MODEL, _BATCH = "latest.npz", "previous.npz", "model.json", "batch.json"
+_FILES = _LATEST, _PREVIOUS, _MODEL, _BATCH = "latest.npz", "previous.npz", "model.json", "batch.json"
 
 
 class Resume(keras.callbacks.Callback):
@@ -32,14 +33,18 @@ class Resume(keras.callbacks.Callback):
     learner.fit(tasks, steps_per_epoch=500, epochs=20, callbacks=[mtf.training.Resume("runs/maml")])
     ```
 
-    Give it first in the list: it saves between two steps, before any other callback begins the next. The data must come
-    in the same order when the command is run again, as those of `mtf.data.episodes`, `mtf.data.image_tasks`, and of
-    arrays after `keras.utils.set_random_seed` do; a dataset that ends must have the same order in each pass, and a
-    shuffled one a seed and `repeat`. Batches that were used are drawn again, without a step.
+    A training that was interrupted by Ctrl-C goes on likewise, with the same model and callback or new ones: its first
+    state is that before the first step. `fit` begins at the step that comes next; other callbacks see no step twice.
+
+    The data must come in the same order when the command is run again, as those of `mtf.data.episodes` and
+    `mtf.data.image_tasks` do, shuffled datasets that have a seed, and arrays after `keras.utils.set_random_seed`. A
+    generator, and in one session a dataset that is shuffled anew in each pass, is made anew for each call. What was
+    used before is drawn again, without a step.
 
     A file takes the place of the last one when it is whole, and the one before stays: whatever is cut short or damaged,
-    there is a state to go on from. Under a `tf.distribute` strategy of several workers the first one writes and all
-    read, so that the folder must be one that all see.
+    there is a state to go on from. Files hold numbers and texts alone, and run no code. One process at a time trains in
+    a folder. Under a `tf.distribute` strategy of several workers the first one writes and all read, so that the folder
+    must be one that all see.
 
     Args:
         backup_dir: folder of the training, for it alone: each program, and each `fit` of a program, has one of its own.
@@ -49,13 +54,17 @@ class Resume(keras.callbacks.Callback):
             is in it: no other file is touched. Where they stay, the same command does nothing but to restore the end.
         deterministic: whether to make all of TensorFlow's operations deterministic, for the whole process, by
             `tf.config.experimental.enable_op_determinism`. Those of the library's models on CPUs are without it.
-        callbacks: others of the same `fit` whose state is kept, such as a `keras.callbacks.EarlyStopping`. Those that
-            `GAN.fit`, `MetaGAN.fit` and `fine_tune` bring themselves are.
+        callbacks: others of the same `fit` whose memory is kept, such as a `keras.callbacks.EarlyStopping`; what they
+            are told (`patience`, ...) is what they are given now. Those that `GAN.fit`, `MetaGAN.fit` and `fine_tune`
+            bring themselves are kept anyway.
 
     Raises:
-        ValueError: if `save_freq` is neither; when training begins, if the model is not built, or the folder is that of
-            another (names what differs): another model, `compile`, number of steps or size of batches. Of other data in
-            batches of the same size the training goes on, with a warning through `logging`.
+        ValueError: if `save_freq` is neither, or `backup_dir` has a scheme, such as `gs://`; when training begins, if
+            the model is not built, or the folder is that of another (names what differs): another model, `compile`,
+            number of steps or size of batches, fewer epochs than were made, other callbacks; a training that has ended
+            on other data. One that has not ended goes on with other data in batches of the same size, with a warning
+            through `logging`.
+        RuntimeError: if another process trains in the folder.
         OSError: if a state cannot be written, such as on a full disk: the last good one is untouched. Or if there are
             states and none can be read.
     """
@@ -64,87 +73,159 @@ class Resume(keras.callbacks.Callback):
         super().__init__()
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(f'`save_freq` must be "epoch" or a positive number of steps. Received: {save_freq!r}')
-        self.backup_dir = pathlib.Path(backup_dir)
+        self.backup_dir = local_path("backup_dir", backup_dir)
         self.save_freq = save_freq
         self.delete_checkpoint = delete_checkpoint
-        self.callbacks = list(callbacks)
+        self.callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise ValueError(f"`callbacks` must be Keras callbacks. Received: {callback!r}")
+        self._of_fit = {}
         if deterministic:
             tf.config.experimental.enable_op_determinism()
 
     def keep_state_of(self, callback):
-        """Adds a callback of the same `fit` to those whose state is kept."""
-        self.callbacks.append(callback)
+        """Has the state of a callback kept that a `fit` brings itself, one of each class."""
+        self._of_fit[type(callback)] = callback
 
     # === Keras's events ===
 
     def on_train_begin(self, logs=None):
-        self._epoch = self._steps = self._steps_before = self._saved_at = 0
-        self._logs, self._restored, self._replayed, self._content = {}, None, 0, None
-        self._looks = True
+        self._epoch = self._steps = self._steps_before = 0
+        self._first_epoch = self._saved_at = self._restored = None
+        self._logs, self._no_step = {}, True
+        self._kept = [CallbackState(callback) for callback in (*self.callbacks, *self._of_fit.values())]
         self._build()
+        data = DataOfFit()
+        if is_first_worker(self.model):
+            self._lock = FolderLock("backup_dir", self.backup_dir, "training")
+            data.when_over(self._lock.release)
+            delete_unfinished(self.backup_dir, *_FILES)
         description = {**describe_model(self.model), "steps_per_epoch": self.params.get("steps")}
         check_same("backup_dir", self.backup_dir / _MODEL, description, "training")
-        self._restored = self._read()
-        if self._restored is not None:
-            self._epoch, self._steps = self._restored.meta["epoch"], self._restored.meta["steps"]
-            self._replayed, self._saved_at = self._restored.meta["steps_of_epoch"], self._steps
-            self._content = self._restored.meta.get("content")
-            self._set_variables()
-            self.model._initial_epoch = self._epoch  # Keras's own way to begin at another epoch from within `fit`
+        fixed_sizes = self.params.get("steps") is not None
+        self._record = DataRecord(self.backup_dir / _BATCH, data.examples(), fixed_sizes)
+        state = TrainingState.read((self.backup_dir / _LATEST, self.backup_dir / _PREVIOUS), self._variables())
+        if state is None:
+            data.look_first(self._record.check_running)
+        else:
+            self._go_on(state, data)
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._restored is None:
-            self._epoch, self._steps_before = epoch, self._steps
-            if self.save_freq == "epoch" and self._steps > self._saved_at:
-                self._save(epoch, steps_of_epoch=0)
-        else:
-            self._steps_before = self._steps - self._replayed
-            self._set_callbacks()  # behind their own beginnings
+        self.model._initial_epoch = None  # which Keras would keep for the next `fit`
+        self._epoch = epoch
+        if self._restored is not None:
+            self._steps_before = self._steps - self._restored.meta["steps_of_epoch"]
+            if self._restored.meta["steps_of_epoch"] == 0:
+                self._restore()
+            return
+        self._steps_before = self._steps
+        if self._first_epoch is None:
+            self._first_epoch = epoch
+        # Before the callbacks that change something when an epoch begins, which will do so again.
+        steps = 1 if self.save_freq == "epoch" else self.save_freq
+        if self._saved_at is None or self._steps - self._saved_at >= steps:
+            self._save(epoch, steps_of_epoch=0)
 
     def on_train_batch_begin(self, batch, logs=None):
-        looks, self._looks = self._looks, False
         if self._restored is not None:
-            # Only now: other callbacks may make the function anew at the beginning of an epoch.
-            state, self._restored = self._restored, None
-            # Without a number of steps an epoch is one pass over the data, and begins them anew.
-            drawn = self._steps if self.params.get("steps") else self._replayed
-            self.model.train_function = Replay(
-                self.model, drawn, self._replayed, state.meta["logs"], lambda: self._set_variables(state), self._look
-            )
-        elif looks:
-            self.model.train_function = Replay(self.model, 0, 0, {}, None, self._look)
-        elif self.save_freq != "epoch" and self._steps - self._saved_at >= self.save_freq:
+            self._restore()  # behind what the other callbacks have done at the beginning of the epoch
+        elif batch > 0 and self.save_freq != "epoch" and self._steps - self._saved_at >= self.save_freq:
             self._save(self._epoch, steps_of_epoch=batch)
 
-    def _look(self, batch):
-        """Holds the first batch of the data against that of the training so far."""
-        if not self.params.get("steps"):
-            return  # batches of an unknown number, such as those of texts of like lengths, may differ in size
-        parts = [part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None]
-        sizes = [f"{part.shape[:1]}, {part.shape.rank} axes, {part.dtype.name}" for part in parts]
-        check_same("backup_dir", self.backup_dir / _BATCH, {"first_batch": sizes}, "training")
-        content = fingerprint(*(part.numpy() for part in parts))
-        if self._content not in (None, content):
-            logging.getLogger(__name__).warning(
-                "The data of the training in %s begin with another batch than before: it goes on, but not as it would "
-                "have without a stop. Data in the same order have a seed wherever they are shuffled or drawn.",
-                self.backup_dir,
-            )
-        self._content = content
-
     def on_train_batch_end(self, batch, logs=None):
-        self._steps = max(self._steps, self._steps_before + batch + 1)
+        self._steps, self._no_step = self._steps_before + batch + 1, False
         self._logs = logs or {}
 
+    def on_epoch_end(self, epoch, logs=None):
+        if self._no_step and logs is not None:
+            # The last state was behind the last batch of data of unknown length; Keras takes the logs of a step.
+            merged = {**self._logs, **logs}
+            logs.clear()
+            logs.update(merged)
+
     def on_train_end(self, logs=None):
+        self.model._initial_epoch = None
         if self._restored is not None:  # there was nothing left to do
-            self._set_callbacks()
-        if self.delete_checkpoint:
-            if is_first_worker(self.model):
+            self._restore()
+        elif not self.delete_checkpoint:
+            self._save(self._epoch + 1, steps_of_epoch=0, ended=self.params.get("epochs") or 0)
+        if is_first_worker(self.model):
+            if self.delete_checkpoint:
                 self._delete()
-        elif self._steps > self._saved_at:
-            # A training that was stopped early is at its end too.
-            self._save(max(self._epoch + 1, self.params.get("epochs") or 0), steps_of_epoch=0)
+            self._lock.release(delete=True)
+
+    # === Going on ===
+
+    def _go_on(self, state, data):
+        """Makes `fit` begin where a state ends."""
+        meta, epochs = state.meta, self.params.get("epochs") or 0
+        self._check(state, epochs)
+        self._random_state = random.getstate(), np.random.get_state()
+        begin = meta["epoch"]
+        if epochs == begin or epochs <= (meta["ended"] or 0):
+            self._record.check_ended(data.first_batches())
+            begin = epochs
+        else:
+            data.look_first(self._record.check_running)
+            whole = meta["steps"] - meta["steps_of_epoch"]
+            draw = functools.partial(self._draw, len(state.arrays["metric"]))
+            drawn = data.pass_over(begin - meta["first_epoch"], meta["steps_of_epoch"], draw)
+            if drawn < whole:
+                raise ValueError(too_few(f"{drawn} of the {whole} batches"))
+        self._restored, self._logs = state, meta["logs"]
+        self._steps = self._saved_at = meta["steps"]
+        self._first_epoch = meta["first_epoch"]
+        self._set_variables(state)
+        self.model._initial_epoch = begin  # Keras's own way to begin at another epoch from within `fit`
+
+    def _check(self, state, epochs):
+        states = state.meta["callbacks"]
+        if len(states) != len(self._kept):
+            raise ValueError(
+                "`callbacks` must be those of the training so far, in the same order. Received: "
+                f"{len(self._kept)} where the training has {len(states)}"
+            )
+        for kept, values in zip(self._kept, states, strict=True):
+            kept.check(values, state.arrays["callback"])
+        made = state.meta["epoch"] + (state.meta["steps_of_epoch"] > 0)
+        if epochs < made:
+            raise ValueError(
+                f"`epochs` must be at least as many as the training has begun, {made}; for a shorter one choose "
+                f"another folder, or delete it. Received: epochs={epochs}"
+            )
+
+    def _draw(self, metrics, batches):
+        """Draws the batches of an old step."""
+        if len(_metrics(self.model)) == metrics:
+            for _ in range(self.model.steps_per_execution):
+                next(batches)
+        else:
+            # Keras makes the variables of the metrics in a step; all else that it does is undone.
+            self.model.train_function(batches)
+
+    def _restore(self):
+        """Sets all that a state has, where in the order of the callbacks it was taken."""
+        state, self._restored = self._restored, None
+        self._set_variables(state)
+        # At the beginning of an epoch there are none: Keras has reset them.
+        for variable, value in zip(_metrics(self.model), state.arrays["metric"], strict=False):
+            variable.assign(value)
+        history = self.model.history
+        history.history, history.epoch = state.meta["history"], state.meta["epochs"]
+        for kept, values in zip(self._kept, state.meta["callbacks"], strict=True):
+            kept.check(values, state.arrays["callback"])  # what it has now
+            kept.set(values, state.arrays["callback"])
+        # Random numbers that the data are made with were drawn again.
+        of_python, of_numpy = self._random_state
+        if random.getstate() == of_python:
+            random.setstate(state.python_state)
+        if all(map(np.array_equal, np.random.get_state(), of_numpy)):
+            np.random.set_state(state.meta["numpy"])
+
+    def _set_variables(self, state):
+        for variable, value in zip(self._variables(), state.arrays["variable"], strict=True):
+            variable.assign(value)
 
     # === The state ===
 
@@ -159,75 +240,40 @@ class Resume(keras.callbacks.Callback):
             if not optimizer.built:
                 optimizer.build(self.model.trainable_variables)
 
-    def _save(self, epoch, steps_of_epoch):
+    def _save(self, epoch, steps_of_epoch, ended=None):
         self._saved_at = self._steps
         # By all workers, whose metrics are summed where they are read.
         metrics = [_as_array(variable) for variable in _metrics(self.model)] if steps_of_epoch else []
         if not is_first_worker(self.model):
             return
-        values = [_as_array(variable) for variable in self._variables()]
         numpy_state = np.random.get_state()
         of_callbacks = []
         meta = {
             "epoch": epoch,
+            "first_epoch": self._first_epoch,
             "steps": self._steps,
             "steps_of_epoch": steps_of_epoch,
-            "content": self._content,
+            "ended": ended,
             "logs": {name: float(value) for name, value in self._logs.items()},
             "history": {name: [*map(float, values)] for name, values in self.model.history.history.items()},
-            "callbacks": [callback_state(callback, of_callbacks) for callback in self.callbacks],
+            "epochs": list(self.model.history.epoch),
+            "callbacks": [kept.values(of_callbacks) for kept in self._kept],
             "python": random.getstate(),
             "numpy": [numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]],
         }
-        arrays = {"meta": np.asarray(json.dumps(meta))}
-        for kind, parts in (("variable", values), ("metric", metrics), ("callback", of_callbacks)):
-            arrays |= {f"{kind}_{number:05d}": value for number, value in enumerate(parts)}
-        write_arrays(self.backup_dir / _LATEST, arrays, previous=self.backup_dir / _PREVIOUS)
+        variables = [_as_array(variable) for variable in self._variables()]
+        arrays = {"variable": variables, "metric": metrics, "callback": of_callbacks}
+        TrainingState(meta, arrays).write(self.backup_dir / _LATEST, self.backup_dir / _PREVIOUS)
 
     def _delete(self):
         """Deletes what this callback has written, and the folder once nothing is in it."""
-        for name in (_LATEST, _PREVIOUS, _MODEL, _BATCH):
-            # And parts of one that a kill has left.
-            for path in (self.backup_dir / name, *self.backup_dir.glob(f".{name}.*.tmp")):
-                path.unlink(missing_ok=True)
+        delete_unfinished(self.backup_dir, *_FILES)
+        for name in _FILES:
+            (self.backup_dir / name).unlink(missing_ok=True)
+        self._lock.release(delete=True)
         # A link to a folder stays, with the folder that somebody chose for the states.
         if not self.backup_dir.is_symlink() and not any(self.backup_dir.iterdir()):
             self.backup_dir.rmdir()
-
-    def _read(self):
-        errors = {}
-        for name in (_LATEST, _PREVIOUS):
-            path = self.backup_dir / name
-            if path.exists():
-                try:
-                    return _State(read_arrays(path))
-                except UNREADABLE as error:
-                    errors[str(path)] = error
-                    logging.getLogger(__name__).warning("%s cannot be read: %s", path, error)
-        if errors:
-            raise OSError(
-                "`backup_dir` has no state that can be read; delete the folder to begin anew. "
-                f"Received: {'; '.join(f'{path}: {error}' for path, error in errors.items())}"
-            )
-        return None
-
-    def _set_variables(self, state=None):
-        """Sets variables and random states to those of the training; of a `state`, the metrics too."""
-        found = state or self._restored
-        for variable, value in zip(self._variables(), found.arrays("variable"), strict=True):
-            variable.assign(value)
-        if state is not None:
-            for variable, value in zip(_metrics(self.model), state.arrays("metric"), strict=True):
-                variable.assign(value)
-        version, numbers, gauss = found.meta["python"]
-        random.setstate((version, tuple(numbers), gauss))
-        np.random.set_state(found.meta["numpy"])
-
-    def _set_callbacks(self):
-        self.model.history.history = self._restored.meta["history"]
-        arrays = self._restored.arrays("callback")
-        for callback, state in zip(self.callbacks, self._restored.meta["callbacks"], strict=True):
-            set_callback_state(callback, state, arrays)
 
     def _variables(self):
         """Those of the model and its optimizers, without the metrics, which Keras makes in the first step."""
@@ -237,17 +283,6 @@ class Resume(keras.callbacks.Callback):
         ]
         metrics = {id(variable) for variable in _metrics(self.model)}
         return {id(variable): variable for variable in variables if id(variable) not in metrics}.values()
-
-
-class _State:
-    """What a file has."""
-
-    def __init__(self, arrays):
-        self._arrays = arrays
-        self.meta = json.loads(str(arrays["meta"]))
-
-    def arrays(self, kind):
-        return [value for name, value in sorted(self._arrays.items()) if name.startswith(f"{kind}_")]
 
 
 def _metrics(model):

@@ -97,10 +97,10 @@ class RayResume(Resume):
             checkpoint.to_directory(str(self.backup_dir))
         super().on_train_begin(logs)
 
-    def _save(self, epoch, steps_of_epoch):
+    def _save(self, epoch, steps_of_epoch, ended=None):
         from ray import train
 
-        super()._save(epoch, steps_of_epoch)
+        super()._save(epoch, steps_of_epoch, ended)
         metrics = {name: float(values[-1]) for name, values in self.model.history.history.items()}
         # Ray waits until all workers have reported, and takes the first one's state.
         is_first = train.get_context().get_world_rank() == 0

@@ -8,7 +8,7 @@ import numpy as np
 class TaskClock:
     """Counts the tasks of a learner's training steps, and the time of these steps alone.
 
-    The first step is left out, since TensorFlow compiles in it, and so are those that `Resume` only replays.
+    The first step is left out, since TensorFlow compiles in it.
 
     Args:
         learner: a compiled `MetaLearner`.

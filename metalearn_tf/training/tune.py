@@ -1,14 +1,15 @@
 """The search for a learner's hyper-parameters."""
 
-import pathlib
-
 import keras
 
 from metalearn_tf.data.class_dataset import ClassDataset
+from metalearn_tf.data.folder_lock import FolderLock
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
 from metalearn_tf.networks.describe import describe
+from metalearn_tf.serving.export import delete_unfinished_export
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
@@ -107,7 +108,8 @@ def tune(
             `run_directory` is that of another search; names what differs.
         TypeError: if `build_learner` is no function, does not return a compiled Keras model, or a dataset is not a
             `ClassDataset`.
-        RuntimeError: if no trial ran all epochs; has the error of the first that failed.
+        RuntimeError: if no trial ran all epochs; has the error of the first that failed. Or if another process searches
+            in the folder.
 
     Reference: [Li et al., 2020](https://arxiv.org/abs/1810.05934)
     """
@@ -140,22 +142,24 @@ def tune(
     }
     # The model of the first trial, and its code, stand for what `build_learner` does beside its parameters.
     of_learner = {"build_learner": describe(build_learner), "learner": describe_model(first, weights=True)}
-    check_same("run_directory", directory / _DESCRIPTION, {**setting, **of_learner}, "search")
-    del first
+    with FolderLock("run_directory", directory, "search"):
+        check_same("run_directory", directory / _DESCRIPTION, {**setting, **of_learner}, "search")
+        del first
+        records = TrialRecords(directory / "trials", parameters, epochs)
+        if records.open() and not (directory / "report.json").exists():
+            from metalearn_tf.training.ray_search import run_trials
 
-    records = TrialRecords(directory / "trials", parameters, epochs)
-    if records.open() and not (directory / "report.json").exists():
-        from metalearn_tf.training.ray_search import run_trials
-
-        halving = {"grace_period": grace_period, "reduction_factor": reduction_factor}
-        run_trials(directory, records, build_learner, train, validation, budget, halving, concurrent_trials, verbose)
-    best = best_trial(records.all())
-    learner = budget.build(build_learner, best.parameters)
-    state = Resume(directory / "best", delete_checkpoint=False)
-    budget.fit(learner, train, validation, callbacks=[state])
-    report = TuningReport(setting, tuple(records.all()), learner)
-    _write(directory, report)
-    return report
+            halving = {"grace_period": grace_period, "reduction_factor": reduction_factor}
+            run_trials(
+                directory, records, build_learner, train, validation, budget, halving, concurrent_trials, verbose
+            )
+        best = best_trial(records.all())
+        learner = budget.build(build_learner, best.parameters)
+        state = Resume(directory / "best", delete_checkpoint=False)
+        budget.fit(learner, train, validation, callbacks=[state])
+        report = TuningReport(setting, tuple(records.all()), learner)
+        _write(directory, report)
+        return report
 
 
 def _write(directory, report):
@@ -164,6 +168,7 @@ def _write(directory, report):
     write_text(directory / "report.md", report.to_markdown())
     report.figure(directory / "report.png")
     path = directory / "export" / "1"
+    delete_unfinished_export(path, directory)
     if not path.exists():
         parameters = ", ".join(f"`{name}={value!r}`" for name, value in report.best_parameters.items())
         report.learner.export(
@@ -213,7 +218,7 @@ def _check_first(first_trials, build_learner, trials):
 
 
 def _check_directory(run_directory):
-    directory = pathlib.Path(run_directory)
+    directory = local_path("run_directory", run_directory)
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"`run_directory` must be a folder. Received: the file {str(run_directory)!r}")
     return directory

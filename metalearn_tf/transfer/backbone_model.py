@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.array_batches import fit_arguments
+from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.image_range import check_limits, to_image_range
 from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
@@ -21,7 +22,7 @@ from metalearn_tf.transfer.backbone_checks import (
     takes_images,
 )
 from metalearn_tf.transfer.batch_checks import first_batch
-from metalearn_tf.transfer.data_kinds import check_ends
+from metalearn_tf.transfer.data_kinds import check_ends, is_batches, read_examples
 from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
 
 
@@ -100,8 +101,8 @@ class BackboneModel(SaveableModel):
         super().compile(optimizer=optimizer, **options)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
-        """As `keras.Model.fit`; the data are checked before the first step."""
-        check_schedule_goes_on(getattr(self, "optimizer", None), callbacks)
+        """As `keras.Model.fit`, of a `ClassDataset` too; the data are checked before the first step."""
+        x, y = self.read_dataset("x", x, y)
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, **kwargs}
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
         if isinstance(x, types.GeneratorType):
@@ -110,6 +111,8 @@ class BackboneModel(SaveableModel):
         if options["sample_weight"] is not None or options.get("validation_split"):
             x = _as_keras_reads(x)  # which then makes the batches
         options["validation_data"] = self.check_validation_data(options)
+        before_last = _steps_of_epoch(x, options) * (epochs - 1 - options.get("initial_epoch", 0))
+        check_schedule_goes_on(getattr(self, "optimizer", None), callbacks, max(0, before_last))
         return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 
     def fit_callbacks(self):
@@ -149,6 +152,7 @@ class BackboneModel(SaveableModel):
         Raises:
             ValueError: if the model does not take them.
         """
+        x, y = self.read_dataset(argument, x, y)
         first, x = first_batch(argument, x)
         if first is None:
             x = check_examples(argument, x, self.backbone, self.image_range)
@@ -161,6 +165,11 @@ class BackboneModel(SaveableModel):
             self.check_targets(batch, labels, weights)
         return x, y, sample_weight
 
+    def read_dataset(self, argument, x, y=None):
+        """The examples of a `ClassDataset` and its labels, for models that take them; all else as it is."""
+        x = read_examples(argument, x, len(self.backbone.input_shape)).x if isinstance(x, ClassIndex) else x
+        return x, y
+
     def check_targets(self, x, y, sample_weight):
         """Labels and weights of examples, checked; for models that take them."""
         return y, sample_weight
@@ -170,6 +179,8 @@ class BackboneModel(SaveableModel):
         data = options.get("validation_data")
         if data is None:
             return None
+        if isinstance(data, ClassIndex):
+            data = tuple(part for part in self.read_dataset("validation_data", data) if part is not None)
         if not isinstance(data, (tuple, list)):
             if options.get("validation_steps") is None:
                 check_ends("validation_data", data)
@@ -194,6 +205,7 @@ class BackboneModel(SaveableModel):
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`; the data are checked first."""
+        check_schedule_goes_on(getattr(self, "optimizer", None))
         x, y, sample_weight = self.check_data("x", x, y, sample_weight)
         return super().train_on_batch(_as_keras_reads(x), y, sample_weight, class_weight, return_dict)
 
@@ -227,6 +239,18 @@ class BackboneModel(SaveableModel):
     def from_config(cls, config):
         layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "augmentation")}
         return cls(**{**config, **layers})
+
+
+def _steps_of_epoch(x, options):
+    """How many steps an epoch of `fit` has; 0 where that is not known."""
+    if options.get("steps_per_epoch"):
+        return options["steps_per_epoch"]
+    if isinstance(x, tf.data.Dataset):
+        return max(0, int(x.cardinality()))
+    if is_batches(x):
+        return x.num_batches or 0
+    examples = len(x) * (1.0 - (options.get("validation_split") or 0.0)) if hasattr(x, "__len__") else 0
+    return -(-int(examples) // (options.get("batch_size") or 32))
 
 
 def _as_keras_reads(x):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from metalearn_tf.learners.prototypical_network import cosine_similarity
+
 
 def nt_xent(first, second, temperature=0.5):
     """Normalised temperature-scaled cross-entropy: each view has to find the other of its image among all others.
@@ -17,8 +19,8 @@ def nt_xent(first, second, temperature=0.5):
     Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709), equation 1.
     """
     count = tf.shape(first)[0]
-    views = tf.math.l2_normalize(tf.concat([first, second], axis=0), axis=1)
-    logits = tf.matmul(views, views, transpose_b=True) / temperature
+    views = tf.concat([first, second], axis=0)
+    logits = cosine_similarity(views, views) / temperature
     # A view is no candidate for itself; the lowest finite number, since infinity has no gradient.
     logits = tf.linalg.set_diag(logits, tf.fill([2 * count], logits.dtype.min))
     others = tf.concat([tf.range(count, 2 * count), tf.range(count)], axis=0)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.label_free_model import LabelFreeModel
 from metalearn_tf.transfer.view_augmentation import view_augmentation
@@ -70,8 +71,7 @@ class ContrastiveModel(LabelFreeModel):
         first, second = tf.split(self(images, training=training, views=2), 2)
         loss = nt_xent(first, second, self.temperature) + self.added_losses()
         # How often the nearest of the other images' second views is that of the same image.
-        first, second = tf.math.l2_normalize(first, axis=1), tf.math.l2_normalize(second, axis=1)
-        nearest = tf.argmax(tf.matmul(first, second, transpose_b=True), axis=1, output_type=tf.int32)
+        nearest = tf.argmax(cosine_similarity(first, second), axis=1, output_type=tf.int32)
         return {"loss": loss, "same_image": tf.cast(nearest == tf.range(tf.shape(nearest)[0]), self.float_dtype)}
 
     def get_config(self):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.class_index import ClassIndex
+from metalearn_tf.data.texts_as_objects import texts_as_objects
 
 
 class Examples(typing.NamedTuple):
@@ -73,7 +74,7 @@ def as_array(argument, x):
     """What stands for an array, such as a list or a tensor, as one of NumPy's.
 
     Raises:
-        ValueError: names the kind of what is none.
+        ValueError: names the kind of what is none, or what is no text among texts.
     """
     is_none = x is None or isinstance(x, (str, bytes, set, ClassIndex, tf.data.Dataset, keras.utils.PyDataset))
     if is_none or isinstance(x, (collections.abc.Mapping, collections.abc.Iterator)):
@@ -83,10 +84,56 @@ def as_array(argument, x):
         elif isinstance(x, collections.abc.Iterator):
             fix = "; `np.concatenate` puts the batches of a generator together"
         raise ValueError(f"`{argument}` must be an array{fix}. Received: {type(x).__name__}")
+    if isinstance(x, (list, tuple)):
+        _check_texts_alone(argument, x)
     try:
-        return np.asarray(x)
+        return np.asarray(texts_as_objects(x))
     except ValueError as error:
         raise ValueError(f"`{argument}` must be an array, of examples of one shape. Received: {error}") from error
+
+
+def _check_texts_alone(argument, values):
+    """Refuses a list of texts with something else in it, of which NumPy would make a word."""
+    others = [index for index, value in enumerate(values) if not isinstance(value, (str, bytes))]
+    if 0 < len(others) < len(values):
+        raise ValueError(
+            f"`{argument}` must hold texts alone; leave out what is missing, with its label. "
+            f"Received: {type(values[others[0]]).__name__} in place {others[0]}"
+        )
+
+
+def numbers_by_name(argument, data, classes, class_names):
+    """The labels of `Examples` as the numbers of a classifier's classes; those of a `ClassDataset` go by their names.
+
+    Args:
+        argument: the name of the data in error messages.
+        data: `Examples`.
+        classes: how many the classifier has.
+        class_names: the names of the classes that it was trained on, in the order of their numbers; `None` where they
+            are not known.
+
+    Raises:
+        ValueError: if a class is none of the classifier's, or cannot be told.
+    """
+    names = data.class_names
+    if names is None:
+        return data.y
+    if class_names is None:
+        if len(names) != classes:
+            raise ValueError(
+                f"`{argument}` must have the {classes} classes of the training data, which came without names: "
+                "`dataset.with_classes(names)` numbers the classes of a dataset as those are. "
+                f"Received: the {len(names)} classes {names[:10]}"
+            )
+        return data.y
+    numbers = {name: number for number, name in enumerate(class_names)}
+    unknown = [name for name in names if name not in numbers]
+    if unknown:
+        raise ValueError(
+            f"`{argument}` must hold classes of the training data; `dataset.select(names)` picks them. "
+            f"Received: the classes {unknown[:10]}, which are none of {class_names[:10]}"
+        )
+    return np.asarray([numbers[name] for name in names])[data.y]
 
 
 def _check_batched(argument, dataset, rank):

@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.serving.export_classifier import export_classifier
-from metalearn_tf.transfer.backbone_model import BackboneModel
+from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.domain_batches import domain_batches
 from metalearn_tf.transfer.domain_checks import (
     check_discriminator,
@@ -20,6 +21,7 @@ from metalearn_tf.transfer.transfer_checks import (
     check_own_objective,
     check_sample_weight,
     check_schedule_goes_on,
+    check_seed,
 )
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
@@ -27,7 +29,7 @@ _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class DomainAdaptation(BackboneModel):
+class DomainAdaptation(ClassifierModel):
     """A backbone and a linear classifier, trained on labels of a source domain and on bare examples of a target domain.
 
     Beside the cross-entropy of the source, training minimises how far the features of the domains are apart:
@@ -62,7 +64,10 @@ class DomainAdaptation(BackboneModel):
             source; `None` for one hidden layer of 100 units.
         augmentation: a Keras layer for the training images of both domains, which it sees in `image_range`.
         image_range: lowest and highest value of a pixel that the backbone takes; uint8 images are brought there.
-        seed: integer, of the new layers' weights and the order of the examples.
+        seed: integer from 0 to 2**32 - 1, of the new layers' weights, the order of the examples and all noise, dropout
+            in the backbone and augmentation included.
+        class_names: names of the classes in the order of their numbers, by which those of a `ClassDataset` are matched;
+            by default those of the first `ClassDataset` that `fit` is given as source.
 
     Call arguments:
         x: examples `(n, ...)`, floating in `image_range`, or uint8 images.
@@ -90,13 +95,15 @@ class DomainAdaptation(BackboneModel):
         augmentation=None,
         image_range=(0.0, 1.0),
         seed=0,
+        class_names=None,
         **kwargs,
     ):
-        super().__init__(backbone, augmentation, image_range, **kwargs)
-        check_options(classes, method, weight, bandwidths, discriminator, seed)
+        check_options(classes, method, weight, bandwidths, discriminator)
+        options = {"augmentation": augmentation, "image_range": image_range, **kwargs}
+        super().__init__(backbone, int(classes), class_names, **options)
         # === Config ===
-        seed = int(seed)  # Keras's initializers take Python's integers alone
-        self.classes, self.method, self.bandwidths, self.seed = classes, method, bandwidths, seed
+        seed = check_seed(seed)
+        self.method, self.bandwidths, self.seed = method, bandwidths, seed
         self.weight = _DEFAULT_WEIGHTS[method] if weight is None else weight
         # === Layers ===
         width = backbone.output_shape[1]
@@ -118,6 +125,7 @@ class DomainAdaptation(BackboneModel):
         names = ("loss", *names.get(method, ("cross_entropy", "domain_loss")))
         self._trackers = {name: keras.metrics.Mean(name) for name in names}
         self._trackers["accuracy"] = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        seed_augmentation(self, seed)  # of all layers with random numbers
 
     # === Training ===
 
@@ -161,11 +169,13 @@ class DomainAdaptation(BackboneModel):
         check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
         check_whole(epochs=epochs)
         check_fit_options(kwargs)
-        check_schedule_goes_on(getattr(self, "optimizer", None), kwargs.get("callbacks"))
+        self.learn_names(source)
         source_x, source_y, target_x = check_domains(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
         check_whole(steps_per_epoch=steps_per_epoch)
+        before_last = max(0, epochs - 1 - kwargs.get("initial_epoch", 0)) * steps_per_epoch
+        check_schedule_goes_on(getattr(self, "optimizer", None), kwargs.get("callbacks"), before_last)
         kwargs["validation_data"] = self.check_validation_data(kwargs)
         kwargs.setdefault("validation_batch_size", batch_size)
         batches = domain_batches(source_x, source_y, target_x, batch_size, self.seed, int(self.step))
@@ -259,7 +269,6 @@ class DomainAdaptation(BackboneModel):
     def get_config(self):
         return {
             **super().get_config(),
-            "classes": self.classes,
             "method": self.method,
             "weight": self.weight,
             "bandwidths": self.bandwidths,
@@ -275,7 +284,7 @@ class DomainAdaptation(BackboneModel):
 
 
 def _cross_entropy(labels, logits, weights=None):
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
     if weights is None:
         return tf.reduce_mean(losses)
     weights = tf.cast(weights, losses.dtype)

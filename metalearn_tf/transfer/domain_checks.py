@@ -6,14 +6,14 @@ import numpy as np
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.transfer.backbone_checks import check_examples
-from metalearn_tf.transfer.data_kinds import Examples, is_batches, read_examples
+from metalearn_tf.transfer.data_kinds import Examples, is_batches, numbers_by_name, read_examples
 from metalearn_tf.transfer.domain_losses import check_bandwidths
 from metalearn_tf.transfer.transfer_checks import check_labels
 
 METHODS = ("dann", "mmd", "coral", "source_only")
 
 
-def check_options(classes, method, weight, bandwidths, discriminator, seed):
+def check_options(classes, method, weight, bandwidths, discriminator):
     """Refuses options that are unknown, out of range or without effect."""
     check_whole(least=2, classes=classes)
     if method not in METHODS:
@@ -28,8 +28,6 @@ def check_options(classes, method, weight, bandwidths, discriminator, seed):
     check_bandwidths(bandwidths)
     if discriminator is not None and method != "dann":
         raise ValueError(f'`discriminator` needs `method="dann"`. Received: method={method!r}')
-    if not isinstance(seed, (int, np.integer)):
-        raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
 
 
 def check_discriminator(discriminator, width):
@@ -63,7 +61,8 @@ def check_domains(model, source, target_x):
             f"Received: {type(source).__name__}"
         )
     source_x = check_examples("source_x", source.x, model.backbone, model.image_range)
-    source_y = check_labels("source_y", source.y, len(source_x), model.classes)[0]
+    source_y = numbers_by_name("source", source, model.classes, model.class_names)
+    source_y = check_labels("source_y", source_y, len(source_x), model.classes)[0]
     if model.method == "source_only":
         return source_x, source_y, None
     if target_x is None:

@@ -8,6 +8,7 @@ from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.networks.copy_network import copy_network
 from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.best_epoch import BestEpoch
 from metalearn_tf.transfer.budget import training_budget, tuning_rate, unfreezing_plan
 from metalearn_tf.transfer.data_kinds import read_examples
 from metalearn_tf.transfer.extract_features import compute_features
@@ -18,6 +19,7 @@ from metalearn_tf.transfer.transfer_checks import (
     check_rate_callbacks,
     check_rates,
     check_sample_weight,
+    check_seed,
     check_validation,
     class_weights,
 )
@@ -94,7 +96,8 @@ def fine_tune(
             of `(x, y)` or `(x, y, sample_weight)`.
         y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them.
         validation_data: `(x, y)`, `(x, y, sample_weight)` or another kind that `x` may be, on which training stops
-            early; the weights are then those of the best epoch. Classes of two `ClassDataset`s are matched by name.
+            early; the weights are then those of the epoch of the lowest validation loss, be it the first. Classes of
+            two `ClassDataset`s are matched by name.
         epochs: passes over the data, those of the head included; by default 20, or as many as make 300 steps.
         batch_size: examples in a step; by default an eighth of the data, but from 8 to 32.
         learning_rate: the highest, of the head; by default 0.024 over the number of the backbone's layers that are
@@ -103,18 +106,20 @@ def fine_tune(
         head_epochs: see `TransferClassifier`, as `stages`, `stage_epochs`, `layer_decay`, `l2_sp`,
             `train_normalization` and `augmentation`. By default they follow the epochs: a tenth of them for the head,
             and a twentieth for each of 3 stages, or as many as layers and epochs allow.
-        patience: epochs without a lower validation loss after which training stops, counted when all layers are
-            unfrozen; 5 by default, where there is `validation_data`.
+        patience: epochs without a lower validation loss after which training stops, counted and compared from the
+            epoch on in which all layers are unfrozen; 5 by default, where there is `validation_data`.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
-        seed: integer, of the head, the order of the examples, dropout and the augmentation. The random states of
-            Python, NumPy, Keras and TensorFlow are afterwards what they were.
+        seed: integer from 0 to 2**32 - 1, of the head, the order of the examples, dropout and the augmentation. The
+            random states of Python, NumPy, Keras and TensorFlow are afterwards what they were.
         callbacks: of `fit`; none that sets the learning rate.
         verbose: of `fit`.
         class_weight: dict from class numbers to the weights of their examples; others have 1.
         sample_weight: weights `(n,)` of the examples; one of the two.
 
     Returns:
-        A compiled `TransferClassifier`; its `history` is that of `fit`.
+        A compiled `TransferClassifier`; its `history` is that of `fit`, its `class_names` are those of `x`. At the end
+        of the cosine the rate is 0 for good: `compile` it with another optimizer before a further `fit`, which refuses
+        to begin, or to end, where no weight would move.
 
     Raises:
         ValueError: if an argument is not of its kind: a backbone that still has its head, images of another size or
@@ -126,6 +131,7 @@ def fine_tune(
     """
     # === Checks ===
     check_backbone(backbone)
+    seed = check_seed(seed)
     rank = len(backbone.input_shape)
 
     def check_x(argument, examples):
@@ -170,6 +176,7 @@ def fine_tune(
         train_normalization=train_normalization,
         augmentation=augmentation,
         image_range=image_range,
+        class_names=data.class_names,
     )
     seed_augmentation(classifier, seed)
     for layer in classifier.layers_below_stages:  # of the copy, so that later trainings leave them too
@@ -181,11 +188,7 @@ def fine_tune(
     # === Training ===
     if validation_data is not None:
         patience = _PATIENCE if patience is None else patience
-        stopping = keras.callbacks.EarlyStopping(
-            patience=patience,
-            restore_best_weights=True,
-            start_from_epoch=head_epochs + max(0, len(classifier.groups) - 1) * stage_epochs,
-        )
+        stopping = BestEpoch(patience, head_epochs + max(0, len(classifier.groups) - 1) * stage_epochs)
         for callback in callbacks:
             if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
                 callback.keep_state_of(stopping)

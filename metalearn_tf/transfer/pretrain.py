@@ -11,7 +11,13 @@ from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.data_kinds import Examples, read_examples
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
-from metalearn_tf.transfer.transfer_checks import check_labels, check_rate_callbacks, check_rates, check_validation
+from metalearn_tf.transfer.transfer_checks import (
+    check_labels,
+    check_rate_callbacks,
+    check_rates,
+    check_seed,
+    check_validation,
+)
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 from metalearn_tf.transfer.unfreezing import trained_layers
 
@@ -73,9 +79,9 @@ def pretrain(
         validation_data: `(x, y)` or another kind that `data` may be, for the progress bar, with `"supervised"`. Classes
             of two `ClassDataset`s are matched by name.
         image_range: lowest and highest value of a pixel that the backbone takes.
-        seed: integer, of what is above the backbone, the order of the examples and all noise, dropout in the backbone
-            and augmentation included. The random states of Python, NumPy, Keras and TensorFlow are afterwards what
-            they were.
+        seed: integer from 0 to 2**32 - 1, of what is above the backbone, the order of the examples and all noise,
+            dropout in the backbone and augmentation included. The random states of Python, NumPy, Keras and TensorFlow
+            are afterwards what they were.
         callbacks: of `fit`; none that sets the learning rate.
         verbose: of `fit`.
         **options: see the table.
@@ -95,6 +101,7 @@ def pretrain(
             f"Received: {backbone.name!r}, in which nothing can be trained"
         )
     check_rates(learning_rate, weight_decay)
+    seed = check_seed(seed)
     check_rate_callbacks(callbacks, "`pretrain` has a schedule: give `learning_rate`")
 
     def check_x(argument, examples):
@@ -114,6 +121,7 @@ def pretrain(
     if method == "supervised":
         y, classes = _check_labels(y, len(x))
         validation_data = check_validation(validation_data, classes, check_x, rank, data.class_names)
+        options["class_names"] = data.class_names
         model = TransferClassifier(backbone, classes, train_normalization=True, **options)
     elif method in WITHOUT_LABELS:
         _check_images_alone(method, backbone, validation_data)

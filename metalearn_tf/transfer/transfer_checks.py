@@ -5,8 +5,9 @@ import numbers
 import keras
 import numpy as np
 
+from metalearn_tf.data.label_advice import label_advice
 from metalearn_tf.data.whole_numbers import check_whole, is_whole
-from metalearn_tf.transfer.data_kinds import Examples, as_array, read_examples
+from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
 
 
 def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
@@ -62,7 +63,8 @@ def check_labels(argument, y, count, classes=None, every_class=True):
     y = as_array(argument, y)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(
-            f"`{argument}` must be integers of shape (n,); {_label_fix(y)}. Received: shape {y.shape}, dtype={y.dtype}"
+            f"`{argument}` must be integers of shape (n,), the number of its class for each example"
+            f"{label_advice(y, y.shape[:1])}. Received: shape {y.shape}, dtype={y.dtype}"
         )
     if len(y) != count:
         raise ValueError(f"`{argument}` must have one label for each example. Received: {len(y)} for {count} examples")
@@ -84,19 +86,6 @@ def check_labels(argument, y, count, classes=None, every_class=True):
     return y.astype("int32"), classes
 
 
-def _label_fix(y):
-    """How labels that are not class numbers become such."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        return "`y[:, 0]` makes them of a column"
-    if y.ndim == 2:
-        return "`np.argmax(y, axis=-1)` makes them of one-hot labels"
-    if y.ndim == 1 and (y.dtype.kind == "b" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y)))):
-        return "`y.astype('int32')` makes them"
-    if y.ndim == 1 and y.dtype.kind in "USO":
-        return "`np.unique(y, return_inverse=True)[1]` makes them of names, numbered in the order of the sorted names"
-    return "the number of its class for each example"
-
-
 def check_validation(validation_data, classes, check_x, rank, class_names=None):
     """Validation data as arrays, checked; `None` for `None`.
 
@@ -105,7 +94,7 @@ def check_validation(validation_data, classes, check_x, rank, class_names=None):
         classes: the labels must be below it.
         check_x: function from the argument's name and the examples to the checked examples.
         rank: the number of axes of a batch of examples.
-        class_names: those of the training data; the classes of a `ClassDataset` are then matched by name.
+        class_names: those of the training data, by which the classes of a `ClassDataset` are matched; or `None`.
 
     Returns:
         `(x, y)` or `(x, y, sample_weight)`.
@@ -129,15 +118,7 @@ def check_validation(validation_data, classes, check_x, rank, class_names=None):
             "`validation_data` must be a pair (x, y), a `ClassDataset`, or batches of (x, y). "
             f"Received: {type(validation_data).__name__}"
         )
-    y = data.y
-    if data.class_names is not None and class_names is not None:
-        unknown = [name for name in data.class_names if name not in class_names]
-        if unknown:
-            raise ValueError(
-                "`validation_data` must hold classes of the training data; `dataset.select(names)` picks them. "
-                f"Received: the classes {unknown[:10]}, which are none of {class_names[:10]}"
-            )
-        y = np.asarray([class_names.index(name) for name in data.class_names])[y]
+    y = numbers_by_name("validation_data", data, classes, class_names)
     x = check_x("validation_data[0]", data.x)
     y = check_labels("validation_data[1]", y, len(x), classes, every_class=False)[0]
     weights = check_sample_weight("validation_data[2]", data.sample_weight, len(x))
@@ -187,28 +168,42 @@ def class_weights(class_weight, y, classes):
     return np.asarray([class_weight.get(number, 1.0) for number in range(classes)], "float32")[y]
 
 
-def check_schedule_goes_on(optimizer, callbacks):
-    """Refuses callbacks that set a learning rate which has a schedule, and a schedule that has ended at 0.
+def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
+    """Refuses callbacks that set a learning rate which has a schedule, and a schedule that ends at 0 too early.
 
     Args:
         optimizer: Keras's; `None` before `compile`.
         callbacks: those of `fit`, or `None`.
+        steps: of the training before its last epoch, as far as they are known.
 
     Raises:
         ValueError: says what to write instead.
     """
-    schedule = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # within loss scaling
+    schedule = getattr(optimizer, "_learning_rate", None)
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return
     check_rate_callbacks(callbacks, "The optimizer has a schedule; `compile` with a number as the learning rate")
-    if isinstance(schedule, keras.optimizers.schedules.CosineDecay) and schedule.alpha == 0:
-        steps = schedule.decay_steps + (schedule.warmup_steps if schedule.warmup_target is not None else 0)
-        if int(optimizer.iterations) >= steps:
-            raise ValueError(
-                "The learning rate has come to 0 at the end of its schedule, so that no weight would move; "
-                "`compile(keras.optimizers.AdamW(1e-4))` before `fit` begins another training. "
-                f"Received: an optimizer after {int(optimizer.iterations)} of {steps} steps"
-            )
+    done = int(optimizer.iterations)
+    if _has_ended(schedule, done):
+        raise ValueError(
+            "The learning rate has come to 0 at the end of its schedule, so that no weight would move; "
+            "`compile(keras.optimizers.AdamW(1e-4))` before it begins another training. "
+            f"Received: an optimizer after {done} steps"
+        )
+    if steps and _has_ended(schedule, done + steps):
+        raise ValueError(
+            "`epochs` must end with the schedule of the learning rate, which comes to 0 before the last epoch, so that "
+            "no weight would move in it; fewer epochs, or `compile(keras.optimizers.AdamW(1e-4))` before `fit`, which "
+            f"begins another training. Received: an optimizer after {done} steps, and {steps} before the last epoch"
+        )
+
+
+def _has_ended(schedule, step):
+    """Whether a schedule is 0 from a step on, as far as one can see: that of a warm-up is 0 at its first step alone."""
+    return all(
+        float(schedule(keras.ops.convert_to_tensor(step + ahead, "int64"))) == 0.0 for ahead in (0, 1, 10, 1000, 100000)
+    )
 
 
 def check_rate_callbacks(callbacks, fix):
@@ -217,6 +212,32 @@ def check_rate_callbacks(callbacks, fix):
     names = [type(callback).__name__ for callback in callback_list(callbacks) if isinstance(callback, setting)]
     if names:
         raise ValueError(f"`callbacks` must not set the learning rate. {fix}. Received: {', '.join(names)}")
+
+
+def check_seed(seed):
+    """The seed as Python's integer; refuses what is none, `None` among it: the same call would not go on the same."""
+    if not is_whole(seed) or not 0 <= seed < 2**32:
+        raise ValueError(
+            "`seed` must be an integer from 0 to 2**32 - 1; draw one by `np.random.default_rng().integers(2**32)` for "
+            f"another result each time. Received: seed={seed!r}"
+        )
+    return int(seed)
+
+
+def check_takes_probabilities(argument, functions):
+    """Refuses losses or metrics that take logits: a classifier gives probabilities.
+
+    Args:
+        argument: the name in error messages.
+        functions: as `compile` takes them.
+    """
+    for function in keras.tree.flatten(functions):
+        of_logits = getattr(function, "_fn_kwargs", {}).get("from_logits") or getattr(function, "from_logits", False)
+        if of_logits:
+            raise ValueError(
+                f"`{argument}` must take probabilities, which the classifier gives: leave out `from_logits=True`. "
+                f"Received: {function!r}"
+            )
 
 
 def callback_list(callbacks):

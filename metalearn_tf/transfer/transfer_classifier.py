@@ -3,19 +3,27 @@
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.whole_numbers import is_whole
 from metalearn_tf.serving.export_classifier import export_classifier
-from metalearn_tf.transfer.backbone_model import BackboneModel
-from metalearn_tf.transfer.transfer_checks import check_labels, check_plan, check_sample_weight, class_weights
+from metalearn_tf.transfer.classifier_model import ClassifierModel
+from metalearn_tf.transfer.transfer_checks import (
+    check_labels,
+    check_plan,
+    check_sample_weight,
+    check_takes_probabilities,
+    class_weights,
+)
 from metalearn_tf.transfer.unfreezing import Unfreeze, Unfreezing, layer_weights
 
 _LOSS = "sparse_categorical_crossentropy"
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
-class TransferClassifier(BackboneModel):
+class TransferClassifier(ClassifierModel):
     """A backbone with a new head, whose layers are unfrozen from the top while it is trained.
 
     An ordinary Keras model of examples and class numbers; `mtf.transfer.fine_tune` builds, compiles and trains one.
@@ -40,6 +48,8 @@ class TransferClassifier(BackboneModel):
             scales and offsets are trained all the same.
         augmentation: a Keras layer for the training images, which it sees in `image_range`.
         image_range: lowest and highest pixel that the backbone was trained on.
+        class_names: names of the classes in the order of their numbers, by which those of a `ClassDataset` are matched;
+            by default those of the first `ClassDataset` that `fit` is given.
 
     Input shape: `(batch, ...)`; uint8 images are brought to `image_range`, all others are taken as they are.
     Output shape: `(batch, classes)` float32, probabilities.
@@ -63,16 +73,17 @@ class TransferClassifier(BackboneModel):
         train_normalization=False,
         augmentation=None,
         image_range=(0.0, 1.0),
+        class_names=None,
         **kwargs,
     ):
         # === Layers ===
-        super().__init__(backbone, augmentation, image_range, **kwargs)
         check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp)
+        options = {"augmentation": augmentation, "image_range": image_range, **kwargs}
+        super().__init__(backbone, int(classes), class_names, **options)
         self.head = keras.layers.Dense(classes, activation="softmax", dtype=self.float_dtype, name="head")
         self.head.build(backbone.output_shape)
         self._unfreezing = Unfreezing(backbone, stages)  # refuses stages that the backbone does not have
         # === Config ===
-        self.classes = classes
         self.head_epochs = head_epochs
         self.stages = int(stages) if is_whole(stages) else list(stages)
         self.stage_epochs = stage_epochs
@@ -113,8 +124,12 @@ class TransferClassifier(BackboneModel):
         Biases and the scales and offsets of normalisation are never decayed.
 
         Raises:
-            ValueError: if the optimizer averages weights (`use_ema`) of which some move at other times or rates.
+            ValueError: if the optimizer averages weights (`use_ema`) of which some move at other times or rates, or the
+                loss or a metric takes logits.
         """
+        check_takes_probabilities("loss", loss)
+        check_takes_probabilities("metrics", metrics)
+        check_takes_probabilities("weighted_metrics", kwargs.get("weighted_metrics"))
         super().compile(optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, **kwargs)
         self._unfreezing = Unfreezing(self.backbone, self.stages)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
@@ -130,11 +145,23 @@ class TransferClassifier(BackboneModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
-        """As `keras.Model.fit`; layers are unfrozen by the number of the epoch."""
+        """As `keras.Model.fit`, of a `ClassDataset` too; layers are unfrozen by the number of the epoch."""
+        if isinstance(x, ClassIndex) and kwargs.get("validation_split"):
+            raise ValueError(
+                "`validation_split` must be None: it takes the last examples, which are those of the last classes; "
+                "`train, validation = dataset.split_examples([0.8, 0.2])`, and `validation_data=validation`. "
+                f"Received: validation_split={kwargs['validation_split']} with a {type(x).__name__}"
+            )
+        self.learn_names(x)
+        x, y = self.read_dataset("x", x, y)
         options = {"sample_weight": sample_weight, "class_weight": class_weight}
-        if class_weight is not None and y is not None and sample_weight is None:
-            y, _ = check_labels("y", y, len(x), self.classes, every_class=False)
-            options = {"sample_weight": class_weights(class_weight, y, self.classes)}
+        if class_weight is not None:
+            weight_of = class_weights(class_weight, np.arange(self.classes), self.classes)
+            # Of all classes: for batches Keras does not know those above the highest that is named.
+            options["class_weight"] = dict(enumerate(weight_of.tolist()))
+            if y is not None and sample_weight is None and self._has_class_numbers:
+                y, _ = check_labels("y", y, len(x), self.classes, every_class=False)
+                options = {"sample_weight": weight_of[y]}
         self._unfreezing = Unfreezing(self.backbone, self.stages)
         try:
             return super().fit(x, y, *args, **options, **kwargs)
@@ -196,9 +223,14 @@ class TransferClassifier(BackboneModel):
 
     def check_targets(self, x, y, sample_weight):
         """Class numbers and weights, checked; targets of another loss than the default one are the user's own."""
-        if getattr(self, "loss", None) == _LOSS:
+        if self._has_class_numbers:
             y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
         return y, check_sample_weight("sample_weight", sample_weight, len(x))
+
+    @property
+    def _has_class_numbers(self):
+        """Whether labels are what the default loss takes; those of another are the user's own."""
+        return getattr(self, "loss", None) == _LOSS
 
     def _check_averages(self, optimizer):
         apart = self.head_epochs > 0 or len(self.groups) > 1 or self.layer_decay < 1.0
@@ -228,7 +260,6 @@ class TransferClassifier(BackboneModel):
             config = super().get_config()
         return {
             **config,
-            "classes": self.classes,
             "head_epochs": self.head_epochs,
             "stages": self.stages,
             "stage_epochs": self.stage_epochs,

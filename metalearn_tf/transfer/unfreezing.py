@@ -68,7 +68,7 @@ def trained_layers(backbone):
 
 def _layers_with_weights(layer):
     """The layers with weights that can be trained, frozen or not, in the order of the way through the network."""
-    if isinstance(layer, keras.Model):
+    if isinstance(layer, keras.Model) and not layer._trainable_variables:  # a subclass may have some of its own
         for part in layer.layers:
             yield from _layers_with_weights(part)
     elif layer_weights(layer):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.array_batches import shuffled_rows, stream
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.image_range import change_range, to_image_range
 from metalearn_tf.data.image_tasks import image_tasks
 from metalearn_tf.gan.network_inputs import has_pairs
 
@@ -20,8 +20,9 @@ def gan_kind(gan, image_shape):
     - `"labels"`: more images of the classes of its training; networks with `classes`.
 
     Raises:
-        ValueError: if it draws nothing of these, or other images than `image_shape`.
+        ValueError: if it draws nothing of these, other images than `image_shape`, or in an unknown range.
     """
+    check_range("build_gan", gan)
     height, width, channels = image_shape
     if gan.conditional and gan.image_shape == tuple(image_shape):
         return "others" if has_pairs(gan) else "labels"
@@ -35,13 +36,37 @@ def gan_kind(gan, image_shape):
     )
 
 
+def check_range(argument, gan):
+    """Refuses a GAN that does not say in which range its pixels are.
+
+    Args:
+        argument: the name of the function that has built it.
+        gan: a `GAN`.
+    """
+    if gan.image_range is None:
+        raise ValueError(
+            f"`{argument}` must build a GAN whose pixels are in a known range: end the generator with tanh or sigmoid, "
+            "or declare it by `GAN(..., image_range=(-1, 1))`. Received: a generator whose last layers do not say it"
+        )
+
+
+def check_takes_sources(gan, image_shape):
+    """Refuses a GAN that does not redraw images of a dataset, for which `more_examples` needs its labels."""
+    kind = gan_kind(gan, image_shape)
+    if kind != "others":
+        raise ValueError(
+            "`build_gan` must build a GAN that takes source images and returns others, as with the networks of "
+            f"`mtf.networks.translation_gan`. Received: a GAN that draws {kind}"
+        )
+
+
 def train_gan(gan, dataset, steps, batch_size, seed):
     """Trains a GAN of classes on a `ClassDataset`, in place."""
     kind = gan_kind(gan, dataset.example_shape)
     if kind == "labels":
-        batches = image_batches(dataset, batch_size, seed)
+        batches = image_batches(dataset, batch_size, seed, gan)
     else:
-        pairs = image_tasks(dataset, 2, tasks_per_batch=batch_size, seed=seed)
+        pairs = image_tasks(dataset, 2, tasks_per_batch=batch_size, seed=seed, image_range=gan.image_range)
         if kind == "classes":
             batches = pairs.map(lambda images: tf.concat([images[:, 0], images[:, 1]], axis=-1))
         else:
@@ -50,14 +75,14 @@ def train_gan(gan, dataset, steps, batch_size, seed):
     gan.fit(batches, steps_per_epoch=steps, verbose=0)
 
 
-def image_batches(dataset, batch_size, seed):
-    """Endless batches of a dataset's images, float32 in [-1, 1], and their class numbers, in an order of the seed."""
+def image_batches(dataset, batch_size, seed, gan):
+    """Endless batches of images, float32 in the range of a GAN, and their class numbers, in an order of the seed."""
     labels = tf.constant(dataset.labels)
 
     def batch(number):
         positions = number * batch_size + tf.range(batch_size, dtype=tf.int64)
         rows = shuffled_rows(positions, len(dataset), (seed, 0))
-        return to_gan_range(dataset.gather(rows)), tf.gather(labels, rows)
+        return to_gan_range(gan, dataset.gather(rows)), tf.gather(labels, rows)
 
     return stream(batch)
 
@@ -88,7 +113,7 @@ def new_classes(gan, classes, examples, seed, keep=1.0, variety=1.0):
     logits = _predict(gan.discriminator, pairs).reshape(drawn, halves).mean(axis=1)
     best = np.sort(np.argsort(-logits, kind="stable")[:classes])
     images = np.stack(np.split(pairs, 2, axis=-1), axis=1).reshape(drawn, 2 * halves, *pairs.shape[1:3], -1)
-    images = to_bytes(images[best, :examples])
+    images = to_bytes(gan, images[best, :examples])
     labels = np.repeat(np.arange(classes), examples)
     return ClassDataset(images.reshape(-1, *images.shape[2:]), labels, [f"new {n}" for n in range(classes)])
 
@@ -114,18 +139,18 @@ def more_examples(gan, dataset, ratio, seed, keep=1.0):
     condition = labels
     if gan_kind(gan, dataset.example_shape) == "others":
         rows = dataset.offsets[labels] + numbers % dataset.class_sizes[labels]
-        condition = np.asarray(to_gan_range(dataset.examples[rows]))
+        condition = np.asarray(to_gan_range(gan, dataset.examples[rows]))
     noise = np.random.default_rng(seed).normal(size=(len(labels), gan.latent_dim)).astype("float32")
     made = _predict(gan.sampler, noise, condition)
     # Class by class, what is taken for real the most first.
     order = np.lexsort((-_predict(gan.discriminator, made, condition)[:, 0], labels))
     best = np.sort(order[numbers < wanted[labels]])
-    return ClassDataset(to_bytes(made[best]), labels[best], dataset.class_names, dataset.parents, dataset.domain)
+    return ClassDataset(to_bytes(gan, made[best]), labels[best], dataset.class_names, dataset.parents, dataset.domain)
 
 
-def to_bytes(images):
-    """Images in [-1, 1] as uint8."""
-    return np.clip(np.round(127.5 * (images + 1.0)), 0, 255).astype("uint8")
+def to_bytes(gan, images):
+    """Images that a GAN has drawn as uint8."""
+    return np.clip(np.round(change_range(images, gan.image_range, (0.0, 255.0))), 0, 255).astype("uint8")
 
 
 def as_in(dataset, images):
@@ -133,9 +158,9 @@ def as_in(dataset, images):
     return images if dataset.dtype == images.dtype else to_image_range(images, (0.0, 1.0)).numpy()
 
 
-def to_gan_range(images):
-    """uint8 images, or images in [0, 1], as a float32 tensor in [-1, 1]."""
-    return 2.0 * to_image_range(images, (0.0, 1.0)) - 1.0
+def to_gan_range(gan, images):
+    """uint8 images, or images in [0, 1], as a float32 tensor in the range of a GAN."""
+    return change_range(to_image_range(images, (0.0, 1.0)), (0.0, 1.0), gan.image_range)
 
 
 def _predict(network, *inputs):

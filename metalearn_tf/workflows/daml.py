@@ -24,7 +24,7 @@ from metalearn_tf.transfer.fine_tune import fine_tune
 from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, file_name, trained_learner
 from metalearn_tf.workflows.built_models import built_model
-from metalearn_tf.workflows.class_gans import as_in, image_batches, more_examples
+from metalearn_tf.workflows.class_gans import as_in, check_takes_sources, image_batches, more_examples
 from metalearn_tf.workflows.parts_of_datasets import at_most, few_and_test, share_of
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
@@ -167,6 +167,8 @@ def daml(
     test_task = {"ways": ways, "shots": shots, "queries": queries}
     train_task = {"ways": ways, "shots": shots, "queries": train_queries}
     make_episodes(sources, **train_task)  # refuses tasks that the classes do not have
+    gan, of_gan = built_model("build_gan", build_gan)
+    check_takes_sources(gan, shape)
     configuration = {
         "workflow": "daml",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
@@ -174,7 +176,8 @@ def daml(
         "learners": {
             name: built_model(f"build_learners[{name!r}]", build)[1] for name, build in build_learners.items()
         },
-        "gan": built_model("build_gan", build_gan)[1],
+        "gan": of_gan,
+        "gan_range": list(gan.image_range),
         "backbone": built_model("build_backbone", build_backbone)[1],
         "test_task": test_task,
         "train_task": train_task,
@@ -286,7 +289,7 @@ def _train_coral(backbone, part, few, epochs, seed):
 
 def _train_gan(gan, sources, few, steps, seed):
     """Trains on the few images as real ones, each beside any image of the sources."""
-    real, source = (image_batches(dataset, _BATCH, seed) for dataset in (few, sources))
+    real, source = (image_batches(dataset, _BATCH, seed, gan) for dataset in (few, sources))
     pairs = tf.data.Dataset.zip(real, source).map(lambda real, source: (real[0], source[0]))
     gan.fit(pairs, steps_per_epoch=steps, verbose=0)
 

@@ -1,12 +1,15 @@
 """A learner whose support set is enlarged."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.augmentation import augment_images, augmentation_model
+from metalearn_tf.data.image_range import change_range, check_limits
 from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.networks.copy_network import as_model, copy_network
+from metalearn_tf.networks.value_range import value_range
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -24,11 +27,13 @@ class EnlargedSupport(MetaLearner):
 
     Args:
         learner: a `MetaLearner` of images in [0, 1].
-        enlarger: a built `keras.Model` from `[noise, source images]` to images, in [-1, 1], such as the generator of
+        enlarger: a built `keras.Model` from `[noise, source images]` to images, such as the generator of
             `mtf.networks.augmentation_gan`; or a Keras layer for images in [0, 1], such as `classical_augmentation()`.
             It is not trained, nor copied.
         copies: images made from each support example.
         seed: integer, of the random numbers.
+        image_range: lowest and highest value of a pixel of a generator; `None` to read it from its last layers, or
+            [-1, 1] where those do not say it.
 
     Raises:
         ValueError: if the enlarger does not go from images of the learner's shape to such images.
@@ -36,7 +41,7 @@ class EnlargedSupport(MetaLearner):
     Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340)
     """
 
-    def __init__(self, learner, enlarger, copies=4, seed=0, **kwargs):
+    def __init__(self, learner, enlarger, copies=4, seed=0, image_range=None, **kwargs):
         _check(learner, enlarger, copies)
         learner = learner.copy()
         super().__init__(learner.network, **kwargs)  # the copy's: another would be carried along and saved, unused
@@ -44,6 +49,7 @@ class EnlargedSupport(MetaLearner):
         self.enlarger = enlarger if _draws(enlarger) else augmentation_model(enlarger, _image_shape(learner))
         self.copies = copies
         self.seed = seed
+        self.image_range = _range(self.enlarger, image_range) if _draws(self.enlarger) else None
 
     @property
     def max_ways(self):
@@ -69,8 +75,8 @@ class EnlargedSupport(MetaLearner):
             return augment_images(self.enlarger, images, [self.seed, 0])
         shape = [tf.shape(images)[0], self.enlarger.inputs[0].shape[1]]
         noise = tf.random.stateless_normal(shape, [self.seed, 0])
-        drawn = self.enlarger([noise, 2.0 * images - 1.0], training=False)
-        return 0.5 * (tf.cast(drawn, tf.float32) + 1.0)
+        drawn = self.enlarger([noise, change_range(images, (0.0, 1.0), self.image_range)], training=False)
+        return change_range(tf.cast(drawn, tf.float32), self.image_range, (0.0, 1.0))
 
     def classify(self, task_state, query_x):
         return self.learner.classify(task_state, query_x)
@@ -89,6 +95,7 @@ class EnlargedSupport(MetaLearner):
             "enlarger": serialize(self.enlarger),
             "copies": self.copies,
             "seed": self.seed,
+            "image_range": self.image_range,
         }
 
     @classmethod
@@ -100,6 +107,14 @@ class EnlargedSupport(MetaLearner):
 def _draws(enlarger):
     """Whether it is a generator of noise and images, and not a layer of images."""
     return isinstance(enlarger, keras.Model) and enlarger.built and len(enlarger.inputs) == 2
+
+
+def _range(generator, image_range):
+    """The range of a generator's pixels, as it is given or as its last layers say it."""
+    limits = value_range(generator) if image_range is None else image_range
+    limits = limits if image_range is not None or np.isfinite(limits).all() else (-1.0, 1.0)
+    check_limits(limits)
+    return tuple(map(float, limits))
 
 
 def _image_shape(learner):

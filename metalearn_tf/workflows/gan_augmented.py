@@ -1,13 +1,13 @@
 """Meta-learning on tasks that a GAN adds to."""
 
 import functools
-import pathlib
 
 import keras
 import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.episodes import episodes as make_episodes
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
@@ -37,6 +37,7 @@ _OF_GANS = (
     "workflow",
     "sources",
     "gan",
+    "gan_range",
     "gan_steps",
     "gan_batch_size",
     "seeds",
@@ -176,6 +177,7 @@ def gan_augmented(
         "target": describe_dataset(target),
         "learner": of_learner,
         "gan": of_gan,
+        "gan_range": list(gan.image_range),
         "test_task": test_task,
         "train_task": train_task,
         **budget,
@@ -188,7 +190,7 @@ def gan_augmented(
     ways_to_enlarge = 1 + (kind == "others")
     ensembles = 4 + ways_to_enlarge
     stages = budget["seeds"] * ((2 + ways_to_enlarge) * len(mixtures) + ensembles)
-    folder, of_gans = pathlib.Path(run_directory), {name: configuration[name] for name in _OF_GANS}
+    folder, of_gans = local_path("run_directory", run_directory), {name: configuration[name] for name in _OF_GANS}
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"{type(learner).__name__}_{ways}x{shots}", configuration, stages, verbose)
 
@@ -229,7 +231,7 @@ def gan_augmented(
             enlarged = EnlargedSupport(learner, augmentation, copies, seed)
             test_learner(f"{name}, support enlarged", enlarged, seed, gan_part, seconds)
             if kind == "others":
-                enlarged = EnlargedSupport(learner, gan.sampler, copies, seed)
+                enlarged = EnlargedSupport(learner, gan.sampler, copies, seed, gan.image_range)
                 test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, "support", seconds)
 
     for seed, gan_and_drawn in enumerate(trained):

@@ -5,10 +5,11 @@ import math
 import keras
 import tensorflow as tf
 
+from metalearn_tf.data.image_range import change_range
 from metalearn_tf.data.image_tasks import image_tasks
 from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.gan.objectives import draw_noise
-from metalearn_tf.workflows.class_gans import image_batches
+from metalearn_tf.workflows.class_gans import check_range, image_batches, to_gan_range
 from metalearn_tf.workflows.workflow_checks import merged_sources
 
 _GAN_BATCH = 64
@@ -26,6 +27,7 @@ def check_adaptation(meta_gan, sources, classes, gan_shots):
     if not isinstance(meta_gan, MetaGAN):
         raise ValueError(f"`build_meta_gan` must build a MetaGAN. Received: {type(meta_gan).__name__}")
     gan, shown = meta_gan.gan, gan_shots
+    check_range("build_meta_gan", gan)
     if gan.conditional:
         if gan.number_of_classes != classes:
             raise ValueError(
@@ -65,14 +67,15 @@ def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, se
 
     def meta_train(meta_gan):
         ways = meta_gan.gan.number_of_classes if meta_gan.gan.conditional else None
-        tasks = image_tasks(sources, shots, tasks_per_batch=tasks_per_batch, seed=seed, ways=ways)
+        options = {"tasks_per_batch": tasks_per_batch, "seed": seed, "ways": ways}
+        tasks = image_tasks(sources, shots, **options, image_range=meta_gan.gan.image_range)
         meta_gan.fit(tasks, steps_per_epoch=steps, verbose=0)
 
     def train(gan):
         # As many images as the inner loops of the meta-training see.
         classes = gan.number_of_classes if gan.conditional else 1
         images_per_step = tasks_per_batch * meta_gan.inner_steps * (meta_gan.inner_batch_size or shots * classes)
-        batches = image_batches(merged_sources(sources), _GAN_BATCH, seed)
+        batches = image_batches(merged_sources(sources), _GAN_BATCH, seed, gan)
         # The sources have more classes than labels: each label stands for several.
         batches = batches.map(lambda images, labels: (images, labels % classes) if gan.conditional else images)
         gan.compile()
@@ -94,8 +97,8 @@ def drawing(meta_gan, steps, count, keep):
         keep: share of what is drawn that is used: what the adapted discriminator takes for real the most.
 
     Returns:
-        A function from the few images of each class `(classes, n, height, width, channels)` in [-1, 1] and an int32
-        scalar, the seed, to new images `(classes, count, height, width, channels)`.
+        A function from the few images of each class `(classes, n, height, width, channels)` in [0, 1] and an int32
+        scalar, the seed, to new images `(classes, count, height, width, channels)` in [0, 1].
     """
     drawn_of_each, latent_dim = math.ceil(count / keep), meta_gan.gan.latent_dim
 
@@ -109,6 +112,10 @@ def drawing(meta_gan, steps, count, keep):
 
     @tf.function(reduce_retracing=True)
     def draw(images, seed):
+        drawn = draw_in_range(to_gan_range(meta_gan.gan, images), seed)
+        return tf.clip_by_value(change_range(drawn, meta_gan.gan.image_range, (0.0, 1.0)), 0.0, 1.0)
+
+    def draw_in_range(images, seed):
         classes, shots = tf.shape(images)[0], tf.shape(images)[1]
         seeds = tf.reshape(tf.random.split(tf.stack([seed, 0]), 2 * classes), (-1, 2, 2))
         if not meta_gan.gan.conditional:

@@ -1,7 +1,6 @@
 """A GAN that learned to adapt draws training images for a target domain."""
 
 import functools
-import pathlib
 import time
 
 import keras
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from metalearn_tf.data.augmentation import seed_augmentation
 from metalearn_tf.data.image_range import to_image_range
+from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.random_state_kept import random_state_kept
 from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.gan import GAN
@@ -20,7 +20,6 @@ from metalearn_tf.networks.describe import describe
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.built_models import built_model
-from metalearn_tf.workflows.class_gans import to_gan_range
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
 from metalearn_tf.workflows.meta_gan_arms import check_adaptation, drawing, trained_gans
@@ -35,7 +34,7 @@ from metalearn_tf.workflows.workflow_checks import (
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
 # What `quick` leaves of the budget.
-_QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 10, "test_images": 100}
+_QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 80, "test_images": 100}
 
 
 @random_state_kept()
@@ -152,6 +151,7 @@ def meta_gan_transfer(
         "workflow": "meta_gan_transfer",
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
         "meta_gan": of_meta_gan,
+        "gan_range": list(meta_gan.gan.image_range),
         "gan_steps": budget["gan_steps"],
         "gan_shots": gan_shots,
         "gan_tasks": gan_tasks,
@@ -168,7 +168,7 @@ def meta_gan_transfer(
         "batch_size": batch_size,
         "augmentation": describe(augmentation),
     }
-    folder = pathlib.Path(run_directory)
+    folder = local_path("run_directory", run_directory)
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget["seeds"], verbose)
 
@@ -245,8 +245,7 @@ def _measure(shown, shots, draw, training, test, augments, seed):
     for number, images in enumerate(shown["images"], 1000 * seed):
         generated = None
         if draw is not None:
-            drawn = draw(to_gan_range(images), tf.constant(number))  # a Python number would be traced anew
-            generated = _flat((np.asarray(drawn) + 1.0) / 2.0)
+            generated = _flat(np.asarray(draw(images, tf.constant(number))))  # a Python number would be traced anew
         scores.append(training.scores(_flat(images[:, :shots]), generated, test, augments, number))
     accuracies, recalls, f1s = np.array(scores).T
     seconds = time.perf_counter() - start

@@ -1,13 +1,16 @@
 """The folder of a run: what it is a run of, and the stages that are finished."""
 
-import pathlib
 import time
+import weakref
 
 import keras
 import numpy as np
 
 from metalearn_tf.data.cache import cached_arrays
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.data.folder_lock import FolderLock
+from metalearn_tf.data.local_path import local_path
+from metalearn_tf.data.whole_files import delete_unfinished, write_text
+from metalearn_tf.serving.export import delete_unfinished_export
 from metalearn_tf.training.descriptions import check_same
 
 _CONFIGURATION = "configuration.json"
@@ -17,7 +20,8 @@ class RunDirectory:
     """Keeps each stage of a workflow once it is finished, so that a run that was stopped goes on after it.
 
     Files are replaced in one step; one that is damaged is reported and its stage done again. A stage that cannot be
-    kept, as on a full disk, ends the run at once: going on would lose all that comes after it too.
+    kept, as on a full disk, ends the run at once: going on would lose all that comes after it too. One process at a
+    time works in a folder, for as long as this object lives.
 
     Args:
         path: the folder, made where there is none.
@@ -26,15 +30,21 @@ class RunDirectory:
         verbose: 0 for no progress bar, 1 for one.
 
     Raises:
-        ValueError: if the folder is that of a run of another configuration; names what differs.
+        RuntimeError: if another process works in the folder.
+        ValueError: if the path has a scheme, such as `gs://`, or the folder is that of a run of another configuration;
+            names what differs.
         NotADirectoryError: if `path` is a file.
         OSError: here or in a stage, if the folder cannot be written.
     """
 
     def __init__(self, path, configuration, stages, verbose=1):
-        self.path = pathlib.Path(path)
+        self.path = local_path("run_directory", path)
         if self.path.exists() and not self.path.is_dir():
             raise NotADirectoryError(f"`run_directory` must be a folder. Received: the file {str(path)!r}")
+        self._lock = FolderLock("run_directory", self.path, "run")
+        weakref.finalize(self, self._lock.release, delete=True)
+        delete_unfinished(self.path, "*")
+        delete_unfinished_export(self.path / "export" / "1", self.path)
         check_same("run_directory", self.path / _CONFIGURATION, configuration, "run")
         self._progress = keras.utils.Progbar(
             stages, verbose=verbose, unit_name="stage", stateful_metrics=["accuracy"], interval=0

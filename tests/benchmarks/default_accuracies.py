@@ -5,9 +5,14 @@
 
 `transfer`: `fine_tune` of a backbone that was pre-trained on other classes, and `pretrain` with its own head, on a few
 examples a class; beside them `linear_probe` on the frozen features and the same network from scratch (Adam 1e-3, 20
-epochs of 32). `learners`: gradient-based learners, meta-trained on a few examples a class, in 5-way 5-shot episodes of
-other classes; beside them `linear_probe` of each raw support set. Each line is a mean over seeds, in %, with the 95 %
-interval over seeds (Student's t) where there are several. Characters and photographs need prepared datasets.
+epochs of 32). With images also probes of features that `pretrain` learned from the same few images without labels,
+beside a probe of random weights. `learners`: gradient-based learners, meta-trained on a few examples a class, in 5-way
+5-shot episodes of other classes; beside them `linear_probe` of each raw support set, and the same network trained on
+each support set alone (Adam 1e-3, 20 epochs of 32). Each line is a mean over seeds, in %, with the 95 % interval over
+seeds (Student's t) where there are several.
+
+Characters are Omniglot, with MNIST's digits as target; photographs CIFAR-FS, five classes of its test split as target:
+both need prepared datasets. Vectors are noisy clouds.
 """
 
 import argparse
@@ -23,31 +28,35 @@ import metalearn_tf as mtf
 from metalearn_tf.evaluation.scores import student_half_width
 
 LEARNERS = ("MAML", "ANIL", "MetaSGD", "MetaLSTM", "Reptile")
-TEST_EXAMPLES, SOURCE_EXAMPLES = 200, 450
+TEST_EXAMPLES, SOURCE_EXAMPLES = 100, 450
+WITHOUT_LABELS = ("autoencoder", "contrastive")
 
 
-# === Data: source and target of transfer, training and test classes of learners ===
+# === Data: training classes, test classes of learners, target of transfer, network ===
 
 
 def characters(data_dir):
     train, test = (mtf.data.load("omniglot", split, data_dir=data_dir) for split in ("train", "test"))
-    return train, test, lambda outputs, **options: mtf.networks.conv4(filters=16, outputs=outputs, **options)
+    digits = mtf.data.load("mnist", "train", data_dir=data_dir)
+    return train, test, digits, lambda outputs, **options: mtf.networks.conv4(filters=16, outputs=outputs, **options)
 
 
 def photographs(data_dir):
-    train, test = (mtf.data.load("caltech101", split, data_dir=data_dir, image_size=16) for split in ("train", "test"))
-    return train, test, lambda outputs, **options: mtf.networks.conv4((16, 16, 3), 16, outputs, **options)
+    train, test = (mtf.data.load("cifar_fs", split, data_dir=data_dir) for split in ("train", "test"))
+    network = lambda outputs, **options: mtf.networks.conv4((32, 32, 3), 16, outputs, **options)  # noqa: E731
+    return train, test, test.select(range(5)), network
 
 
 def vectors(data_dir):
     """Noisy clouds about means in a subspace of 20 of 64 dimensions, standardised."""
     random = np.random.default_rng(0)
     means = random.normal(size=(100, 20)) @ random.normal(size=(20, 64)) / 20**0.5
-    labels = np.repeat(np.arange(100), 520)
+    labels = np.repeat(np.arange(100), 800)
     x = means[labels] + 1.5 * random.normal(size=(len(labels), 64))
     x = ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32")
     train, test = mtf.data.ClassDataset(x, labels).split([0.7, 0.3])
-    return train, test, lambda outputs, **options: mtf.networks.mlp((64,), (64, 64), outputs, **options)
+    network = lambda outputs, **options: mtf.networks.mlp((64,), (64, 64), outputs, **options)  # noqa: E731
+    return train, test, test.select(range(10)), network
 
 
 DATA = {"characters": characters, "photographs": photographs, "vectors": vectors}
@@ -65,29 +74,30 @@ def few(dataset, count, seed):
 
 
 def transfer(name, counts, seeds, data_dir):
-    source, target, network = DATA[name](data_dir)
+    source, _, target, network = DATA[name](data_dir)
+    arms = ["probe", "plain", "fine_tune", "pretrain"]
+    if name != "vectors":
+        arms += ["random weights", *WITHOUT_LABELS]
     backbone = network(None, **({} if name == "vectors" else {"normalization": "running"}))
     first = backbone.get_weights()
     mtf.transfer.pretrain(backbone, few(source, SOURCE_EXAMPLES, 0), epochs=8)
-    target = target.select(range(min(10, target.num_classes)))
     for count in counts:
-        rows = {arm: [] for arm in ("probe", "plain", "fine_tune", "pretrain")}
+        rows = {arm: [] for arm in arms}
         for seed in range(seeds):
-            shown, rest = _halves(target, count, seed)
+            shown, rest = _shown_and_rest(target, count, seed)
             for arm, accuracies in rows.items():
                 accuracies.append(_accuracy(arm, backbone, first, shown, rest, seed))
         for arm, accuracies in rows.items():
             _say(name, count, arm, accuracies)
 
 
-def _halves(dataset, count, seed):
+def _shown_and_rest(dataset, count, seed):
     """Examples to learn from, and others of the same classes to be tested on."""
     random, shown, rest = np.random.default_rng(seed), [], []
     for label in np.unique(dataset.labels):
         rows = random.permutation(np.flatnonzero(dataset.labels == label))
-        tested = min(TEST_EXAMPLES, len(rows) // 2)
-        rest.append(rows[:tested])
-        shown.append(rows[tested : tested + count])
+        rest.append(rows[:TEST_EXAMPLES])
+        shown.append(rows[TEST_EXAMPLES:][:count])
     return (
         mtf.data.ClassDataset(dataset.examples[rows], dataset.labels[rows])
         for rows in map(np.concatenate, (shown, rest))
@@ -96,47 +106,58 @@ def _halves(dataset, count, seed):
 
 def _accuracy(arm, backbone, first, shown, rest, seed):
     keras.utils.set_random_seed(seed)
-    x, y, classes = shown.examples, shown.labels, shown.num_classes
-    if arm == "probe":
-        probe = mtf.transfer.linear_probe(mtf.transfer.extract_features(backbone, x), y)
-        outputs = probe.predict(mtf.transfer.extract_features(backbone, rest), verbose=0)
+    x, y, queries = shown.examples, shown.labels, rest.examples
+    fresh = keras.models.clone_model(backbone)
+    fresh.set_weights(first)
+    if arm in WITHOUT_LABELS:
+        mtf.transfer.pretrain(fresh, x, arm, seed=seed)
+    if arm == "plain":
+        outputs = _plain(fresh, x, y, shown.num_classes, queries)
     elif arm == "fine_tune":
-        outputs = mtf.transfer.fine_tune(backbone, x, y, seed=seed).predict(rest.examples, verbose=0)
+        outputs = mtf.transfer.fine_tune(backbone, x, y, seed=seed).predict(queries, verbose=0)
+    elif arm == "pretrain":
+        outputs = _pretrained(fresh, shown, queries, seed)
     else:
-        fresh = keras.models.clone_model(backbone)
-        fresh.set_weights(first)
-        outputs = _plain(fresh, x, y, classes, rest) if arm == "plain" else _pretrained(fresh, shown, rest, seed)
+        outputs = _probed(backbone if arm == "probe" else fresh, x, y, queries)
     return float(np.mean(outputs.argmax(axis=-1) == rest.labels))
 
 
-def _plain(network, x, y, classes, rest):
+def _probed(backbone, x, y, queries):
+    probe = mtf.transfer.linear_probe(mtf.transfer.extract_features(backbone, x), y)
+    return probe.predict(mtf.transfer.extract_features(backbone, queries), verbose=0)
+
+
+def _plain(network, x, y, classes, queries):
     model = keras.Sequential([network, keras.layers.Dense(classes)])
     model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(_scaled(x), y, epochs=20, batch_size=32, verbose=0)
-    return model.predict(_scaled(rest.examples), verbose=0)
+    return model.predict(_scaled(queries), verbose=0)
 
 
 def _scaled(x):
     return x.astype("float32") / 255.0 if x.dtype == np.uint8 else x
 
 
-def _pretrained(network, shown, rest, seed):
+def _pretrained(network, shown, queries, seed):
     class Keep(keras.callbacks.Callback):
         def on_train_end(self, logs=None):
             kept.append(self.model)
 
     kept = []
     mtf.transfer.pretrain(network, shown, seed=seed, callbacks=[Keep()])
-    return kept[0].predict(rest.examples, verbose=0)
+    return kept[0].predict(queries, verbose=0)
 
 
 # === Learners ===
 
 
 def learners(name, counts, seeds, data_dir, steps, episodes):
-    train, test, network = DATA[name](data_dir)
-    _say(name, 5, "probe of the support set", [_probe_of_support_sets(test, episodes)])
+    train, test, _, network = DATA[name](data_dir)
+    _say(name, "-", "probe of the support set", [_probe_of_support_sets(test, episodes)])
+    _say(name, "-", "plain network of the support set", [_plain_of_support_sets(test, episodes, network)])
     for count in counts:
+        if count > np.bincount(train.labels).min():
+            continue
         for kind in LEARNERS:
             accuracies = []
             for seed in range(seeds):
@@ -151,12 +172,26 @@ def learners(name, counts, seeds, data_dir, steps, episodes):
             _say(name, count, kind, accuracies)
 
 
+def _tasks(test, episodes):
+    """The episodes of `evaluate_episodes` one by one, as arrays."""
+    for (support_x, support_y, query_x), query_y in mtf.data.episodes(test, 5, 5, 5, 1, 7).take(episodes):
+        yield tuple(part[0].numpy() for part in (support_x, support_y, query_x, query_y))
+
+
 def _probe_of_support_sets(test, episodes):
     accuracies = []
-    for (support_x, support_y, query_x), query_y in mtf.data.episodes(test, 5, 5, 5, 1, 7).take(episodes):
-        flat = [np.reshape(x[0], (len(x[0]), -1)) for x in (support_x, query_x)]
-        answers = mtf.transfer.linear_probe(flat[0], support_y[0].numpy())(flat[1])
-        accuracies.append(np.mean(np.argmax(answers, axis=-1) == query_y[0].numpy()))
+    for support_x, support_y, query_x, query_y in _tasks(test, episodes):
+        probe = mtf.transfer.linear_probe(support_x.reshape(len(support_x), -1), support_y)
+        outputs = probe.predict(query_x.reshape(len(query_x), -1), verbose=0)
+        accuracies.append(np.mean(outputs.argmax(axis=-1) == query_y))
+    return float(np.mean(accuracies))
+
+
+def _plain_of_support_sets(test, episodes, network):
+    accuracies = []
+    for support_x, support_y, query_x, query_y in _tasks(test, min(episodes, 20)):
+        outputs = _plain(network(None), support_x, support_y, 5, query_x)
+        accuracies.append(np.mean(outputs.argmax(axis=-1) == query_y))
     return float(np.mean(accuracies))
 
 

@@ -268,3 +268,32 @@ def test_a_list_of_texts_takes_the_memory_of_its_texts():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * 101 * 4000 / 4  # an array of strings: 4 bytes for each of 4,000 characters, 101 times
+
+
+class ReadNames(list):
+    """Names that count how often all of them are read."""
+
+    times = 0
+
+    def __iter__(self):
+        self.times += 1
+        return super().__iter__()
+
+
+def test_to_look_at_each_class_takes_time_in_proportion_to_the_classes():
+    """A dictionary of all names at each call made an hour of 100,000 classes."""
+    dataset = ClassDataset(np.arange(12.0)[:, None], np.arange(12) // 2, class_names=list("abcdef"))
+    dataset.class_names = ReadNames(dataset.class_names)
+    for index in range(6):
+        assert dataset.class_examples(index).tolist() == dataset.select([index]).examples.tolist()
+    assert dataset.class_names.times == 0
+    for index, name in enumerate("abcdef"):
+        assert dataset.class_examples(name)[0, 0] == dataset.select([name]).examples[0, 0] == 2 * index
+    assert dataset.class_names.times == 1
+    # Renamed in place, the classes have their new names.
+    dataset.class_names[:2] = ["b", "a"]
+    assert dataset.class_examples("b")[0, 0] == 0 and dataset.class_examples("a")[0, 0] == 2
+
+
+def test_names_of_the_order_that_there_is_copy_nothing(animals):
+    assert animals.with_classes(tuple(animals.class_names)) is animals

@@ -94,3 +94,31 @@ def test_bad_arguments_are_refused(dataset, options, message):
 def test_texts_are_no_images():
     with pytest.raises(ValueError, match="must hold images"):
         mtf.data.image_tasks(mtf.data.ClassDataset(np.asarray(["a", "b", "c"], object), [0, 0, 0]), 2)
+
+
+def as_floats(dataset, low=0.0, high=1.0):
+    examples = dataset.examples.astype("float32") / 255 * (high - low) + low
+    return mtf.data.ClassDataset(examples, dataset.labels, domain=f"in [{low}, {high}]")
+
+
+def test_floats_are_brought_to_the_range_that_bytes_are_brought_to(dataset, tmp_path):
+    mtf.data.write_shards(zip(as_floats(dataset).examples, dataset.labels), tmp_path)
+    shards = mtf.data.from_shards(tmp_path)
+    # In parts of 255: the marks of the classes and the examples.
+    pixels = first(mtf.data.image_tasks(dataset, 4, image_range=(0, 255))).numpy()
+    assert 24 > pixels[0, :, 1, 1, 0].max() > 0.9 and len(set(pixels[0, :, 0, 0, 0])) == 1
+    for data, limits in ((as_floats(dataset), (-1.0, 1.0)), (as_floats(dataset, -1.0), (-1.0, 1.0)), (shards, (0, 1))):
+        images = first(mtf.data.image_tasks(data, 4, image_range=limits))
+        np.testing.assert_allclose(images, pixels / 255 * (limits[1] - limits[0]) + limits[0], atol=1e-6)
+    as_they_are = first(mtf.data.image_tasks(as_floats(dataset, -3.0, 3.0), 4, image_range=None))
+    np.testing.assert_allclose(as_they_are, pixels / 255 * 6 - 3, atol=1e-5)
+
+
+def test_pixels_in_another_range_or_of_two_are_refused(dataset):
+    for wrong in (as_floats(dataset, 0, 255), [as_floats(dataset), as_floats(dataset, -1.0)]):
+        with pytest.raises(ValueError, match="`dataset` must hold .*range|`dataset` must hold images of uint8, in"):
+            mtf.data.image_tasks(wrong, 2)
+    with pytest.raises(ValueError, match="`image_range` must be the range that uint8 images are brought to"):
+        mtf.data.image_tasks(dataset, 2, image_range=None)
+    with pytest.raises(ValueError, match="`image_range` must be the lowest and the highest"):
+        mtf.data.image_tasks(dataset, 2, image_range=(1, 0))

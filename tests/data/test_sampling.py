@@ -86,3 +86,33 @@ def test_bits_stay_the_same_on_every_machine_and_version():
     """What a seed means must not change from one release to the next: results in print depend on it."""
     assert random_bits([3], 0, 0).numpy().tolist() == [3885695630, 2698665609, 1306945658]
     assert draw(2, 10, 3, seed=42).numpy().tolist() == [[4, 8, 2], [3, 2, 8]]
+
+
+def floyd(bits, population, count):
+    """Floyd's algorithm and the shuffle, step by step in Python."""
+    enlarged, chosen = max(population, count), []
+    for step in range(count):
+        last = enlarged - count + step
+        candidate = (int(bits[step]) * (last + 1)) >> 32
+        chosen.append(last if candidate in chosen else candidate)
+    keys = bits[count : 2 * count].view("int32").astype("int64")
+    keys = np.where(np.array(chosen) < population, keys, 2**31)
+    return np.array(chosen)[np.argsort(keys, kind="stable")]
+
+
+@pytest.mark.parametrize(
+    "population, count", [(1, 1), (3, 6), (5, 5), (21, 20), (40, 33), (70, 64), (1000, 50), (900, 800)]
+)
+def test_all_steps_at_once_draw_what_one_after_the_other_does(population, count):
+    """So that the tasks of a seed stay what they were."""
+    bits = random_bits([6, 2 * count], 3, 4)
+    drawn = sample_without_replacement(bits, tf.fill([6], population), count).numpy()
+    np.testing.assert_array_equal(drawn, [floyd(row, population, count) for row in bits.numpy()])
+
+
+def test_large_draws_take_few_operations():
+    """One for each number would take a minute before the first task of 800 queries."""
+    draw = tf.function(lambda bits: sample_without_replacement(bits, tf.constant([9000]), bits.shape[1] // 2))
+    graphs = [draw.get_concrete_function(tf.TensorSpec((1, 2 * count), tf.uint32)).graph for count in (16, 4096)]
+    few, many = (len(graph.get_operations()) for graph in graphs)
+    assert many < 2.5 * few < 500

@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.serving.task_states import model_fingerprint, state_axes
 
 IMAGE_SHAPE = (16, 16, 1)
 
@@ -65,6 +67,18 @@ LEARNERS = {
     "baseline_plus_plus_support": lambda: mtf.transfer.BaselinePlusPlus(one_block("support"), epochs=5),
     "maml_sinusoid": lambda: mtf.learners.MAML(mtf.networks.mlp(outputs=1), inner_steps=1, inner_learning_rate=0.01),
 }
+
+
+def served_state(learner, support_x, support_y):
+    """The task state as a client gets it: by name, with the last tensor that says whose it is and how large."""
+    inputs = learner.network.inputs[0]
+    specs = (tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype), tf.TensorSpec((None,), tf.int32))
+    state = learner.adapt_task(tf.constant(support_x), tf.constant(support_y))
+    axes = state_axes(learner, learner.state_specs(*specs), *specs)
+    lengths = [state[places[0][0]].shape[places[0][1]] for places in axes.values()]
+    owner = model_fingerprint(learner, [*learner.weights, *learner.network.variables])
+    state = [*(tensor.numpy() for tensor in state), np.array([*owner, *lengths], "int32")]
+    return {f"state_{index}": tensor for index, tensor in enumerate(state)}
 
 
 # Six words for each of five subjects, and words that say nothing.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from served_learners import served_state
 
 NAN_IMAGE = np.full((16, 16, 1), np.nan, "float32")
 PNG = tf.io.encode_png(np.zeros((20, 30, 3), "uint8")).numpy()
@@ -50,6 +51,8 @@ BAD_REQUESTS = {
     "NaN in the state": ("predict", "state_0", lambda state: state + np.float32(np.nan), "must be finite"),
     "a state of another shape": ("predict", "state_0", lambda state: state[..., :-1], "not compatible"),
     "a state of another rank": ("predict", "state_0", lambda state: state[0], "not compatible"),
+    "uint8 pixels": ("predict", "query_images", lambda x: (255 * x).astype("uint8"), "float but uint8 is provided"),
+    "a state cut short": ("predict", "state_0", lambda state: state[:1], "state_0"),
     "no file": ("adapt_and_predict_bytes", "query_bytes", lambda files: files[:0], "at least one image"),
     "no support file": ("adapt_and_predict_bytes", "support_bytes", lambda files: files[:0], "at least one image"),
     "text for a file": ("adapt_and_predict_bytes", "query_bytes", lambda _: strings(PNG, b"a cat"), "PNG or JPEG"),
@@ -72,9 +75,7 @@ def requests_of(learner, task, bad_requests):
     """Good requests by signature, and the bad ones made of them."""
     support_x, support_y, query_x = task
     support = {"support_images": support_x, "support_labels": support_y}
-    state = {
-        f"state_{i}": tensor.numpy() for i, tensor in enumerate(learner.adapt_task(support_x, tf.constant(support_y)))
-    }
+    state = served_state(learner, support_x, support_y)
     good = {
         "adapt_and_predict": {**support, "query_images": query_x},
         "adapt": support,
@@ -122,9 +123,8 @@ def test_labels_beyond_the_head(exported, cpp_client, image_task):
 def test_a_state_with_other_ways_than_the_head(exported, cpp_client, image_task):
     learner, model = exported("maml")
     support_x, support_y, query_x = image_task(4)
-    state = learner.adapt_task(support_x, tf.constant(support_y))
-    inputs = {f"state_{index}": tensor.numpy() for index, tensor in enumerate(state)}
-    last = f"state_{len(state) - 1}"
+    inputs = served_state(learner, support_x, support_y)
+    last = f"state_{len(inputs) - 2}"
     assert inputs[last] == 4
     requests = [("predict", {**inputs, last: np.int32(ways), "query_images": query_x}) for ways in (-1, 0, 6)]
     for answer in cpp_client.ask(model, requests):
@@ -132,8 +132,10 @@ def test_a_state_with_other_ways_than_the_head(exported, cpp_client, image_task)
 
 
 def test_no_prototypes(exported, cpp_client, image_task):
-    _, model = exported("prototypical_euclidean")
-    inputs = {"state_0": np.zeros((0, 8), "float32"), "query_images": image_task(2)[2]}
+    learner, model = exported("prototypical_euclidean")
+    support_x, support_y, query_x = image_task(2)
+    state = served_state(learner, support_x, support_y)
+    inputs = {**state, "state_0": np.zeros((0, 8), "float32"), "query_images": query_x}
     (answer,) = cpp_client.ask(model, [("predict", inputs)])
     assert "`state_0` must not be empty" in answer.error
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_learners import TEXT_LEARNERS, texts_about
+from served_learners import TEXT_LEARNERS, served_state, texts_about
 
 from metalearn_tf.serving.model_card import model_card
 from metalearn_tf.serving.signatures import learner_signatures
@@ -67,11 +67,10 @@ def test_bad_requests_name_the_input(name, exported, cpp_client):
     learner, model = exported(name)
     support_x, support_y, query_x = text_task(3)
     support = {"support_texts": support_x, "support_labels": support_y}
-    state = learner.adapt_task(tf.constant(support_x), tf.constant(support_y))
     good = {
         "adapt": support,
         "adapt_and_predict": {**support, "query_texts": query_x},
-        "predict": {**{f"state_{i}": tensor.numpy() for i, tensor in enumerate(state)}, "query_texts": query_x},
+        "predict": {**served_state(learner, support_x, support_y), "query_texts": query_x},
     }
     requests = [
         (signature, {**good[signature], argument: change(good[signature][argument])})

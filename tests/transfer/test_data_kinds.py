@@ -148,6 +148,10 @@ DATA = {
     "empty": (lambda: batches(X, Y).take(0), "`{0}` must hold at least one batch"),
     "generator": (lambda: generator(X, Y), "`{0}.*` must be .*array.*Received: generator"),
     "dict": (lambda: {"image": X}, "`{0}.*` must be .*array.*Received: dict"),
+    "text and a number": (
+        lambda: ["a", float("nan"), "b"],
+        "`{0}.*` must hold texts alone.*float in place 1",
+    ),
     "ragged": (lambda: [[1.0], [1.0, 2.0], [3.0]], "`{0}.*` must be an array, of examples of one shape"),
     "path": (lambda: "photos", "`{0}.*` must be .*array.*Received: str"),
 }
@@ -193,7 +197,8 @@ def test_validation_and_evaluation_come_to_an_end(name, kind):
 
 LABELS = {
     "one-hot": (np.eye(4)[Y], r"np.argmax\(y, axis=-1\).*shape \(12, 4\)"),
-    "a column": (Y[:, None], r"`y\[:, 0\]`.*shape \(12, 1\)"),
+    "several classes": (np.eye(4)[Y] + np.eye(4)[0], r"class for each example(; an example has one class)?\. Received"),
+    "a column": (Y[:, None], r"`np.squeeze\(y, axis=-1\)` makes.*shape \(12, 1\)"),
     "whole floats": (Y.astype("float32"), r"`y.astype\('int32'\)`.*float32"),
     "booleans": (Y > 1, r"`y.astype\('int32'\)`.*bool"),
     "names": (np.asarray(list("abcd"))[Y], r"np.unique\(y, return_inverse=True\)"),

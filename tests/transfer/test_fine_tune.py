@@ -1,11 +1,14 @@
 """Fine-tuning: what is trained when and how fast, what stays as it was, and that a saved half goes on."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 from small_transfer import quadrants, small_backbone, weights_of
 
 import metalearn_tf as mtf
+from metalearn_tf.transfer.best_epoch import BestEpoch
 
 TransferClassifier = mtf.transfer.TransferClassifier
 
@@ -85,6 +88,33 @@ def test_stages_look_into_models_within_the_backbone():
         ["normalization"],
         ["convolution"],
     ]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Scaled(keras.Model):
+    """A model with a weight of its own beside its layer's."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(3)
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.factor * self.dense(x)
+
+
+def test_a_weight_of_a_model_s_own_is_unfrozen_with_its_layers():
+    inputs = keras.Input((3,))
+    backbone = keras.Model(inputs, Scaled(name="scaled")(inputs))
+    classifier = TransferClassifier(backbone, 2, head_epochs=1)
+    assert [[layer.name for layer in group] for group in classifier.groups] == [["scaled"]]
+    classifier.unfreeze(0)
+    assert [variable.path.split("/")[0] for variable in classifier.trainable_variables] == ["head", "head"]
+    classifier.unfreeze(1)
+    assert len(classifier.trainable_variables) == 5
 
 
 def test_of_a_frozen_backbone_the_head_alone_is_trained():
@@ -170,14 +200,46 @@ def test_training_stops_early_and_gives_the_best_epoch_back():
         y,
         validation_data=(x, (y + 1) % 4),
         epochs=40,
-        head_epochs=0,
+        head_epochs=4,
         stages=1,
         patience=2,
         learning_rate=0.05,
     )
     losses = classifier.history.history["val_loss"]
-    assert len(losses) < 40
+    assert 6 <= len(losses) < 40 and np.argmin(losses) < 4  # the best one before all layers are unfrozen
     assert classifier.evaluate(x, (y + 1) % 4, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "losses, first_counted, best, end",
+    [
+        ([3, 2, 1, 2, 3, 4], 0, 2, 4),
+        ([1, 9, 9, 9, 8, 7, 7, 8], 3, 0, 7),  # patience compares with what has come since
+        ([3, 4, 5, 6], 9, 0, 3),
+        ([np.nan, 2, 3, np.nan], 0, 1, 3),
+        ([5], 0, 0, 0),
+    ],
+)
+def test_the_best_epoch_may_be_any(losses, first_counted, best, end):
+    model, epoch = types.SimpleNamespace(stop_training=False), -1
+    model.get_weights, model.set_weights = lambda: epoch, lambda weights: setattr(model, "weights", weights)
+    callback = BestEpoch(patience=2, first_counted=first_counted)
+    callback.set_model(model)
+    callback.on_train_begin()
+    while epoch + 1 < len(losses) and not model.stop_training:
+        epoch += 1
+        callback.on_epoch_end(epoch, {"val_loss": losses[epoch]})
+    callback.on_train_end()
+    assert (model.weights, epoch) == (best, end)
+
+
+@pytest.mark.parametrize("seed", [None, -1, 2**32, 1.0, True])
+def test_other_seeds_are_refused(seed):
+    for call in (mtf.transfer.fine_tune, lambda b, x, y, seed: mtf.transfer.pretrain(b, (x, y), seed=seed)):
+        with pytest.raises(ValueError, match="`seed` must be an integer from 0 to 2\\*\\*32 - 1.*Received: seed="):
+            call(small_backbone(), *quadrants(), seed=seed)
+    with pytest.raises(ValueError, match="`seed` must be an integer from 0"):
+        mtf.transfer.DomainAdaptation(small_backbone(), 4, seed=seed)
 
 
 def test_the_same_seed_gives_the_same_weights():
@@ -185,7 +247,7 @@ def test_the_same_seed_gives_the_same_weights():
         mtf.transfer.fine_tune(
             small_backbone(), *quadrants(), epochs=1, head_epochs=0, stages=1, batch_size=8, seed=seed
         )
-        for seed in (1, 1, 2)
+        for seed in (1, np.int64(1), 2)
     )
     for a, b in zip(one.get_weights(), same.get_weights()):
         np.testing.assert_array_equal(a, b)

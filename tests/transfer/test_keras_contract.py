@@ -280,10 +280,89 @@ def test_callbacks_cannot_set_a_rate_that_has_a_schedule(callback):
         model.fit(*quadrants(), callbacks=[callback])
 
 
-def test_a_schedule_that_has_ended_is_not_gone_on_with():
+ENDED = r"learning rate has come to 0 .*`compile\(.*after 2 steps"
+
+
+def test_a_schedule_that_has_ended_is_not_gone_on_with(tmp_path, eager):
     classifier = mtf.transfer.fine_tune(plain_backbone(), *quadrants(16), epochs=1)
-    with pytest.raises(ValueError, match=r"learning rate has come to 0 .*`compile\(.*after 2 of 2 steps"):
-        classifier.fit(*quadrants(16))
+    classifier.save(tmp_path / "tuned.keras")
+    for model in (classifier, keras.models.load_model(tmp_path / "tuned.keras")):
+        for call in (model.fit, model.train_on_batch):
+            with pytest.raises(ValueError, match=ENDED):
+                call(*quadrants(16))
+    classifier.compile(keras.optimizers.SGD(0.1))
+    before = classifier.get_weights()
+    classifier.fit(*quadrants(16), verbose=0)
+    assert not np.array_equal(before[0], classifier.get_weights()[0])
+
+
+@names
+def test_no_epoch_is_trained_at_a_rate_of_zero(name, eager):
+    """Of two steps an epoch: Keras's polynomial goes to 0 as the cosine does, an exponential does not."""
+    schedules = keras.optimizers.schedules
+    model = MODELS[name](plain_backbone())
+    cosine = schedules.CosineDecay(0.0, 1, warmup_target=0.1, warmup_steps=1)
+    for schedule in (schedules.PolynomialDecay(0.1, 2, 0.0), cosine):
+        model.compile(keras.optimizers.SGD(schedule))
+        with pytest.raises(ValueError, match=r"`epochs` must end with the schedule.* and 2 before the last epoch"):
+            fit(name, model, epochs=2)
+        fit(name, model, epochs=1)
+        with pytest.raises(ValueError, match=ENDED):
+            fit(name, model, epochs=1)
+    model.compile(keras.optimizers.SGD(schedules.ExponentialDecay(0.1, 2, 0.5)))
+    fit(name, model, epochs=3)
+
+
+def test_a_loss_or_metric_of_logits_is_refused():
+    model = MODELS["classifier"](plain_backbone())
+    for module, argument in ((keras.losses, "loss"), (keras.metrics, "metrics"), (keras.metrics, "weighted_metrics")):
+        of_logits = module.SparseCategoricalCrossentropy(from_logits=True)
+        with pytest.raises(ValueError, match=f"`{argument}` must take probabilities.*leave out `from_logits=True`"):
+            model.compile("sgd", **{argument: of_logits if argument == "loss" else [of_logits]})
+
+
+def test_class_weights_are_the_same_for_every_kind_of_data_and_labels(eager):
+    x, y = quadrants(16)
+    losses = []
+    for loss, data in {
+        "sparse_categorical_crossentropy": (x, y),
+        keras.losses.SparseCategoricalCrossentropy(): (x, y),
+        keras.losses.CategoricalCrossentropy(): (x, np.eye(4)[y]),
+        keras.losses.SparseCategoricalCrossentropy(name="of_batches"): (
+            tf.data.Dataset.from_tensor_slices((x, y)).batch(16),
+        ),
+    }.items():
+        model = MODELS["classifier"](plain_backbone())
+        model.compile("sgd", loss=loss)
+        losses.append(model.fit(*data, batch_size=16 if len(data) > 1 else None, class_weight={0: 2.0}, verbose=0))
+    losses = [history.history["loss"][0] for history in losses]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
+
+
+NOISE = {
+    "a backbone's dropout": lambda: {"backbone": noisy_backbone()},
+    "augmentation": lambda: {"augmentation": keras.layers.RandomTranslation(0.3, 0.3)},
+}
+
+
+def noisy_backbone():
+    backbone = plain_backbone()
+    return keras.Model(backbone.input, keras.layers.Dropout(0.5)(backbone.output))
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_the_seed_of_domain_adaptation_is_that_of_all_noise(noise, eager):
+    weights = []
+    for state in (1, 2):
+        options = NOISE[noise]()  # of plain_backbone's weights
+        keras.utils.set_random_seed(state)
+        if "augmentation" in options:
+            options = {"augmentation": keras.layers.RandomTranslation(0.3, 0.3)}
+        model = compiled("dann", **options)
+        fit("dann", model, epochs=1)
+        weights.append(model.get_weights())
+    for one, other in zip(*weights):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_averages_of_weights_need_all_to_move_alike():

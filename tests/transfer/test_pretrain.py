@@ -34,6 +34,14 @@ def test_nt_xent_is_the_paper_s(temperature):
     assert float(loss) == pytest.approx(nt_xent_numpy(first, second, temperature), rel=1e-5)
 
 
+def test_nt_xent_does_not_depend_on_the_scale_of_the_features():
+    first, second = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    expected = float(mtf.transfer.nt_xent(tf.constant(first), tf.constant(second)))
+    for scale in (1e-12, 1e12):
+        scaled = float(mtf.transfer.nt_xent(tf.constant(scale * first), tf.constant(scale * second)))
+        assert scaled == pytest.approx(expected, rel=1e-5)
+
+
 def test_nt_xent_by_hand():
     """Two images along the axes, both views alike: each view has one match of cosine 1 and two others of cosine 0."""
     views = tf.constant([[2.0, 0.0], [0.0, 3.0]])

@@ -1,5 +1,7 @@
 """What GANs of classes are trained on and draw."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -73,7 +75,7 @@ def test_images_of_a_new_class_have_its_noise_and_styles_of_their_own(variety):
     noise[:, :, 4:] *= variety
     pairs = np.asarray(gan.sampler(noise.reshape(10, 10))).reshape(5, 2, 16, 16, 2)
     expected = np.moveaxis(pairs, -1, 2).reshape(5, 4, 16, 16)[:, :3].reshape(15, 16, 16, 1)
-    assert np.abs(drawn.examples.astype(int) - to_bytes(expected).astype(int)).max() <= 1
+    assert np.abs(drawn.examples.astype(int) - to_bytes(gan, expected).astype(int)).max() <= 1
 
 
 def test_what_the_discriminator_takes_for_real_the_most_is_kept():
@@ -107,7 +109,47 @@ def test_more_examples_come_from_the_examples_of_their_class():
     assert np.abs(drawn.examples.astype(int) - (255 - dataset.examples.astype(int))).max() <= 1
 
 
+def of_range(low, high):
+    return types.SimpleNamespace(image_range=(low, high))
+
+
 def test_ranges():
-    np.testing.assert_array_equal(to_bytes(np.array([-1.0, 0.0, 1.0, 3.0])), [0, 128, 255, 255])
-    np.testing.assert_allclose(to_gan_range(np.array([0, 255], "uint8")), [-1.0, 1.0])
-    np.testing.assert_allclose(to_gan_range(tf.constant([0.0, 0.5, 1.0])), [-1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(to_bytes(of_range(-1.0, 1.0), np.array([-1.0, 0.0, 1.0, 3.0])), [0, 128, 255, 255])
+    np.testing.assert_array_equal(to_bytes(of_range(0.0, 1.0), np.array([0.0, 0.5, 1.0])), [0, 128, 255])
+    for (low, high), middle in {(-1.0, 1.0): 0.0, (0.0, 1.0): 0.5, (0.0, 255.0): 127.5}.items():
+        gan = of_range(low, high)
+        np.testing.assert_allclose(to_gan_range(gan, np.array([0, 255], "uint8")), [low, high])
+        np.testing.assert_allclose(to_gan_range(gan, tf.constant([0.0, 0.5, 1.0])), [low, middle, high])
+
+
+def as_floats(dataset):
+    return mtf.data.ClassDataset(
+        dataset.examples.astype("float32") / 255, dataset.labels, dataset.class_names, domain=dataset.domain
+    )
+
+
+@pytest.mark.parametrize("kind, limits", [("classes", (-1.0, 1.0)), ("others", (0.0, 1.0)), ("labels", (-1.0, 1.0))])
+def test_floats_and_bytes_are_the_same_images_to_a_gan_in_its_own_range(kind, limits, monkeypatch):
+    """Seen and redrawn: bytes, and floats in [0, 1]."""
+    gan, seen, drawn = GANS[kind](), [], []
+    monkeypatch.setattr(mtf.gan.GAN, "fit", lambda self, x, **options: seen.append(tf.nest.flatten(next(iter(x)))))
+    monkeypatch.setattr(mtf.gan.GAN, "image_range", property(lambda self: limits))
+    for dataset in (domain("a"), as_floats(domain("a"))):
+        train_gan(gan, dataset, steps=1, batch_size=64, seed=0)
+        if kind != "classes":
+            drawn.append(more_examples(gan, dataset, ratio=1.0, seed=0).examples)
+    for one, other in zip(*seen):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    images = seen[0][0].numpy()
+    pixels = domain("a").examples / 255.0
+    expected = np.quantile(pixels, [0.02, 0.98]) * (limits[1] - limits[0]) + limits[0]
+    np.testing.assert_allclose(np.quantile(images, [0.02, 0.98]), expected, atol=0.1)
+    if drawn:
+        assert np.abs(drawn[0].astype(int) - drawn[1]).max() <= 1
+
+
+def test_a_gan_whose_range_is_not_known_is_refused():
+    generator, discriminator = mtf.networks.dcgan(SHAPE, latent_dim=3, classes=6, filters=4)
+    unbounded = keras.Model(generator.inputs, keras.layers.Conv2D(1, 1)(generator.output))
+    with pytest.raises(ValueError, match=r"`build_gan` must build a GAN whose pixels are in a known range"):
+        gan_kind(mtf.gan.GAN(unbounded, discriminator), SHAPE)

@@ -29,6 +29,23 @@ def test_it_adapts_to_the_support_and_to_what_is_drawn_from_it():
     np.testing.assert_allclose(ours.predict(query_x, verbose=0), by_hand.predict(query_x, verbose=0), atol=1e-5)
 
 
+def test_a_generator_s_range_is_its_own():
+    learner, (support_x, support_y, _) = prototypes(), (tensor[0] for tensor in task())
+    inputs = [keras.Input((3,)), keras.Input(SHAPE)]
+    # In [0, 1], as its last layer says; 0.5 of a sigmoid is grey.
+    grey = keras.layers.Activation("sigmoid")(keras.layers.Rescaling(0.01)(inputs[1]))
+    enlarged = mtf.workflows.EnlargedSupport(learner, keras.Model(inputs, grey), copies=1)
+    seen = []
+    enlarged.learner.adapt_task = lambda x, y: seen.append(x) or []
+    enlarged.adapt_task(support_x, support_y)
+    np.testing.assert_allclose(seen[0][6:], 0.5 * np.ones((6, *SHAPE)), atol=5e-3)
+    assert enlarged.image_range == (0.0, 1.0) and enlarged.get_config()["image_range"] == [0.0, 1.0]
+    declared = mtf.workflows.EnlargedSupport(learner, darker(), copies=1, image_range=(0, 255))
+    declared.learner.adapt_task = lambda x, y: seen.append(x) or []
+    declared.adapt_task(support_x, support_y)
+    np.testing.assert_allclose(seen[1][6:], 0.5 * support_x - 0.5 / 255, atol=1e-6)
+
+
 def test_a_layer_enlarges_with_the_same_random_numbers_each_time():
     layer = mtf.workflows.classical_augmentation()
     learner, (support_x, support_y, _) = prototypes(), (tensor[0] for tensor in task())

@@ -1,0 +1,68 @@
+# %% [markdown]
+# # A GAN that adapts to eight images
+#
+# An ordinary GAN needs thousands of images. A `MetaGAN` learns, from many classes, how to begin: a few steps on eight
+# images of a new class are then enough to draw more of it. Both players take these steps inside the graph.
+#
+# This page trains for a minute, so that what it draws is rough. Longer runs are under [Results](../results/gans.md).
+
+# %%
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import numpy as np
+
+import metalearn_tf as mtf
+
+keras.utils.set_random_seed(0)
+
+# %% [markdown]
+# ## Tasks of images
+#
+# A task is a few images of one class, drawn anew. GANs take images in [-1, 1]; `image_tasks` brings uint8 images
+# there.
+
+# %%
+train, test = mtf.data.load("glyphs", "train"), mtf.data.load("glyphs", "test")
+tasks = mtf.data.image_tasks(train, shots=8, tasks_per_batch=2)
+
+# %% [markdown]
+# ## The GAN, and the MetaGAN around it
+#
+# Batch normalisation keeps averages that eight images cannot fill; the networks are normalised by layer.
+
+# %%
+networks = mtf.networks.dcgan(
+    (28, 28, 1), latent_dim=32, filters=16, generator_normalization="layer", discriminator_normalization="layer"
+)
+meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, penalty="r1"), algorithm="reptile", inner_steps=10)
+meta_gan.compile()
+meta_gan.fit(tasks, steps_per_epoch=30, epochs=2, verbose=2)
+
+# %% [markdown]
+# ## Adapt, and draw
+
+# %%
+images = test.class_examples(7)[:8]
+adapted = meta_gan.adapt(images, steps=30, seed=0)
+drawn = adapted.sample(16, seed=0)
+print(drawn.shape, float(np.min(drawn)), float(np.max(drawn)))
+
+# %% [markdown]
+# What it was shown, what it draws, and the shown image that is nearest to each drawing. A distance of 0 would be a
+# copy.
+
+# %%
+mtf.evaluation.few_shot_figure(images, drawn, columns=8)
+
+# %% [markdown]
+# ## How good are they?
+#
+# KID compares the features of drawn images with those of real ones of the class; less is better, and real images have
+# about 0. With so few images it says little about one class: the tables take the mean over many.
+
+# %%
+network = mtf.evaluation.feature_network("omniglot")
+print(mtf.evaluation.kid(test.class_examples(7), adapted.sample(20, seed=1), network))

@@ -1,0 +1,79 @@
+# %% [markdown]
+# # Transfer learning: from a source to other classes
+#
+# A network is trained on a source with many labelled images, and then tuned to a target with few. The documents'
+# example is CIFAR-10 → CIFAR-100. Both are downloaded by TensorFlow Datasets; to run this page without a download, it
+# takes letters of the world's scripts instead. Set `EMBEDDED = False` for CIFAR, with some hours of patience on a
+# CPU.
+
+# %%
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import metalearn_tf as mtf
+
+EMBEDDED = True
+keras.utils.set_random_seed(0)
+
+# %%
+if EMBEDDED:
+    source, target = mtf.data.load("glyphs", "train"), mtf.data.load("glyphs", "test").select(range(20))
+    backbone = mtf.networks.conv4((28, 28, 1), filters=32, normalization="running")
+else:
+    source, target = mtf.data.load("cifar10", "train"), mtf.data.load("cifar100", "train")
+    backbone = mtf.networks.resnet9((32, 32, 3))
+few, others = target.split_examples([0.25, 0.75])
+print(f"source: {source}\nfew labelled images: {few}\nheld back: {others}")
+
+# %% [markdown]
+# ## Pre-train
+#
+# With the source's labels. `"autoencoder"` and `"contrastive"` need none.
+
+# %%
+mtf.transfer.pretrain(backbone, source, epochs=3)
+
+# %% [markdown]
+# ## Three ways to use it
+#
+# 1. *Features*: computed once, kept in a cache where `cache_dir` is given, with a linear probe on top.
+# 2. *Fine-tuning*: a copy with a new head; the head first, then all layers from the top, the lower ones more slowly.
+# 3. For comparison, the same network *from scratch*.
+
+
+# %%
+def accuracy(probabilities):
+    return f"{np.mean(probabilities.argmax(axis=1) == others.labels):.1%}"
+
+
+features = mtf.transfer.extract_features(backbone, few.examples)
+probe = mtf.transfer.linear_probe(features, few.labels)
+print("linear probe", accuracy(probe.predict(mtf.transfer.extract_features(backbone, others.examples), verbose=0)))
+
+classifier = mtf.transfer.fine_tune(backbone, few.examples, few.labels)
+print("fine-tuned", accuracy(classifier.predict(others.examples, verbose=0)))
+
+fresh = keras.models.clone_model(backbone)
+mtf.transfer.pretrain(fresh, few)
+scratch = mtf.transfer.linear_probe(mtf.transfer.extract_features(fresh, few.examples), few.labels)
+print("from scratch", accuracy(scratch.predict(mtf.transfer.extract_features(fresh, others.examples), verbose=0)))
+
+# %% [markdown]
+# ## Export
+#
+# The classifier as a SavedModel with the names of its classes, and the backbone as a feature extractor.
+
+# %%
+folder = pathlib.Path(tempfile.mkdtemp())
+classifier.export(folder / "classifier" / "1", class_names=target.class_names)
+mtf.serving.export_features(backbone, folder / "features" / "1")
+served = tf.saved_model.load(folder / "classifier" / "1")
+print({name: list(signature.structured_outputs) for name, signature in served.signatures.items()})

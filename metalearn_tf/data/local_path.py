@@ -1,0 +1,30 @@
+"""Paths of this machine's file system."""
+
+import os
+import pathlib
+import re
+
+# "gs://bucket", and what `pathlib` makes of it, "gs:/bucket"; one letter is a drive of Windows.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def local_path(argument, path):
+    """A path as a `pathlib.Path`, once it is one of this machine's file system.
+
+    Args:
+        argument: name of the argument that gave it, for the error.
+        path: text, or an object with a file system path.
+
+    Raises:
+        ValueError: if it has a scheme, such as that of a bucket; locally this would be a folder of the name `gs:`.
+        TypeError: if it is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise TypeError(f"`{argument}` must be a path. Received: {argument}={path!r}")
+    text = os.fspath(path)
+    if _SCHEME.match(text):
+        raise ValueError(
+            f"`{argument}` must be a path of this machine's file system: mount what is elsewhere, or copy it with "
+            f"`tf.io.gfile.copy`. Received: {argument}={text!r}"
+        )
+    return pathlib.Path(text)

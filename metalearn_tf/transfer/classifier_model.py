@@ -1,0 +1,52 @@
+"""What the classifiers among the trainings of a backbone share: classes with numbers and, where known, names."""
+
+from metalearn_tf.data.class_index import ClassIndex
+from metalearn_tf.transfer.backbone_model import BackboneModel
+from metalearn_tf.transfer.data_kinds import numbers_by_name, read_examples
+
+
+class ClassifierModel(BackboneModel):
+    """A `BackboneModel` that learns classes.
+
+    All its methods that take examples take a `ClassDataset` too, whose classes are matched by their names.
+
+    Args:
+        backbone: as in `BackboneModel`.
+        classes: the number of classes.
+        class_names: their names in the order of their numbers; by default those of the first `ClassDataset` that is
+            trained on.
+        **kwargs: as in `BackboneModel`.
+
+    Raises:
+        ValueError: if there is not a name of its own for each class.
+    """
+
+    def __init__(self, backbone, classes, class_names=None, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.classes = classes
+        self.class_names = class_names if class_names is None else _check_names(class_names, classes)
+
+    def read_dataset(self, argument, x, y=None):
+        if not isinstance(x, ClassIndex):
+            return x, y
+        if y is not None:
+            raise ValueError(f"`y` must be None, as `{argument}` has the labels. Received: y={type(y).__name__}")
+        data = read_examples(argument, x, len(self.backbone.input_shape))
+        return data.x, numbers_by_name(argument, data, self.classes, self.class_names)
+
+    def learn_names(self, data):
+        """Keeps the names of the classes of training data, a `ClassDataset`, where there are none yet."""
+        if self.class_names is None and isinstance(data, ClassIndex) and len(data.class_names) == self.classes:
+            self.class_names = list(data.class_names)
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes, "class_names": self.class_names}
+
+
+def _check_names(class_names, classes):
+    names = class_names if isinstance(class_names, str) else list(class_names)
+    if isinstance(names, str) or len(names) != classes or len(set(names)) < classes:
+        raise ValueError(
+            f"`class_names` must be the {classes} different names of the classes. Received: class_names={names!r}"
+        )
+    return names
