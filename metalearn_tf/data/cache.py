@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from metalearn_tf.data.fingerprint import fingerprint
 from metalearn_tf.data.local_path import local_path
 from metalearn_tf.data.whole_files import write_whole
 
 CACHE_VARIABLE = "METALEARN_TF_CACHE"
 _CONTENTS = "names_of_arrays"
-_NAME = "name_of_file"
+_NAME, _CHECKSUM = "name_of_file", "checksum"
 
 # What reading an archive raises that is damaged at any byte, as tests/data/test_cache.py does, or not ours to read.
 # MemoryError is of a header that promises more than there is.
@@ -25,8 +26,8 @@ _log = logging.getLogger(__name__)
 def cached_arrays(name, build, cache_dir=None, must_keep=False):
     """Reads arrays from the cache, or builds them and keeps them there.
 
-    A file that is cut short, damaged, or was written under another name and copied here, is reported through `logging`
-    and built again. A folder that cannot be read or written, such as another user's, is reported, and the arrays are
+    A file that is cut short, damaged, was written under another name and copied here, or holds other arrays than were
+    written (their names, shapes, dtypes and bytes have a checksum), is reported through `logging` and built again. A folder that cannot be read or written, such as another user's, is reported, and the arrays are
     returned all the same. Files are replaced in one step, so that several processes may fill the same cache at once.
     Nothing is ever unpickled.
 
@@ -62,7 +63,7 @@ def cached_arrays(name, build, cache_dir=None, must_keep=False):
         _log.warning("The cache file %s cannot be read and is made again: %s", path, error)
     arrays = _checked(build())
     try:
-        write_arrays(path, {**arrays, _NAME: np.asarray(name)})
+        write_arrays(path, {**arrays, _NAME: np.asarray(name), _CHECKSUM: np.asarray(_checksum(arrays))})
     except OSError as error:
         if must_keep:
             raise
@@ -98,7 +99,13 @@ def _read_of_name(path, name):
     found = arrays.pop(_NAME)
     if found.shape or found.item() != name:
         raise ValueError(f"it was written under the name {found}")
+    if arrays.pop(_CHECKSUM).tolist() != _checksum(arrays):
+        raise ValueError("its arrays are not those that were written")
     return arrays
+
+
+def _checksum(arrays):
+    return fingerprint(*(part for key, array in arrays.items() for part in (key.encode(), array)))
 
 
 def read_arrays(path):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from metalearn_tf.data.cache import cached_arrays
+from metalearn_tf.data.cache import cached_arrays, read_arrays, write_arrays
 
 ARRAYS = {"images": np.arange(60, dtype="uint8").reshape(3, 20), "names": np.array(["ab", "ç"])}
 
@@ -133,3 +133,25 @@ def test_writers_at_once_never_read_a_mixture(tmp_path):
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(write_often, range(3))) == [{1}] * 3
     assert os.listdir(tmp_path) == ["set.npz"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": ARRAYS["images"] + 1},
+        {"images": ARRAYS["images"].astype("float32")},
+        {"images": ARRAYS["images"][:2]},
+        {"images": ARRAYS["images"].reshape(20, 3)},
+        {"checksum": np.array("0")},
+        {"more": np.zeros(1)},
+    ],
+    ids=str,
+)
+def test_a_whole_file_of_other_arrays_is_reported_and_built_again(change, tmp_path, caplog):
+    cached_arrays("set_v1", build, tmp_path)
+    path = tmp_path / "set_v1.npz"
+    write_arrays(path, {**read_arrays(path), **change})
+    with caplog.at_level(logging.WARNING):
+        assert_equal_arrays(cached_arrays("set_v1", build, tmp_path))
+    assert "its arrays are not those that were written" in caplog.text
+    assert_equal_arrays(cached_arrays("set_v1", must_not_build, tmp_path))
