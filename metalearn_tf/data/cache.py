@@ -27,9 +27,10 @@ def cached_arrays(name, build, cache_dir=None, must_keep=False):
     """Reads arrays from the cache, or builds them and keeps them there.
 
     A file that is cut short, damaged, was written under another name and copied here, or holds other arrays than were
-    written (their names, shapes, dtypes and bytes have a checksum), is reported through `logging` and built again. A folder that cannot be read or written, such as another user's, is reported, and the arrays are
-    returned all the same. Files are replaced in one step, so that several processes may fill the same cache at once.
-    Nothing is ever unpickled.
+    written (their names, shapes, dtypes and bytes have a checksum), is reported through `logging` and built again. A
+    folder that cannot be read or written, such as another user's, is reported, and the arrays are returned all the
+    same. Files are replaced in one step, so that several processes may fill the same cache at once. Nothing is ever
+    unpickled.
 
     Args:
         name: file name without its ending. It must say all that the content depends on (a version, the sizes),
