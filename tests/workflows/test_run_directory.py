@@ -1,6 +1,8 @@
 """A run's folder: finished stages are kept, others done again, other runs refused."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -98,14 +100,23 @@ def test_what_killed_runs_have_left_is_deleted_and_nothing_else(tmp_path):
 
 
 def test_one_process_at_a_time_works_in_a_folder(tmp_path):
-    """Of two that begin at once with different configurations, one is refused, and the other's is the one that stays."""
-    run = RunDirectory(tmp_path, {"steps": 1}, 1, 0)
-    again = "from metalearn_tf.workflows.run_directory import RunDirectory as R; import sys; R(sys.argv[1], {'steps': 2}, 1, 0)"
-    ends = subprocess.run([sys.executable, "-c", again, tmp_path], capture_output=True, text=True)
-    assert "RuntimeError: `run_directory` is the folder of a run at which another process works now" in ends.stderr
-    assert f"process {os.getpid()} of " in ends.stderr
-    assert json.loads((tmp_path / "configuration.json").read_text()) == {"steps": 1}
+    """Of two that begin at once with different configurations, one is refused before it writes its own."""
+    hold = """if True:
+        import fcntl, sys
+        file = open(sys.argv[1], "x")
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        print("held", flush=True)
+        input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, tmp_path / "lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RuntimeError, match="`run_directory` is the folder of a run at which another process works"):
+            run_in(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        other.communicate("\n")
+    run = run_in(tmp_path)
+    assert (tmp_path / "lock").exists()
     del run
     assert not (tmp_path / "lock").exists()
-    with pytest.raises(ValueError, match="steps=2 where the run has 1"):
-        RunDirectory(tmp_path, {"steps": 2}, 1, 0)
