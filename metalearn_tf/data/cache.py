@@ -78,7 +78,7 @@ def _cache_folder(cache_dir):
         folder = local_path(CACHE_VARIABLE, os.environ[CACHE_VARIABLE])
     else:
         folder = local_path("cache_dir", cache_dir or "~/.cache/metalearn_tf")
-    folder = os.path.expanduser(folder)
+    folder = os.path.expanduser(str(folder))
     return None if folder.startswith("~") else Path(folder)
 
 

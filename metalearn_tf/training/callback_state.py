@@ -92,6 +92,18 @@ class CallbackState:
                 setattr(self._callback, name, value)
 
 
+def check_encoded(states, arrays):
+    """Raises a `ValueError` if dicts from names to values are not as `CallbackState` writes them."""
+    for state in states:
+        if not isinstance(state, dict):
+            raise ValueError(f"a callback has {state!r:.100}")
+        for name, value in state.items():
+            try:
+                _decode(value, arrays)
+            except (TypeError, ValueError, IndexError, AttributeError) as error:
+                raise ValueError(f"a callback has {name} = {value!r:.100}") from error
+
+
 def _told(callback):
     """The names of what a callback was told: by Keras's classes, which do not change it, and by all others."""
     of_keras, others = set(_OF_KERAS), set()
@@ -175,4 +187,6 @@ def _decode(value, arrays):
         return parts if kind == "list" else tuple(parts)
     if kind == "dict":
         return {key: _decode(part, arrays) for key, part in content.items()}
+    if kind != "array":
+        raise ValueError(kind)
     return arrays[content][()]  # NumPy's numbers are arrays without axes

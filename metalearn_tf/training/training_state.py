@@ -7,6 +7,7 @@ import random
 import numpy as np
 
 from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
+from metalearn_tf.training.callback_state import check_encoded
 
 # What a state says beside its arrays, and of which kind that is.
 _PARTS = {
@@ -61,7 +62,7 @@ class TrainingState:
                     state = cls._of_file(path)
                     state._check(variables)
                     return state
-                except (*UNREADABLE, TypeError, OverflowError) as error:
+                except (*UNREADABLE, TypeError, IndexError, OverflowError) as error:
                     errors[str(path)] = error
                     logging.getLogger(__name__).warning("%s cannot be read: %s", path, error)
         if errors:
@@ -96,8 +97,9 @@ class TrainingState:
         if not all(type(epoch) is int for epoch in meta["epochs"]):
             raise ValueError(f"the epochs of the history are {meta['epochs']!r:.100}")
         for state in meta["callbacks"]:
-            if set(state) != {"class", "seen", "told"}:
+            if set(state) != {"class", "seen", "told"} or not isinstance(state["class"], str):
                 raise ValueError(f"a callback has {sorted(state)}")
+            check_encoded([state["seen"], state["told"]], self.arrays["callback"])
         random.Random().setstate(self.python_state)
         np.random.RandomState().set_state(meta["numpy"])
         shapes = [tuple(variable.shape) for variable in variables]

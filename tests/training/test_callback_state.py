@@ -130,6 +130,9 @@ def damaged(meta, arrays):
         ("logs", {"loss": None}),
         ("callbacks", [{"best": "x"}]),
         ("callbacks", {}),
+        ("callbacks", [{"class": "EarlyStopping", "seen": {"wait": {"function": ["os", "system"]}}, "told": {}}]),
+        ("callbacks", [{"class": "EarlyStopping", "seen": {"wait": {"array": 99}}, "told": {}}]),
+        ("callbacks", [{"class": "EarlyStopping", "seen": [1], "told": {}}]),
         ("python", [3, [1, 2], None]),
         ("numpy", ["MT19937", [1], 0, 0, 0.0]),
     ):

@@ -1,6 +1,8 @@
 """A run's folder: finished stages are kept, others done again, other runs refused."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -83,3 +85,38 @@ def test_progress_counts_stages(tmp_path, capsys):
     run.stage("two", lambda: {"x": 1})
     out = capsys.readouterr().out
     assert "1/2" in out and "2/2" in out and "accuracy: 0.5000" in out
+
+
+def test_what_killed_runs_have_left_is_deleted_and_nothing_else(tmp_path):
+    left = [f".1-{'0a' * 16}/saved_model.pb", f"export/.1-{'b2' * 16}/variables/x", f".gan_0.npz.{'c' * 32}.tmp"]
+    kept = [".1-mine/x", ".2-" + "a" * 32 + "/x", ".hidden", "export/1/saved_model.pb", "notes.tmp"]
+    for name in (*left, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    RunDirectory(tmp_path, {"steps": 1}, 1, 0)
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {*kept, "configuration.json"}
+    assert not list(tmp_path.glob(".1-0*")) and not list(tmp_path.glob("export/.1-*"))
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+    """Of two that begin at once with different configurations, one is refused before it writes its own."""
+    hold = """if True:
+        import fcntl, sys
+        file = open(sys.argv[1], "x")
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        print("held", flush=True)
+        input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, tmp_path / "lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RuntimeError, match="`run_directory` is the folder of a run at which another process works"):
+            run_in(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        other.communicate("\n")
+    run = run_in(tmp_path)
+    assert (tmp_path / "lock").exists()
+    del run
+    assert not (tmp_path / "lock").exists()
