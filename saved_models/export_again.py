@@ -184,7 +184,7 @@ def files(path):
     found = {}
     for file in path.rglob("*"):
         if file.is_file() and file.name not in ("saved_model.pb", "fingerprint.pb") and file.parent.name != "variables":
-            text = file.suffix in (".md", ".txt")
+            text = file.suffix in (".md", ".json", ".txt")
             found[str(file.relative_to(path))] = file.read_text(encoding="utf-8") if text else "there"
     return found
 

@@ -51,7 +51,6 @@ BAD_REQUESTS = {
     "NaN in the state": ("predict", "state_0", lambda state: state + np.float32(np.nan), "must be finite"),
     "a state of another shape": ("predict", "state_0", lambda state: state[..., :-1], "not compatible"),
     "a state of another rank": ("predict", "state_0", lambda state: state[0], "not compatible"),
-    "uint8 pixels": ("predict", "query_images", lambda x: (255 * x).astype("uint8"), "float but uint8 is provided"),
     "a state cut short": ("predict", "state_0", lambda state: state[:1], "state_0"),
     "no file": ("adapt_and_predict_bytes", "query_bytes", lambda files: files[:0], "at least one image"),
     "no support file": ("adapt_and_predict_bytes", "support_bytes", lambda files: files[:0], "at least one image"),
@@ -110,6 +109,16 @@ def test_the_error_names_the_input(name, errors):
     assert error is not None
     assert message in error
     assert argument in error
+
+
+def test_another_dtype_than_declared_is_an_error_in_words(exported, cpp_client, image_task):
+    _, model = exported("maml")
+    support_x, support_y, query_x = image_task(3)
+    inputs = {"support_images": support_x, "support_labels": support_y, "query_images": query_x}
+    other = {"query_images": (255 * query_x).astype("uint8")}, {"support_labels": support_y.astype("int64")}
+    pixels, labels = cpp_client.ask(model, [("adapt_and_predict", {**inputs, **changes}) for changes in other])
+    assert "query_images has the dtype uint8" in pixels.error
+    assert "support_labels has the dtype int64" in labels.error
 
 
 def test_labels_beyond_the_head(exported, cpp_client, image_task):
