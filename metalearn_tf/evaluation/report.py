@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.data.whole_files import write_text
 from metalearn_tf.evaluation.scores import confidence_half_width
+from metalearn_tf.networks.saveable_model import plain_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Report:
         return f"{_number(self.ways)}-way {_number(self.shots)}-shot"
 
     def to_dict(self):
-        """All fields, with the accuracy and its interval, as plain Python values."""
+        """All fields, with the accuracy and its interval, as Python's numbers, texts, lists and dicts."""
         return {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            **plain_values({field.name: getattr(self, field.name) for field in dataclasses.fields(self)}),
             "episodes": self.episodes,
             "accuracy": self.accuracy,
             "confidence_interval": self.confidence_interval,

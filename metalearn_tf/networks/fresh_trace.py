@@ -22,5 +22,8 @@ class FreshTrace:
     def __call__(self, *inputs):
         description = describe(self._parts())
         if self._graph is None or description != self._description:
-            self._description, self._graph = description, tf.function(self._function, reduce_retracing=True)
+            self._description, self._graph = (
+                description,
+                tf.function(self._function, reduce_retracing=True, autograph=False),
+            )
         return self._graph(*inputs)

@@ -195,7 +195,7 @@ def test_every_few_epochs_the_first_and_the_last(network, real_images):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"count": 1}, "`count` must be at least 2. Received: count=1"),
+        ({"count": 1}, "`count` must be an integer of at least 2. Received: count=1"),
         ({"every": 0}, "`every` must be a positive integer. Received: every=0"),
         ({"count": 4, "labels": [0, 1]}, r"`labels` must have shape \(4,\). Received: shape \(2,\)"),
     ],

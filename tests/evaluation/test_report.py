@@ -212,3 +212,13 @@ def test_padding_has_no_part_in_the_statistics_of_the_queries(toy_dataset):
 def test_further_options_reach_the_episodes(toy_dataset):
     with pytest.raises(ValueError, match="`within_parent` needs"):
         evaluate_episodes(NearestPixels(), toy_dataset, ways=3, shots=1, within_parent=True)
+
+
+def test_numbers_of_numpy_are_written_as_python_s():
+    report = Report(
+        "MAML", "glyphs", np.int64(5), (np.int32(1), 2), 3, np.int8(0), "support", np.asarray([0.5, 1.0], "float32"),
+        np.float32(0.5), np.float64(0.25), np.float16(1.0),
+    )  # fmt: skip
+    again = Report.from_json(report.to_json())
+    assert (again.ways, again.shots, again.seed, again.episode_accuracies) == (5, (1, 2), 0, (0.5, 1.0))
+    assert again.to_json() == report.to_json()
