@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.check_texts import check_texts
 from metalearn_tf.data.class_index import ClassIndex, check_class_names
 from metalearn_tf.data.label_advice import label_advice
 from metalearn_tf.data.texts_as_objects import texts_as_objects
@@ -157,16 +158,8 @@ def check_examples(examples):
     examples = np.asarray(texts_as_objects(examples))
     if examples.ndim == 0 or len(examples) == 0:
         raise ValueError(f"`examples` must hold at least one example. Received: shape {examples.shape}")
-    if examples.dtype.kind in "USO":
-        if not all(isinstance(value, (str, bytes)) for value in examples.ravel().tolist()):
-            raise TypeError("`examples` of dtype object must be strings. Received: other Python objects")
-        empty = [row for row, text in enumerate(examples.ravel().tolist()) if not text.strip()]
-        if empty:
-            raise ValueError(
-                "`examples` must not hold empty texts; leave them out, with their labels. "
-                f"Received: nothing in texts {empty[:10]}"
-            )
-        return examples.astype(object)
+    if examples.dtype.kind in "USTO":
+        return check_texts("examples", examples)
     if examples.dtype == np.uint8:
         return examples
     if examples.dtype.kind != "f":

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.learners.label_checks import as_array
+from metalearn_tf.learners.predict_array import predict_array
 from metalearn_tf.learners.task_checks import check_dtype, check_examples
 from metalearn_tf.networks.copy_network import as_model
 from metalearn_tf.networks.saveable_model import SaveableModel
@@ -15,7 +16,8 @@ from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 class AdaptedModel(SaveableModel):
     """What `MetaLearner.adapt` returns: queries in, probabilities out.
 
-    It is not trained: to learn more, adapt the learner again, with more examples.
+    It is not trained: to learn more, adapt the learner again, with more examples. Models that are adapted from one
+    learner share a copy of it, `learner`, as long as nobody gives one of them other weights.
 
     Args:
         learner: a `MetaLearner`.
@@ -44,18 +46,12 @@ class AdaptedModel(SaveableModel):
             raise ValueError("`trainable` must be False: adapt the learner again instead. Received: trainable=True")
 
     def _state_variable(self, index, value):
-        shape, dtype = (value.shape, str(value.dtype)) if hasattr(value, "shape") else value
-        variable = self.add_weight(
-            name=f"state_{index}",
-            shape=tuple(shape),
-            dtype=dtype,
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-        )
+        # Not by `add_weight`, in whose name scope each would have another name: TensorFlow keeps what it has seen.
+        options = {"name": f"state_{index}", "trainable": False, "autocast": False}
         if hasattr(value, "shape"):
-            variable.assign(value)
-        return variable
+            return keras.Variable(value, dtype=str(value.dtype), **options)
+        shape, dtype = value
+        return keras.Variable("zeros", shape=tuple(shape), dtype=dtype, **options)
 
     def call(self, query_x):
         network = self.learner.network
@@ -69,7 +65,7 @@ class AdaptedModel(SaveableModel):
             )
         if query_x.dtype == tf.uint8 and not takes_integers(network):
             query_x = tf.cast(query_x, tf.float32) / 255.0
-        outputs = self.learner.classify([tf.convert_to_tensor(tensor) for tensor in self.state], query_x)
+        outputs = self.learner.answer([tf.convert_to_tensor(tensor) for tensor in self.state], query_x)
         return outputs if self.regression else tf.nn.softmax(outputs)
 
     # === Keras ===
@@ -83,13 +79,17 @@ class AdaptedModel(SaveableModel):
     def train_on_batch(self, *args, **kwargs):
         return self.fit()
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As `keras.Model.predict`; queries may also be a list, of images or texts."""
-        return super().predict(self._checked(x), *args, **kwargs)
+        x = self._checked(x)
+        if not isinstance(x, (np.ndarray, tf.Tensor)) or steps is not None or len(x) == 0:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        # Keras makes a dataset and graphs for it at each call, which takes longer than the answer and leaves memory.
+        return predict_array(self, x, 32 if batch_size is None else batch_size, verbose, callbacks)
 
     def predict_on_batch(self, x):
         """As `keras.Model.predict_on_batch`; queries may also be a list."""
-        return super().predict_on_batch(self._checked(x))
+        return keras.ops.convert_to_numpy(self(self._checked(x)))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`; queries may also be a list, and `y` are class numbers or targets."""
@@ -105,6 +105,22 @@ class AdaptedModel(SaveableModel):
             return x
         x = check_examples(self.learner, "query_x", x)
         return tf.constant(x) if takes_texts(self.learner.network) else x
+
+    def set_weights(self, weights):
+        """As `keras.Model.set_weights`."""
+        self._stop_sharing()
+        super().set_weights(weights)
+
+    def load_weights(self, filepath, *args, **kwargs):
+        """As `keras.Model.load_weights`."""
+        self._stop_sharing()
+        super().load_weights(filepath, *args, **kwargs)
+
+    def _stop_sharing(self):
+        """Puts a learner of its own in the place of the one that other adapted models have too."""
+        learner = self.learner.copy()
+        self._tracker.untrack(self.learner)
+        self.learner = learner
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """As `keras.Model.export`: a SavedModel from queries `(n, ...)` to probabilities, of any number of queries."""

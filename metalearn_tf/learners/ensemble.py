@@ -84,8 +84,7 @@ class Ensemble(MetaLearner):
         return self.fit()
 
     def copied_parts(self):
-        # The constructor copies them, and the copies have their losses.
-        return {"learners": self.learners, "losses": [None for _ in self.learners]}
+        return {"learners": self.learners}  # the constructor copies them
 
     def get_config(self):
         config = super().get_config()
@@ -95,19 +94,11 @@ class Ensemble(MetaLearner):
         for learner in learners:
             # Their optimizers have nothing left to do, and their state is not in the file.
             learner.pop("compile_config", None)
-        # A learner may adapt by the loss that it was compiled with.
-        losses = [keras.saving.serialize_keras_object(one.loss) if one.compiled else None for one in self.learners]
-        return {**config, "learners": learners, "losses": losses}
+        return {**config, "learners": learners}
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        learners, losses = [as_model(one) for one in config.pop("learners")], config.pop("losses")
-        losses = keras.saving.deserialize_keras_object(losses)
-        for learner, loss in zip(learners, losses):
-            if loss is not None:
-                learner.compile("sgd", loss=loss)  # as `copy` does: nothing is trained
-        return cls(learners, **config)
+        return cls(**{**config, "learners": [as_model(one) for one in config["learners"]]})
 
 
 def _state_length(learner):

@@ -10,6 +10,7 @@ from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import layer_losses, result_dtype, support_statistics, with_layer_losses
 from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_checks import check_logits
+from metalearn_tf.learners.task_loss import described_loss, take_described_loss
 from metalearn_tf.learners.task_mapping import in_training
 from metalearn_tf.networks.batch_normalization_warning import warn_of_batch_normalization
 from metalearn_tf.networks.gradient_checks import check_reached
@@ -50,7 +51,6 @@ class GradientBasedLearner(MetaLearner):
         warn_of_batch_normalization(network)
         if first_order is not True:
             check_second_derivatives(self.inner_layer(), "network", instead=self.without_second_derivatives)
-        self._paired = None
         self.inner_steps = inner_steps
         self.test_inner_steps = test_inner_steps
         self.first_order = first_order
@@ -132,18 +132,28 @@ class GradientBasedLearner(MetaLearner):
 
     # === The inner loop ===
 
-    def pair_with_weights(self):
-        """Says that the learner keeps values for each weight: its network then has to keep its trainable layers."""
-        self._paired = ";".join(variable.path for variable in self.network.trainable_variables)
+    def all_weights(self):
+        """The network's weights, of frozen layers too, in the order of `network.trainable_variables`.
+
+        A learner that keeps a value for each weight keeps it for all of these: layers may be frozen and thawed later.
+        """
+        own = {id(weight) for layer in self.network._flatten_layers() for weight in layer._trainable_variables}
+        return [variable for variable in self.network.variables if id(variable) in own]
+
+    def values_of_weights(self):
+        """Pairs of a weight and the meta-trained variable that is about it alone, which is frozen with it."""
+        return []
+
+    @property
+    def trainable_variables(self):
+        idle = {id(value) for weight, value in self.values_of_weights() if not weight.trainable}
+        return [variable for variable in super().trainable_variables if id(variable) not in idle]
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
 
     def _check_adapted_variables(self):
-        paths = ";".join(variable.path for variable in self.network.trainable_variables)
-        if self._paired is not None and paths != self._paired:
-            raise ValueError(
-                f"`network` must keep its trainable layers: {type(self).__name__} has values for each of their "
-                "weights. Freeze or unfreeze layers first, then build the learner. "
-                f"Received: the trainable variables {paths.split(';')}, and {self._paired.split(';')} at first"
-            )
         if not self.adapted_variables():
             raise ValueError(
                 "`network` must have trainable weights, which the inner loop adapts: "
@@ -239,6 +249,20 @@ class GradientBasedLearner(MetaLearner):
     def stops_inner_gradients(self):
         """Whether the steps being traced leave out the derivative of their gradients."""
         return bool(self.first_order)
+
+    # === Keras ===
+
+    def save_own_variables(self, store):
+        # The inner loop follows it, so that weights alone are not the learner.
+        super().save_own_variables(store)
+        store["loss"] = described_loss(self)
+
+    def load_own_variables(self, store):
+        store = {key: store[key] for key in list(store.keys())}
+        loss = store.pop("loss", None)
+        super().load_own_variables(store)
+        if loss is not None:
+            take_described_loss(self, loss)
 
     def get_config(self):
         return {

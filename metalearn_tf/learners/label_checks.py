@@ -6,6 +6,7 @@ import numpy as np
 from metalearn_tf.data.label_advice import label_advice, may_be_labels
 from metalearn_tf.data.texts_as_objects import texts_as_objects
 from metalearn_tf.learners.compile_checks import loss_takes
+from metalearn_tf.learners.task_loss import own_loss
 
 
 def check_labels(learner, argument, y, shape):
@@ -24,7 +25,7 @@ def check_labels(learner, argument, y, shape):
         ValueError: if they are neither, are not finite, or the loss or the network is for the other kind.
     """
     received = f"Received: shape {y.shape}, dtype={y.dtype}"
-    takes = loss_takes(learner.loss) if learner.compiled else None
+    takes = loss_takes(own_loss(learner))
     if y.shape == shape and y.dtype.kind in "iu":
         if takes == "targets":
             raise ValueError(

@@ -78,32 +78,27 @@ class MAML(GradientBasedLearner):
         self._in_annealing = False
         # === Weights ===
         if per_step_normalization:
-            self.per_step_changes = [self._change_of(variable) for variable in self._normalization_variables()]
+            self.per_step_changes = [self._change_of(variable) for variable in self._normalization_weights()]
         if learned_rates:
-            count = len(self.adapted_variables())
+            count = len(self._rated_weights())
             rates = keras.initializers.Constant(inner_learning_rate)
             self.inner_rates = self.add_weight(name="inner_rates", shape=(inner_steps, count), initializer=rates)
-        if learned_rates or per_step_normalization:
-            self.pair_with_weights()
 
     # === The inner loop ===
 
     def update_rule(self):
         if self.learned_rates:
-            return scheduled_gradient_descent(tf.convert_to_tensor(self.inner_rates))
+            columns = [column for column, weight in enumerate(self._rated_weights()) if weight.trainable]
+            return scheduled_gradient_descent(tf.gather(tf.convert_to_tensor(self.inner_rates), columns, axis=1))
         return gradient_descent(self.inner_learning_rate)
 
     def adapted_variables(self):
-        variables = self.network.trainable_variables
-        if not self.per_step_normalization:
-            return variables
-        of_normalization = {id(variable) for variable in self._normalization_variables()}
-        return [variable for variable in variables if id(variable) not in of_normalization]
+        return [weight for weight in self._rated_weights() if weight.trainable]
 
     def network_weights(self, weights, step):
         if not self.per_step_normalization:
             return weights
-        changes = {id(v): change for v, change in zip(self._normalization_variables(), self.per_step_changes)}
+        changes = {id(weight): change for weight, change in self.values_of_weights()}
         weights = iter(weights)
         return [
             variable + at_step(tf.convert_to_tensor(changes[id(variable)]), step)
@@ -118,16 +113,26 @@ class MAML(GradientBasedLearner):
             rates = tf.unstack(tf.convert_to_tensor(self.inner_rates))
             values |= {f"inner_rates/step_{step}": row for step, row in enumerate(rates, 1)}
         if self.per_step_normalization:
-            changes = zip(self._normalization_variables(), self.per_step_changes)
-            values |= {f"per_step_changes/{v.path}": tf.convert_to_tensor(change) for v, change in changes}
+            changes = [pair for pair in self.values_of_weights() if pair[0].trainable]
+            values |= {f"per_step_changes/{weight.path}": tf.convert_to_tensor(change) for weight, change in changes}
         return values
 
     def stops_inner_gradients(self):
         return self._in_annealing if self.first_order == "annealed" else self.first_order
 
-    def _normalization_variables(self):
+    def values_of_weights(self):
+        return list(zip(self._normalization_weights(), self.per_step_changes)) if self.per_step_normalization else []
+
+    def _rated_weights(self):
+        """The weights that the inner loop adapts where they are not frozen."""
+        if not self.per_step_normalization:
+            return self.all_weights()
+        of_normalization = {id(weight) for weight in self._normalization_weights()}
+        return [weight for weight in self.all_weights() if id(weight) not in of_normalization]
+
+    def _normalization_weights(self):
         layers = [layer for layer in self.network._flatten_layers() if isinstance(layer, TaskNormalization)]
-        return [variable for layer in layers for variable in layer.trainable_variables]
+        return [weight for layer in layers for weight in layer._trainable_variables]
 
     def _change_of(self, variable):
         name, shape = variable.path.replace("/", "_"), (self.inner_steps, *variable.shape)

@@ -11,13 +11,16 @@ from metalearn_tf.learners.kept_state import KeptState
 from metalearn_tf.learners.label_assertions import with_label_assertions
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
+from metalearn_tf.learners.shared_copy import SharedCopy
 from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
 from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.learners.task_model import TaskModel
-from metalearn_tf.networks.copy_network import as_model, copy_network
+from metalearn_tf.learners.traced_function import TracedFunction
+from metalearn_tf.networks.copy_network import as_model, copy_network, copy_what_is_no_weight
 from metalearn_tf.networks.gradient_checks import check_reached
+from metalearn_tf.networks.python_state import python_state
 from metalearn_tf.networks.regularization import regularization_loss, with_regularization
 from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
@@ -33,7 +36,7 @@ class MetaLearner(TaskModel, KeptState):
 
     Args:
         network: a built `keras.Model` of one input and one output. Its dtype policy says whether the arithmetic is
-            mixed. A layer of your own needs a `get_config` from which Keras can build it again.
+            mixed. A layer of your own needs a `get_config` from which Keras can build it again, as a learner does.
         task_mapping: `"auto"`, `"parallel"` or `"vectorized"`: how the tasks of a batch are run: one on each
             core, or all in common operations. `"auto"` takes the second where TensorFlow sees a GPU.
 
@@ -59,7 +62,11 @@ class MetaLearner(TaskModel, KeptState):
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
         self.task_mapping = task_mapping
-        self._traced = self._compiled_adapt = self._loss_of_file = None
+        self._loss_of_file = None
+        # By name, since a method may be replaced on the object.
+        self._adapt = TracedFunction(lambda *support: self.adapt_task(*support), self._python_state)
+        self._classify = TracedFunction(lambda *inputs: self.classify(*inputs), self._python_state)
+        self._shared_copy = SharedCopy(self, self._python_state)
         self.built = True
 
     # === What a learner writes ===
@@ -275,9 +282,10 @@ class MetaLearner(TaskModel, KeptState):
                 gaps, or the adaptation leads to NaN.
         """
         support_x, support_y = check_support(self, support_x, support_y)
-        state = self._adapt_function()(tf.constant(support_x), tf.constant(support_y))
+        learner = self._shared_copy()  # first, since what it cannot be made of is refused
+        state = self._adapt(tf.constant(support_x), tf.constant(support_y))
         state = check_adapted(self, [np.asarray(tensor) for tensor in state])
-        return AdaptedModel(self.copy(), state, regression=support_y.dtype.kind == "f")
+        return AdaptedModel(learner, state, regression=support_y.dtype.kind == "f")
 
     def logits_by_step(self, inputs, query_y=None):
         """`classify_by_step` of each task of a batch, outside training: float32 `(steps, tasks, queries, ways)`.
@@ -291,11 +299,14 @@ class MetaLearner(TaskModel, KeptState):
         """A learner of the same configuration and weights, which shares none of them."""
         config = {key: value for key, value in self.get_config().items() if key != "loss"}
         copy = type(self).from_config({**config, **self.copied_parts()})
-        copy.set_weights(self.get_weights())
-        copy._loss_of_file = own_loss(self)
-        if self.compiled:
-            copy.compile("sgd", loss=self.loss)  # nothing is trained
+        with_loss(copy, own_loss(self)).set_weights(self.get_weights())
+        for layer, copied in zip(self._flatten_layers(), copy._flatten_layers(), strict=True):
+            copy_what_is_no_weight(layer, copied)
         return copy
+
+    def answer(self, task_state, query_x):
+        """`classify` outside training, in a graph that is kept for all models that share this learner."""
+        return self._classify(task_state, query_x)
 
     def copied_parts(self):
         """The models in the configuration, as models of the copy's own: not all can be built from words alone."""
@@ -305,11 +316,5 @@ class MetaLearner(TaskModel, KeptState):
         """Writes a SavedModel that adapts inside its graph, see `mtf.serving.export_learner`."""
         return export_learner(self, path, **options)
 
-    def _adapt_function(self):
-        # A trace holds the loss, plain attributes and which weights are trained, all of which may be set at any time.
-        plain = tuple((name, value) for name, value in vars(self).items() if isinstance(value, (bool, int, float, str)))
-        flags = tuple(variable.trainable for variable in self.network.variables)
-        traced = (self.loss if self.compiled else None, plain, flags)
-        if self._traced != traced:
-            self._traced, self._compiled_adapt = traced, tf.function(self.adapt_task, reduce_retracing=True)
-        return self._compiled_adapt
+    def _python_state(self):
+        return python_state(self), own_loss(self)

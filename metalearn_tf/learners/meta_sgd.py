@@ -32,19 +32,24 @@ class MetaSGD(GradientBasedLearner):
         super().__init__(network, inner_steps, **kwargs)
         check_rate("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
-        self.inner_rates = [self._rate_of(variable) for variable in self.adapted_variables()]
-        self.pair_with_weights()
+        self.inner_rates = [self._rate_of(variable) for variable in self.all_weights()]
 
     def _rate_of(self, variable):
         name, initial = variable.path.replace("/", "_"), keras.initializers.Constant(self.inner_learning_rate)
         return self.add_weight(name=f"rate_of_{name}", shape=variable.shape, initializer=initial)
 
     def update_rule(self):
-        return gradient_descent([tf.convert_to_tensor(rate) for rate in self.inner_rates])
+        return gradient_descent([tf.convert_to_tensor(rate) for _, rate in self._rates()])
+
+    def values_of_weights(self):
+        return list(zip(self.all_weights(), self.inner_rates))
+
+    def _rates(self):
+        """The weights that adapt, and their rates."""
+        return [(weight, rate) for weight, rate in self.values_of_weights() if weight.trainable]
 
     def adaptation_values(self, support_x, support_y):
-        rates = zip(self.adapted_variables(), self.inner_rates)
-        return {f"inner_rates/{variable.path}": tf.convert_to_tensor(rate) for variable, rate in rates}
+        return {f"inner_rates/{weight.path}": tf.convert_to_tensor(rate) for weight, rate in self._rates()}
 
     def get_config(self):
         return {**super().get_config(), "inner_learning_rate": self.inner_learning_rate}

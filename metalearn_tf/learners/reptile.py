@@ -7,7 +7,7 @@ from metalearn_tf.data.whole_numbers import check_python_whole
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
-from metalearn_tf.learners.update_rules import keras_optimizer, stateless_optimizer
+from metalearn_tf.learners.update_rules import keras_optimizer, on_some_weights, stateless_optimizer
 from metalearn_tf.networks.regularization import regularization_loss
 
 
@@ -47,10 +47,9 @@ class Reptile(GradientBasedLearner):
         check_python_whole(inner_batch_size=inner_batch_size)
         if inner_optimizer is None:
             inner_optimizer = keras.optimizers.Adam(1e-3, beta_1=0.0)
-        optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.adapted_variables())
+        optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.all_weights())
         self._rule = keras_optimizer(optimizer)
         self.inner_optimizer_state = list(optimizer.variables)
-        self.pair_with_weights()
         # === Config ===
         self.inner_optimizer = keras.optimizers.get(inner_optimizer)
         self.inner_batch_size = inner_batch_size
@@ -60,7 +59,7 @@ class Reptile(GradientBasedLearner):
         super().compile(keras.optimizers.SGD(1.0) if optimizer is None else optimizer, **kwargs)
 
     def update_rule(self):
-        return self._rule
+        return on_some_weights(self._rule, self.all_weights())
 
     def inner_batch(self, inputs, support_y, step):
         count = tf.shape(support_y)[0]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.data.check_texts import check_texts as check_strings
 from metalearn_tf.learners.label_checks import as_array, check_labels
 from metalearn_tf.networks.copy_network import check_can_be_copied
 from metalearn_tf.networks.head_activation import head_activation
@@ -184,14 +185,10 @@ def check_dtype(learner, argument, dtype):
 
 def check_texts(argument, texts, shape):
     """An array of strings `(n, *shape)` as an array of objects; refuses all else, and empty texts."""
-    if texts.dtype.kind not in "USO" or not all(isinstance(text, (str, bytes)) for text in texts.ravel().tolist()):
-        raise ValueError(f"`{argument}` must be strings, which the network takes. Received: dtype={texts.dtype}")
-    if texts.shape[1:] != tuple(1 if side is None else side for side in shape) or texts.ndim == 0:
+    texts = check_strings(argument, texts)
+    if texts.shape[1:] != tuple(1 if side is None else side for side in shape):
         raise ValueError(
             f"`{argument}` must have the shape (n{''.join(f', {side}' for side in shape)}) that the network takes. "
             f"Received: shape {texts.shape}"
         )
-    empty = [index for index, text in enumerate(texts.ravel().tolist()) if not text.strip()]
-    if empty:
-        raise ValueError(f"`{argument}` must not hold empty texts. Received: nothing in texts {empty[:10]}")
-    return texts.astype(object)
+    return texts

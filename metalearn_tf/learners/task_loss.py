@@ -1,6 +1,10 @@
 """The loss that fits a task's targets."""
 
+import inspect
+import json
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -34,7 +38,8 @@ def own_loss(learner):
 
 def with_loss(learner, loss):
     """The learner, with the loss of a configuration for its adaptation."""
-    learner._loss_of_file = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
+    is_serialized = isinstance(loss, dict)
+    learner._loss_of_file = keras.saving.deserialize_keras_object(loss) if is_serialized else loss
     return learner
 
 
@@ -42,4 +47,34 @@ def serialized_loss(loss):
     """A loss as a configuration holds it. A lambda cannot be loaded: its name then says so where one tries."""
     if getattr(loss, "__name__", None) == "<lambda>":
         return loss.__name__
-    return keras.saving.serialize_keras_object(loss)
+    serialized = keras.saving.serialize_keras_object(loss)
+    # Keras's losses of a function leave what they give it out of their configurations, such as Huber's `delta`.
+    given = getattr(loss, "_fn_kwargs", {})
+    taken = {key: given[key] for key in inspect.signature(type(loss)).parameters if key in given} if given else {}
+    return {**serialized, "config": {**serialized["config"], **taken}} if taken else serialized
+
+
+def described_loss(learner):
+    """The loss of a learner's adaptation as a file of weights holds it: bytes, an array of uint8."""
+    loss = own_loss(learner)
+    return np.frombuffer(json.dumps(None if loss is None else serialized_loss(loss)).encode(), "uint8")
+
+
+def take_described_loss(learner, described):
+    """Gives a learner that is not compiled the loss of the file that its weights came from.
+
+    Raises:
+        ValueError: if it is compiled with another, or the loss cannot be loaded.
+    """
+    described, own = (json.loads(bytes(np.asarray(array))) for array in (described, described_loss(learner)))
+    if described == own:
+        return
+    name = described if isinstance(described, str) else (described or {}).get("config")
+    name = name.get("name", name) if isinstance(name, dict) else name
+    if learner.compiled or name == "<lambda>":
+        raise ValueError(
+            "The weights must be those of a learner that adapts by the same loss: compile with the loss of the file "
+            "first, and with another after loading. "
+            f"Received: a file of the loss {name or 'of the task'!r}, and the learner's {own_loss(learner)!r}"
+        )
+    with_loss(learner, described)

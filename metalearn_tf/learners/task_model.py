@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
 from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
+from metalearn_tf.learners.own_arguments import with_checked_arguments
 from metalearn_tf.learners.task_loss import task_loss
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
 from metalearn_tf.networks.replicated_model import ReplicatedModel
@@ -19,6 +20,14 @@ class TaskModel(ReplicatedModel):
     Tasks are what `mtf.data.episodes` yields: `((support_x, support_y, query_x), query_y)`, or these and the weights
     `(tasks, queries)` of the queries; as arrays, lists, a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`.
     """
+
+    # Whether adapted models have this very object for their learner.
+    is_shared = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            with_checked_arguments(cls)
 
     def compile(self, optimizer="adam", loss=None, metrics=None, jit_compile=False, **kwargs):
         """As `keras.Model.compile`, with two defaults of its own.
@@ -49,7 +58,9 @@ class TaskModel(ReplicatedModel):
         self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        options = keras.saving.deserialize_keras_object(config)
+        # That of the learner's own configuration has all of its options.
+        self.compile(**{**options, **({} if self._loss_of_file is None else {"loss": self._loss_of_file})})
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`, on tasks.
@@ -58,6 +69,7 @@ class TaskModel(ReplicatedModel):
             ValueError: if the first tasks, or those of `validation_data`, do not fit the learner; if one of the two has
                 no end and no number of steps; or for `class_weight`.
         """
+        _check_is_not_shared(self)
         options = _by_name(keras.Model.fit, x, y, args, kwargs)
         _check_class_weight(options.pop("class_weight", None))
         check_has_end("x", x, "steps_per_epoch", options.get("steps_per_epoch"))
@@ -86,6 +98,7 @@ class TaskModel(ReplicatedModel):
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""
+        _check_is_not_shared(self)
         _check_class_weight(class_weight)
         # One batch of many, whose tasks may have other numbers of ways.
         x, y = check_tasks(self, x, y, sample_weight, training=False)
@@ -143,6 +156,14 @@ def _check_there_are_labels(argument, query_y):
         raise ValueError(
             f"`{argument}` must come with `query_y`, the labels of the queries: "
             "`((support_x, support_y, query_x), query_y)`. Received: no labels"
+        )
+
+
+def _check_is_not_shared(learner):
+    if learner.is_shared:
+        raise ValueError(
+            "The learner of adapted models must stay as it is, since they share it: train `adapted.learner.copy()`. "
+            f"Received: the shared {type(learner).__name__} {learner.name!r}"
         )
 
 

@@ -93,6 +93,27 @@ def keras_optimizer(optimizer):
     return UpdateRule(init, update)
 
 
+def on_some_weights(rule, weights):
+    """A rule with a state for each of some variables, on those of them that are trainable: all others stay.
+
+    Args:
+        rule: an `UpdateRule` of all of them.
+        weights: the variables.
+    """
+    moves = [weight.trainable for weight in weights]
+    if all(moves):
+        return rule
+
+    def update(gradients, state, values, loss, step):
+        values, gradients = iter(values), iter(gradients)
+        values = [next(values) if move else tf.convert_to_tensor(weight) for weight, move in zip(weights, moves)]
+        gradients = [next(gradients) if move else tf.zeros_like(value) for value, move in zip(values, moves)]
+        values, state = rule.update(gradients, state, values, loss, step)
+        return [value for value, move in zip(values, moves) if move], state
+
+    return UpdateRule(rule.init, update)
+
+
 def stateless_optimizer(optimizer, variables):
     """A copy of a Keras optimizer, built for `variables`, that has `stateless_apply`.
 

@@ -26,7 +26,8 @@ def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words
         outputs: width of a linear head, which starts at zero, for learners that need logits; `None` for an embedding.
         name: the model's name.
 
-    Input shape: `(batch,)` strings, UTF-8. Words are runs of letters and digits; case is of no account.
+    Input shape: `(batch,)` strings, UTF-8. Words are runs of letters, with their marks, and digits, of any script that
+        parts words by spaces; case is of no account, nor whether an accent is a character of its own.
     Output shape: `(batch, outputs)` float32 logits, or the embedding `(batch, words)` float32 of norm 1, or 0 for a
         text without a known word.
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.data.random_state_kept import random_state_kept
+from metalearn_tf.networks.python_state import copy_attributes
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 
@@ -34,7 +35,7 @@ def copy_network(network):
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
     for layer, copied in zip(network._flatten_layers(), copy._flatten_layers(), strict=True):
-        _copy_what_is_no_weight(layer, copied)
+        copy_what_is_no_weight(layer, copied)
     return copy
 
 
@@ -84,14 +85,20 @@ def as_model(part):
     return part if isinstance(part, keras.Model) else keras.saving.deserialize_keras_object(part)
 
 
-def _copy_what_is_no_weight(layer, copy):
-    """The flag, which not every configuration has, and what a layer such as `Normalization` keeps in its own way."""
+def copy_what_is_no_weight(layer, copy):
+    """What a configuration may lack: the flag, attributes, and what a layer as `Normalization` keeps in its own way.
+
+    Args:
+        layer: a Keras layer.
+        copy: another of the same configuration and weights.
+    """
     if copy.trainable != layer.trainable:
         copy.trainable = layer.trainable
     if type(layer).load_own_variables is not keras.layers.Layer.load_own_variables:
         state = {}
         layer.save_own_variables(state)
         copy.load_own_variables(state)
+    copy_attributes(layer, copy)
 
 
 def _has_parts_of_its_own(network):

@@ -40,7 +40,8 @@ def text_encoder(
         outputs: width of a linear head; `None` for an embedding.
         name: the model's name.
 
-    Input shape: `(batch,)` strings, UTF-8. Words are runs of letters and digits; case is of no account.
+    Input shape: `(batch,)` strings, UTF-8. Words are runs of letters, with their marks, and digits, of any script that
+        parts words by spaces; case is of no account, nor whether an accent is a character of its own.
     Output shape: `(batch, outputs)` float32 logits, or the embedding, `(batch, units)` or, with convolution,
         `(batch, 3 * units)`, float32.
 

@@ -6,19 +6,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.texts_as_objects import texts_as_objects
+from metalearn_tf.data.check_texts import check_texts
 from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.networks.composed_characters import composed_characters
 
 _BATCH = 512
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 def separate_words(texts):
-    """Lower-case texts whose words, runs of letters and digits of any script, are parted by single spaces.
+    """Lower-case texts whose words are parted by single spaces.
 
-    Keras's own standardisation deletes punctuation, which glues words, and parts of addresses, together.
+    Words are runs of letters with their marks, such as accents and the vowel signs of Indic scripts, and of digits, in
+    Unicode's normal form C. Signs that are not seen, soft hyphens and joiners, are left out. Keras's own
+    standardisation deletes punctuation, which glues words, and parts of addresses, together.
     """
-    return tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), r"[^\pL\pN]+", " ")
+    texts = composed_characters(tf.strings.lower(texts, encoding="utf-8"))
+    texts = tf.strings.regex_replace(texts, r"[\x{AD}\x{200C}\x{200D}]+", "")
+    texts = tf.strings.regex_replace(texts, r"(^|[^\pL\pM\pN])\pM+", r"\1")  # marks on no letter, as after emoji
+    return tf.strings.regex_replace(texts, r"[^\pL\pM\pN]+", " ")
 
 
 def count_words(texts, vocabulary_size):
@@ -36,13 +42,12 @@ def count_words(texts, vocabulary_size):
         ValueError: if `texts` is not a sequence of strings with words in it, or the size is not a positive integer.
     """
     check_python_whole(vocabulary_size=vocabulary_size)
-    texts = np.asarray(texts_as_objects(texts))
-    strings = texts.ndim == 1 and texts.dtype.kind in "USO" and all(isinstance(t, (str, bytes)) for t in texts.tolist())
-    if not strings:
-        raise ValueError(f"`texts` must be a sequence of strings. Received: shape {texts.shape}, dtype={texts.dtype}")
+    texts = check_texts("texts", texts, may_be_empty=True)
+    if texts.ndim != 1:
+        raise ValueError(f"`texts` must be a sequence of strings. Received: shape {texts.shape}")
     having = collections.Counter()
     for start in range(0, len(texts), _BATCH):
-        batch = tf.constant(texts[start : start + _BATCH].astype(object))
+        batch = tf.constant(texts[start : start + _BATCH])
         for words in tf.strings.split(separate_words(batch)).to_list():
             having.update(set(words))
     if not having:

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.networks.copy_network import _copy_what_is_no_weight, _custom_objects, _keep_functions
+from metalearn_tf.networks.copy_network import _custom_objects, _keep_functions, copy_what_is_no_weight
 from metalearn_tf.networks.task_normalization import NORMALIZATIONS, TaskNormalization
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 
@@ -146,7 +146,7 @@ def _copy_weights(layer, copy):
         if _is_normalization(one):
             other.trainable = one.trainable
         else:
-            _copy_what_is_no_weight(one, other)
+            copy_what_is_no_weight(one, other)
 
 
 def _copy_normalization(layer, copy):

@@ -45,3 +45,18 @@ def test_a_missing_method_is_named(method):
     learner = mtf.learners.MetaLearner(mtf.networks.mlp((4,)))
     with pytest.raises(NotImplementedError, match=f"MetaLearner must define `{method}`"):
         getattr(learner, method)(None, None)
+
+
+class Scaled(NearestMean):
+    """An argument that the configuration lacks, and an attribute that is no argument."""
+
+    power = 1.0
+
+    def __init__(self, network, unit=1.0, **kwargs):
+        super().__init__(network, **kwargs)
+        self.unit = unit
+
+
+def test_an_argument_that_the_configuration_lacks_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"`get_config` of a learner must return all.*Received: Scaled.*\['unit'\]"):
+        Scaled(mtf.networks.mlp((4,), (3,)), unit=2.0)

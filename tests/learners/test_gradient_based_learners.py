@@ -265,14 +265,21 @@ PAIRED = {
 
 
 @pytest.mark.parametrize("build", PAIRED)
-def test_values_for_each_weight_need_the_layers_that_were_trained(build):
+def test_layers_are_frozen_and_thawed_after_construction(build, tmp_path):
     x, y = random_tasks()
     learner = PAIRED[build](normalized_network())
-    learner.compile("sgd")
-    learner.network.layers[2].trainable = False
-    for work in (lambda: learner.train_on_batch(x, y), lambda: learner.adapt(x[0][0], x[1][0])):
-        with pytest.raises(ValueError, match="`network` must keep its trainable layers.*Freeze.*Received: "):
-            work()
+    for frozen in (True, False):
+        learner.network.layers[2].trainable = not frozen
+        learner.compile("sgd" if build != "Reptile" else keras.optimizers.SGD(1.0))
+        before = [np.asarray(weight) for weight in learner.network.layers[2].weights]
+        learner.train_on_batch(x, y)
+        moved = [np.any(old != new) for old, new in zip(before, learner.network.layers[2].weights)]
+        assert any(moved) != frozen
+        probabilities = learner.adapt(x[0][0], x[1][0]).predict(x[2][0], verbose=0)
+        learner.save(tmp_path / "learner.keras")
+        for other in (learner.copy(), keras.models.load_model(tmp_path / "learner.keras")):
+            again = other.adapt(x[0][0], x[1][0]).predict(x[2][0], verbose=0)
+            np.testing.assert_allclose(again, probabilities, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("build", [mtf.learners.MAML, mtf.learners.ANIL, mtf.learners.MetaLSTM])

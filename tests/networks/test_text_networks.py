@@ -1,6 +1,7 @@
 """bag_of_words and text_encoder: what they compute, configuration, files, and the arguments they refuse."""
 
 import collections
+import unicodedata
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.networks.composed_characters import composed_characters
 from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.networks.vocabulary import count_words, separate_words
 
@@ -29,6 +31,52 @@ def run(network, *texts):
 def test_words_are_runs_of_letters_and_digits_in_lower_case():
     words = tf.strings.split(separate_words(tf.constant(["A-b c's x@y.Z 3.5", "Ünï  ДА!"]))).to_list()
     assert words == [[b"a", b"b", b"c", b"s", b"x", b"y", b"z", b"3", b"5"], ["ünï".encode(), "да".encode()]]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("दिन, दान। दीन", ["दिन", "दान", "दीन"]),
+        ("నమస్తే ప్రపంచం", ["నమస్తే", "ప్రపంచం"]),
+        ("caf\u00e9 cafe\u0301", ["caf\u00e9"] * 2),
+        ("vi\u00ea\u0323t vie\u0323\u0302t", ["vi\u1ec7t"] * 2),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af", ["\ud55c\uae00"]),
+        ("ශ්\u200dරී co\u00adoperate", ["ශ්රී", "cooperate"]),
+        ("\u2764\ufe0f yes", ["yes"]),
+    ],
+)
+def test_words_of_every_script_keep_their_marks(text, words):
+    found = tf.strings.split(separate_words(tf.constant([text]))).to_list()[0]
+    assert [word.decode() for word in found] == words
+
+
+def test_composed_characters_are_those_of_python():
+    random = np.random.default_rng(0)
+    parts = "o\u0308\u1100\u1161\u11a8\u0dd9\u0dcf\u0dca\u05d1\u05bc\u05b7"
+    marks = [chr(number) for number in (0x300, 0x302, 0x323, 0x327, 0x93C, 0x94D, 0x1E69, 0x212B, 0xFB2C)]
+    alphabet = ["a", "s", " ", "\u0915", *parts, *marks]
+    texts = ["".join(random.choice(alphabet, size=random.integers(0, 9))) for _ in range(2000)]
+    composed = tf.function(composed_characters)(tf.constant(texts)).numpy()
+    assert [text.decode() for text in composed] == [unicodedata.normalize("NFC", text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "missing", [None, np.nan, 7, b"\xff", "\ud800"], ids=["None", "NaN", "number", "bytes", "surrogate"]
+)
+def test_a_missing_text_is_refused_by_its_place(missing):
+    texts, labels = ["red one", "blue two", missing, "red three"], [0, 1, 0, 0]
+    learner = mtf.learners.PrototypicalNetwork(mtf.networks.bag_of_words(["red", "blue"]))
+    adapted = learner.adapt(["red", "blue"], [0, 1])
+    for take in (
+        lambda texts: count_words(texts, 10),
+        lambda texts: mtf.data.ClassDataset(texts, labels),
+        lambda texts: learner.adapt(texts, labels),
+        adapted.predict,
+        adapted.predict_on_batch,
+    ):
+        for given in (texts, np.array(texts, object)):
+            with pytest.raises(ValueError, match=r"must be strings, each of them.* at 2"):
+                take(given)
 
 
 def test_the_vocabulary_is_the_words_of_most_texts():
