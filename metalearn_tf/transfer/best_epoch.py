@@ -18,6 +18,7 @@ class BestEpoch(keras.callbacks.Callback):
     def __init__(self, patience, first_counted):
         super().__init__()
         self.patience, self.first_counted = patience, first_counted
+        self.on_train_begin()
 
     def on_train_begin(self, logs=None):
         self.best = self.best_counted = np.inf

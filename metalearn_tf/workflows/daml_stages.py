@@ -15,7 +15,8 @@ _BATCH = 64
 def train_coral(backbone, part, few, epochs, seed):
     """Trains a backbone on labelled sources while their features come near those of the few target images."""
     model = DomainAdaptation(backbone, part.num_classes, "coral", seed=seed)
-    model.compile(keras.optimizers.Adam(warm_up_and_cosine(3e-3, epochs * -(-len(part) // _BATCH))))
+    steps = -(-max(len(part), len(few)) // _BATCH)  # those of `fit`: one pass over the larger domain
+    model.compile(keras.optimizers.Adam(warm_up_and_cosine(3e-3, epochs * steps)))
     model.fit((part.examples, part.labels), few.examples, batch_size=_BATCH, epochs=epochs, verbose=0)
 
 

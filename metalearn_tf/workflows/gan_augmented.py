@@ -157,6 +157,9 @@ def gan_augmented(
     train = merged_sources(sources)
     check_images(sources=train, target=target)
     check_disjoint(train, target)
+    for dataset in [] if train is sources else sources:  # whose classes have other names in `train`
+        if dataset.domain == target.domain:
+            check_disjoint(dataset, target)
     check_share("keep", keep)
     check_positive("ratios", ratios)
     check_positive("variety", [variety])

@@ -301,6 +301,7 @@ def test_a_generator_loses_no_batch_to_the_check(eager):
     assert int(model.optimizer.iterations) == 3
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", ["classifier", *WITHOUT_LABELS])
 def test_examples_come_alone_or_in_tuples_from_a_generator(name, eager):
     model = MODELS[name](plain_backbone())
@@ -311,6 +312,7 @@ def test_examples_come_alone_or_in_tuples_from_a_generator(name, eager):
         model.predict(tf.data.Dataset.from_tensor_slices(X))
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_texts_come_from_a_generator_as_lists_and_arrays_of_strings(eager):
     texts = ["a red one", "a blue one", "red", "blue"]
     model = mtf.transfer.TransferClassifier(mtf.networks.bag_of_words(texts), 2)

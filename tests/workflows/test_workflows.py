@@ -12,7 +12,7 @@ from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair
 import metalearn_tf as mtf
 from metalearn_tf.workflows.meta_gan_arms import drawing
 
-workflows = mtf.workflows
+layers, workflows = keras.layers, mtf.workflows
 # TensorFlow's own, of data pipelines, which stay graphs.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 
@@ -26,8 +26,22 @@ def meta_gan(classes=None, shape=SHAPE, **options):
     return meta_gan
 
 
-def translation_gan():
-    gan = mtf.gan.GAN(*mtf.networks.translation_gan(SHAPE, 2, filters=4))
+def dense_meta_gan():
+    """As `meta_gan`, without convolutions, whose graphs take the most of a test's time."""
+    generator = keras.Sequential([keras.Input((2,)), layers.Dense(256, "tanh"), layers.Reshape(SHAPE)])
+    discriminator = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(1)])
+    meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(generator, discriminator, average_decay=None), inner_steps=2)
+    meta_gan.compile()
+    return meta_gan
+
+
+def dense_translation_gan():
+    """From source images to others."""
+    noise, sources, images = keras.Input((2,)), keras.Input(SHAPE), keras.Input(SHAPE)
+    x = layers.Concatenate()([noise, layers.Flatten()(sources)])
+    generator = keras.Model([noise, sources], layers.Reshape(SHAPE)(layers.Dense(256, "tanh")(x)))
+    pairs = layers.Flatten()(layers.Concatenate()([images, sources]))
+    gan = mtf.gan.GAN(generator, keras.Model([images, sources], layers.Dense(1)(pairs)))
     gan.compile()
     return gan
 
@@ -75,7 +89,7 @@ CALLS = {
         SOURCES,
         TARGET,
         shots=2,
-        build_meta_gan=meta_gan,
+        build_meta_gan=dense_meta_gan,
         build_classifier=classifier,
         gan_shots=4,
         gan_tasks=2,
@@ -91,7 +105,7 @@ CALLS = {
         target_images=4,
         queries=5,
         build_learners={"prototypes": small_learner},
-        build_gan=translation_gan,
+        build_gan=dense_translation_gan,
         build_backbone=functools.partial(mtf.networks.mlp, SHAPE, (8,)),
         train_queries=2,
         **SHORT,
@@ -309,6 +323,7 @@ def wide(name="wide"):
         ("daml", {"sources": []}, "`sources` must hold 1 or more datasets"),
         ("daml", {"disjoint": True, "sources": [domain("ccc", first=20, examples=12)]}, "another domain"),
         ("gan_augmented", {"target": SOURCES[0]}, "no class in common.*6 classes in both"),
+        ("gan_augmented", {"sources": SOURCES, "target": SOURCES[1]}, "no class in common.*6 classes in both"),
         ("gan_augmented", {"target": wide()}, "`target` must hold images of the shape"),
         ("gan_augmented", {"sources": "glyphs"}, "must be a ClassDataset"),
         ("daml", {"virtual_images": 3}, "`virtual_images` must be enough for a task.*Received: virtual_images=3"),
