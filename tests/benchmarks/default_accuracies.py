@@ -11,12 +11,16 @@ beside a probe of random weights. `learners`: gradient-based learners, meta-trai
 each support set alone (Adam 1e-3, 20 epochs of 32). Each line is a mean over seeds, in %, with the 95 % interval over
 seeds (Student's t) where there are several.
 
-Characters are Omniglot, with MNIST's digits as target; photographs CIFAR-FS, five classes of its test split as target:
-both need prepared datasets. Vectors are noisy clouds.
+Characters are Omniglot, with MNIST's digits as target. Photographs are Caltech-101 at 32 pixels for learners, and for
+transfer five classes of CIFAR-10 as source and the others as target. These need prepared datasets. Vectors are noisy
+clouds.
 """
 
 import argparse
+import collections.abc
+import functools
 import os
+import typing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,19 +36,30 @@ TEST_EXAMPLES, SOURCE_EXAMPLES = 100, 450
 WITHOUT_LABELS = ("autoencoder", "contrastive")
 
 
-# === Data: training classes, test classes of learners, target of transfer, network ===
+# === Data ===
+
+
+class Data(typing.NamedTuple):
+    """Training and test classes of learners, source and target of transfer, and a function that makes the network."""
+
+    train: mtf.data.ClassDataset
+    test: mtf.data.ClassDataset
+    source: mtf.data.ClassDataset
+    target: mtf.data.ClassDataset
+    network: collections.abc.Callable
 
 
 def characters(data_dir):
     train, test = (mtf.data.load("omniglot", split, data_dir=data_dir) for split in ("train", "test"))
     digits = mtf.data.load("mnist", "train", data_dir=data_dir)
-    return train, test, digits, lambda outputs, **options: mtf.networks.conv4(filters=16, outputs=outputs, **options)
+    return Data(train, test, train, digits, functools.partial(mtf.networks.conv4, (28, 28, 1), 16))
 
 
 def photographs(data_dir):
-    train, test = (mtf.data.load("cifar_fs", split, data_dir=data_dir) for split in ("train", "test"))
-    network = lambda outputs, **options: mtf.networks.conv4((32, 32, 3), 16, outputs, **options)  # noqa: E731
-    return train, test, test.select(range(5)), network
+    train, test = (mtf.data.load("caltech101", split, data_dir=data_dir, image_size=32) for split in ("train", "test"))
+    cifar10 = mtf.data.load("cifar10", "train", data_dir=data_dir)
+    source, target = cifar10.select(range(5)), cifar10.select(range(5, 10))
+    return Data(train, test, source, target, functools.partial(mtf.networks.conv4, (32, 32, 3), 16))
 
 
 def vectors(data_dir):
@@ -55,8 +70,7 @@ def vectors(data_dir):
     x = means[labels] + 1.5 * random.normal(size=(len(labels), 64))
     x = ((x - x.mean(axis=0)) / x.std(axis=0)).astype("float32")
     train, test = mtf.data.ClassDataset(x, labels).split([0.7, 0.3])
-    network = lambda outputs, **options: mtf.networks.mlp((64,), (64, 64), outputs, **options)  # noqa: E731
-    return train, test, test.select(range(10)), network
+    return Data(train, test, train, test.select(range(10)), functools.partial(mtf.networks.mlp, (64,), (64, 64)))
 
 
 DATA = {"characters": characters, "photographs": photographs, "vectors": vectors}
@@ -74,17 +88,17 @@ def few(dataset, count, seed):
 
 
 def transfer(name, counts, seeds, data_dir):
-    source, _, target, network = DATA[name](data_dir)
+    data = DATA[name](data_dir)
     arms = ["probe", "plain", "fine_tune", "pretrain"]
     if name != "vectors":
         arms += ["random weights", *WITHOUT_LABELS]
-    backbone = network(None, **({} if name == "vectors" else {"normalization": "running"}))
+    backbone = data.network(None, **({} if name == "vectors" else {"normalization": "running"}))
     first = backbone.get_weights()
-    mtf.transfer.pretrain(backbone, few(source, SOURCE_EXAMPLES, 0), epochs=8)
+    mtf.transfer.pretrain(backbone, few(data.source, SOURCE_EXAMPLES, 0), epochs=8)
     for count in counts:
         rows = {arm: [] for arm in arms}
         for seed in range(seeds):
-            shown, rest = _shown_and_rest(target, count, seed)
+            shown, rest = _shown_and_rest(data.target, count, seed)
             for arm, accuracies in rows.items():
                 accuracies.append(_accuracy(arm, backbone, first, shown, rest, seed))
         for arm, accuracies in rows.items():
@@ -152,22 +166,22 @@ def _pretrained(network, shown, queries, seed):
 
 
 def learners(name, counts, seeds, data_dir, steps, episodes):
-    train, test, _, network = DATA[name](data_dir)
-    _say(name, "-", "probe of the support set", [_probe_of_support_sets(test, episodes)])
-    _say(name, "-", "plain network of the support set", [_plain_of_support_sets(test, episodes, network)])
+    data = DATA[name](data_dir)
+    _say(name, "-", "probe of the support set", [_probe_of_support_sets(data.test, episodes)])
+    _say(name, "-", "plain network of the support set", [_plain_of_support_sets(data.test, episodes, data.network)])
     for count in counts:
-        if count > np.bincount(train.labels).min():
+        if count > np.bincount(data.train.labels).min():
             continue
         for kind in LEARNERS:
             accuracies = []
             for seed in range(seeds):
                 keras.utils.set_random_seed(seed)
-                learner = getattr(mtf.learners, kind)(network(5))
+                learner = getattr(mtf.learners, kind)(data.network(5))
                 learner.compile()
                 shots = min(5, max(1, count // 2))
-                tasks = mtf.data.episodes(few(train, count, seed), 5, shots, min(5, count - shots), 4, seed)
+                tasks = mtf.data.episodes(few(data.train, count, seed), 5, shots, min(5, count - shots), 4, seed)
                 learner.fit(tasks, steps_per_epoch=steps, verbose=0)
-                report = mtf.evaluation.evaluate_episodes(learner, test, 5, 5, queries=5, episodes=episodes, seed=7)
+                report = mtf.evaluation.evaluate_episodes(learner, data.test, 5, 5, 5, episodes=episodes, seed=7)
                 accuracies.append(report.accuracy)
             _say(name, count, kind, accuracies)
 
