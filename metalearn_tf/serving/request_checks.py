@@ -112,7 +112,7 @@ def check_headers(encoded, header, scans, name, limits):
     checks = [
         require(
             tf.size(cmyk) == 0,
-            f"`{name}` must hold JPEG files in grey or RGB; save these, in CMYK, as RGB. By index:",
+            f"`{name}` must hold JPEG files in grey or RGB; save this one, in CMYK, as RGB. By index:",
             cmyk,
         ),
         require(
