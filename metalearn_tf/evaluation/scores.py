@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from metalearn_tf.data.label_advice import label_advice
+
 
 def confidence_half_width(values):
     """Half width of the 95 % interval of a mean: 1.96 standard errors, from the deviation of the sample.
@@ -50,10 +52,18 @@ def confusion_matrix(labels, predictions, ways):
     """Counts `(ways, ways)`, rows by label and columns by prediction, of integers `(n,)` in `[0, ways)`.
 
     Raises:
-        ValueError: if a label or a prediction is out of this range.
+        ValueError: if they are no integers of one length, or a label or a prediction is out of this range.
     """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    for name, numbers in (("labels", labels), ("predictions", predictions)):
+        if numbers.shape != labels.shape[:1] or numbers.dtype.kind not in "biu":
+            raise ValueError(
+                f"`{name}` must be class numbers, integers of shape {labels.shape[:1]}"
+                f"{label_advice(numbers, labels.shape[:1], name)}. "
+                f"Received: shape {numbers.shape}, dtype={numbers.dtype}"
+            )
     # In 8 bits, as files of labels have them, the products would overflow.
-    labels, predictions = (np.asarray(numbers).astype("int64") for numbers in (labels, predictions))
+    labels, predictions = labels.astype("int64"), predictions.astype("int64")
     for name, numbers in (("labels", labels), ("predictions", predictions)):
         if numbers.size and not (numbers.min() >= 0 and numbers.max() < ways):
             raise ValueError(f"`{name}` must be in [0, {ways}). Received: {numbers.min()} to {numbers.max()}")

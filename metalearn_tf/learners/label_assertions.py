@@ -22,29 +22,45 @@ def with_label_assertions(support_y, query_y, max_ways=None):
     """
     if support_y.dtype.is_floating or query_y.dtype.is_floating:
         return support_y, query_y
-    given = support_y, query_y
-    support_y, query_y = (tf.cast(labels, tf.int32) for labels in given)  # unsigned ones have no -1
+    support, queries = (tf.cast(labels, tf.int32) for labels in (support_y, query_y))  # unsigned ones have no -1
+    first, *of_width = _support_checks(support, max_ways)
+    ways = tf.reduce_max(support, axis=1) + 1
+    out_of_place = tf.reduce_any(tf.reduce_max(queries, axis=1) >= ways)
+    of_queries = (
+        ~out_of_place & (tf.reduce_min(queries) >= -1),
+        "`query_y` must be in [0, ways), the labels of the support set. Received: labels",
+        queries,
+    )
+    return _asserted([first, of_queries, *of_width], [support_y, query_y])
+
+
+def with_support_assertions(support_y, max_ways=None):
+    """The labels of the support sets alone, where no one asks for those of the queries; see above."""
+    if support_y.dtype.is_floating:
+        return support_y
+    return _asserted(_support_checks(tf.cast(support_y, tf.int32), max_ways), [support_y])[0]
+
+
+def _support_checks(support_y, max_ways):
     ways = tf.reduce_max(support_y, axis=1) + 1
     most = tf.reduce_max(ways)
     is_there = tf.reduce_any(support_y[..., None] == tf.range(most), axis=1)
     has_gaps = tf.reduce_sum(tf.cast(is_there, tf.int32), axis=1) < ways
-    out_of_place = tf.reduce_any(tf.reduce_max(query_y, axis=1) >= ways)
     checks = [
         (
             ~tf.reduce_any(has_gaps) & (tf.reduce_min(support_y) >= -1) & (tf.reduce_min(ways) > 0),
             "`support_y` must hold every label from 0 to ways - 1 in each task, and not padding alone. "
             "Received: labels",
             support_y,
-        ),
-        (
-            ~out_of_place & (tf.reduce_min(query_y) >= -1),
-            "`query_y` must be in [0, ways), the labels of the support set. Received: labels",
-            query_y,
-        ),
+        )
     ]
     if max_ways is not None:
         message = f"The tasks must have at most {max_ways} ways, the width of the network's head. Received: ways"
         checks.append((most <= max_ways, message, most))
+    return checks
+
+
+def _asserted(checks, given):
     # One after the other, so that of two faults always the first is told.
     asserted = []
     for fits, message, received in checks:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
 from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
+from metalearn_tf.learners.label_assertions import with_support_assertions
 from metalearn_tf.learners.own_arguments import with_checked_arguments
 from metalearn_tf.learners.task_loss import task_loss
 from metalearn_tf.networks.loss_scaling import with_loss_scaling
@@ -95,6 +96,11 @@ class TaskModel(ReplicatedModel):
         options = _by_name(keras.Model.predict, x, args, kwargs)
         check_has_end("x", x, "steps", options.get("steps"))
         return super().predict(self._checked("x", x, None, None, labelled=False)[0], **options)
+
+    def predict_step(self, data):
+        (support_x, support_y, query_x), *_ = keras.utils.unpack_x_y_sample_weight(data)
+        support_y = with_support_assertions(tf.convert_to_tensor(support_y), self.max_ways)
+        return self((support_x, support_y, query_x), training=False)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""

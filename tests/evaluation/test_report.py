@@ -72,6 +72,19 @@ def test_markdown_row_has_a_cell_for_each_heading():
         assert cell in report.to_markdown_row()
 
 
+@pytest.mark.parametrize(
+    "labels, advice",
+    [
+        ([[0], [1], [2]], r"`np.squeeze\(labels, axis=-1\)`"),
+        (np.eye(3), r"`np.argmax\(labels, axis=-1\)`"),
+        ([0.0, 1.0, 2.0], r"`labels.astype\('int32'\)`"),
+    ],
+)
+def test_a_confusion_matrix_is_of_class_numbers(labels, advice):
+    with pytest.raises(ValueError, match=f"`labels` must be class numbers.*{advice}.*Received: "):
+        confusion_matrix(labels, [0, 1, 2], 3)
+
+
 def test_scores_by_hand():
     confusion = confusion_matrix([0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 0], 3)
     np.testing.assert_array_equal(confusion, [[1, 1, 0], [0, 2, 0], [1, 0, 1]])

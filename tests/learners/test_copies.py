@@ -161,6 +161,31 @@ def test_weights_are_loaded_with_the_loss_of_the_inner_loop(loss, tmp_path):
         other.load_weights(tmp_path / "learner.weights.h5")
 
 
+def tasks(labels=Y, batch_size=2):
+    support = np.stack([Y, Y, labels])
+    x, y = np.stack([X] * 3), np.stack([Y] * 3)
+    return tf.data.Dataset.from_tensor_slices(((x, support, x), y)).batch(batch_size)
+
+
+def test_predict_refuses_labels_of_no_task_in_a_later_batch():
+    learner = mtf.learners.PrototypicalNetwork(network())
+    assert learner.predict(tasks(), verbose=0).shape == (3, 9, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`support_y` must hold every label"):
+        learner.predict(tasks(np.where(Y == 2, 5, Y)), verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_of_unknown_length_count_no_step_too_much():
+    learner = mtf.learners.PrototypicalNetwork(network())
+    learner.compile("sgd")
+
+    def batches():
+        yield from tasks().as_numpy_iterator()
+
+    learner.fit(batches(), verbose=0)
+    assert int(learner.optimizer.iterations) == 2
+
+
 def resident_kilobytes():
     gc.collect()
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4
@@ -171,7 +196,7 @@ def resident_kilobytes():
 @pytest.mark.parametrize("build", [mtf.learners.PrototypicalNetwork, mtf.learners.MAML])
 def test_a_loop_of_adapt_and_predict_keeps_no_memory(build):
     learner = build(network())
-    for _ in range(50):
+    for _ in range(150):
         answers(learner)
     before = resident_kilobytes()
     for _ in range(300):
