@@ -154,7 +154,7 @@ def test_lower_groups_move_by_powers_of_the_decay(eager):
         assert np.abs(full[name]).max() > 1e-5
 
 
-def test_l2_sp_pulls_towards_the_start_and_is_half_the_squared_distance(eager):
+def test_l2_sp_pulls_towards_the_start_and_is_half_the_squared_distance():
     classifier = TransferClassifier(small_backbone(), 4, l2_sp=0.3)
     assert float(classifier.distance_from_start()) == 0.0
     kernel = classifier.backbone.get_layer("dense").kernel
@@ -266,7 +266,7 @@ def test_augmentation_acts_in_training_alone():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_it_trains_in_mixed_precision(policy, eager):
+def test_it_trains_in_mixed_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
     backbone = small_backbone()
     keras.mixed_precision.set_global_policy("float32")
