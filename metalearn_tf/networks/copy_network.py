@@ -11,7 +11,7 @@ from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 
 @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
-def copy_network(network):
+def copy_network(network, with_attributes=True):
     """A `keras.Model` of the same configuration, weights, states, vocabularies and flags, with no variable in common.
 
     A copy inside the process can use the objects that the network itself uses. So a class need not be registered with
@@ -19,6 +19,7 @@ def copy_network(network):
 
     Args:
         network: a built `keras.Model`.
+        with_attributes: whether attributes that the configuration lacks go with it, as those that were set later.
 
     Raises:
         TypeError: if the configuration of a layer of the user's own does not say how to build it again.
@@ -35,7 +36,7 @@ def copy_network(network):
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
     for layer, copied in zip(network._flatten_layers(), copy._flatten_layers(), strict=True):
-        copy_what_is_no_weight(layer, copied)
+        copy_what_is_no_weight(layer, copied, with_attributes)
     return copy
 
 
@@ -61,7 +62,7 @@ def check_can_be_copied(network, argument):
         return
     fix = "; `get_config` of each layer of your own must return all that its `__init__` takes"
     try:
-        copy = copy_network(network)
+        copy = copy_network(network, with_attributes=False)  # a file has the configuration alone
     except (TypeError, ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
@@ -85,12 +86,13 @@ def as_model(part):
     return part if isinstance(part, keras.Model) else keras.saving.deserialize_keras_object(part)
 
 
-def copy_what_is_no_weight(layer, copy):
+def copy_what_is_no_weight(layer, copy, with_attributes=True):
     """What a configuration may lack: the flag, attributes, and what a layer as `Normalization` keeps in its own way.
 
     Args:
         layer: a Keras layer.
         copy: another of the same configuration and weights.
+        with_attributes: see `copy_network`.
     """
     if copy.trainable != layer.trainable:
         copy.trainable = layer.trainable
@@ -98,7 +100,8 @@ def copy_what_is_no_weight(layer, copy):
         state = {}
         layer.save_own_variables(state)
         copy.load_own_variables(state)
-    copy_attributes(layer, copy)
+    if with_attributes:
+        copy_attributes(layer, copy)
 
 
 def _has_parts_of_its_own(network):
