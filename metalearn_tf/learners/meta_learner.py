@@ -223,9 +223,8 @@ class MetaLearner(TaskModel, KeptState):
         gradients, penalty = with_regularization(self, [tf.reduce_mean(gradient, axis=0) for gradient in gradients])
         apply_mean(self.optimizer, gradients, self.trainable_variables)
         states = [tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1] for values in states]
-        with tf.control_dependencies([losses]):  # see `apply_mean`
-            for variable, value in zip(self.running_state(), mean_over_replicas(states)):
-                variable.assign(value)
+        for variable, value in zip(self.running_state(), mean_over_replicas(states)):
+            variable.assign(value)
         self._loss_tracker.update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
 

@@ -26,11 +26,7 @@ def mean_over_replicas(tensors):
 def apply_mean(optimizer, gradients, variables):
     """A step of a Keras optimizer with the mean of the replicas' gradients, where it takes their sum by itself."""
     replicas = replica_count()
-    gradients = gradients if replicas == 1 else [gradient / replicas for gradient in gradients]
-    # Data of unknown length end inside the graph of a step: what does not wait for the data, such as the optimizer's
-    # count of its steps, could go on once more.
-    with tf.control_dependencies([gradient for gradient in gradients if gradient is not None]):
-        optimizer.apply(gradients, variables)
+    optimizer.apply(gradients if replicas == 1 else [gradient / replicas for gradient in gradients], variables)
 
 
 def undivided(value, loss):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.class_index import ClassIndex
+from metalearn_tf.data.check_texts import check_texts
 from metalearn_tf.data.texts_as_objects import texts_as_objects
 
 
@@ -84,22 +85,11 @@ def as_array(argument, x):
         elif isinstance(x, collections.abc.Iterator):
             fix = "; `np.concatenate` puts the batches of a generator together"
         raise ValueError(f"`{argument}` must be an array{fix}. Received: {type(x).__name__}")
-    if isinstance(x, (list, tuple)):
-        _check_texts_alone(argument, x)
     try:
-        return np.asarray(texts_as_objects(x))
+        x = np.asarray(texts_as_objects(x))
     except ValueError as error:
         raise ValueError(f"`{argument}` must be an array, of examples of one shape. Received: {error}") from error
-
-
-def _check_texts_alone(argument, values):
-    """Refuses a list of texts with something else in it, of which NumPy would make a word."""
-    others = [index for index, value in enumerate(values) if not isinstance(value, (str, bytes))]
-    if 0 < len(others) < len(values):
-        raise ValueError(
-            f"`{argument}` must hold texts alone; leave out what is missing, with its label. "
-            f"Received: {type(values[others[0]]).__name__} in place {others[0]}"
-        )
+    return check_texts(argument, x, may_be_empty=True) if x.dtype == object else x
 
 
 def numbers_by_name(argument, data, classes, class_names):

@@ -164,9 +164,9 @@ def test_padding_of_tasks_is_no_empty_text(build, dataset, drawn):
 @pytest.mark.parametrize(
     "argument, value, message",
     [
-        ("support_x", ["a text", "", "another"], "empty texts. Received: nothing in texts \\[1\\]"),
+        ("support_x", ["a text", "", "another"], "empty texts.*Received: nothing in texts \\[1\\]"),
         ("support_x", ["a text", "another", " \n\t"], "empty texts"),
-        ("support_x", np.zeros(3, "float32"), "strings.*Received: dtype=float32"),
+        ("support_x", np.zeros(3, "float32"), "strings.*Received: .*dtype=float32"),
         ("support_x", [1, 2, 3], "strings"),
         ("support_x", ["a text", 2.5, None], "strings"),
         ("support_x", [["a text"], ["another"], ["third"]], r"shape \(n\).*Received: shape \(3, 1\)"),

@@ -150,7 +150,7 @@ DATA = {
     "dict": (lambda: {"image": X}, "`{0}.*` must be .*array.*Received: dict"),
     "text and a number": (
         lambda: ["a", float("nan"), "b"],
-        "`{0}.*` must hold texts alone.*float in place 1",
+        "`{0}.*` must be strings, each of them.*nan at 1",
     ),
     "ragged": (lambda: [[1.0], [1.0, 2.0], [3.0]], "`{0}.*` must be an array, of examples of one shape"),
     "path": (lambda: "photos", "`{0}.*` must be .*array.*Received: str"),
