@@ -139,23 +139,23 @@ ARMS = {
 
 
 @pytest.fixture(scope="module")
-def eager():
-    """Steps without graphs, of which a workflow makes dozens: the same arithmetic in a fraction of the time."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def finished(tmp_path_factory):
+    """The report and folder of each workflow, run once.
 
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, eager):
-    """The report and folder of each workflow, run once."""
+    In steps without graphs, of which a workflow makes dozens; but for DAML, whose fine-tuning takes hundreds of steps.
+    """
 
     @functools.cache
     def run(name):
         path = tmp_path_factory.mktemp(name)
         return CALLS[name](run_directory=path, quick=True, verbose=0), path
 
-    return run
+    def run_in_its_way(name):
+        tf.config.run_functions_eagerly(name != "daml")
+        return run(name)
+
+    yield run_in_its_way
+    tf.config.run_functions_eagerly(False)
 
 
 def folder_of_report(name, path):
