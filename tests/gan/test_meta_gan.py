@@ -298,7 +298,7 @@ def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, que
     for change, message in [
         ({"labels": tf.constant([0, 1, 2, 0, 1, 3])}, "`labels` must be from 0 to 2"),
         ({"labels": tf.constant([0, 1])}, "`labels` must have one entry for each image"),
-        ({"wanted_labels": tf.constant([-1])}, "`wanted_labels` must be among `labels`"),
+        ({"wanted_labels": tf.constant([-1])}, "`wanted_labels` must be from 0 to 2"),
         (
             {"labels": tf.constant(3 * [0, 1])},
             "`wanted_labels` must be among `labels`: nothing was shown of others.* 2",
