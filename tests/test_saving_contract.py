@@ -195,7 +195,7 @@ def ensemble_of():
 
 
 def domain_adaptation(**options):
-    defaults = {**of_backbone, "backbone": backbone(), "classes": 2, "seed": np.int64(3)}
+    defaults = {**of_backbone, "backbone": backbone(), "classes": 2, "class_names": ["cat", "owl"], "seed": np.int64(3)}
     return transfer.DomainAdaptation, None, {**defaults, "augmentation": augmentation(), **options}
 
 
@@ -311,6 +311,7 @@ MODELS = {
             "enlarger": augmentation(),
             "copies": 2,
             "seed": np.int64(6),
+            "image_range": None,
         },
     ),
     "AdaptedModel": lambda: (
@@ -342,6 +343,7 @@ MODELS = {
         on_images(
             {
                 "classes": 2,
+                "class_names": ["cat", "owl"],
                 "head_epochs": np.int64(1),
                 "stages": np.int64(2),
                 "stage_epochs": np.int64(2),
@@ -357,6 +359,7 @@ MODELS = {
         on_images(
             {
                 "classes": 2,
+                "class_names": None,
                 "head_epochs": 0,
                 "stages": ("top",),
                 "stage_epochs": 1,

@@ -35,7 +35,7 @@ class ANIL(GradientBasedLearner):
 
     def __init__(self, network, inner_steps=5, inner_learning_rate=0.1, **kwargs):
         check_network(network)
-        if not getattr(network, "layers", None) or not network.layers[-1].trainable_variables:
+        if not getattr(network, "layers", None) or not network.layers[-1].weights:
             raise ValueError(
                 "`network` must end with its head, a layer with weights such as `keras.layers.Dense(ways)`. "
                 f"Received: a network that ends with {network.layers[-1].name!r}"

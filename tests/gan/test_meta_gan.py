@@ -301,7 +301,7 @@ def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, que
         ({"wanted_labels": tf.constant([-1])}, "`wanted_labels` must be from 0 to 2"),
         (
             {"labels": tf.constant(3 * [0, 1])},
-            "`wanted_labels` must be among `labels`: nothing was shown of others.* 2",
+            "`wanted_labels` must be among `labels`: nothing was shown of others.*2",
         ),
     ]:
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):

@@ -82,9 +82,7 @@ class Margin(keras.losses.Loss):
 
 
 class Sharp(mtf.learners.PrototypicalNetwork):
-    def __init__(self, network, unit=1.0, **kwargs):
-        super().__init__(network, **kwargs)
-        self.unit = unit
+    unit = 1.0
 
     def classify(self, task_state, query_x):
         return super().classify(task_state, query_x) / self.unit
@@ -284,8 +282,12 @@ def test_the_words_name_the_place_and_both_values(build, changes, differing, tmp
 
 
 def test_a_learner_of_ones_own_is_told_apart_by_what_get_config_leaves_out():
-    one, other = (describe_model(Sharp(mtf.networks.mlp((3,), (4,)), unit)) for unit in (1.0, 2.0))
-    assert one["own"][0]["unit"] == 1.0 and other["own"][0]["unit"] == 2.0
+    described = []
+    for unit in (1.0, 2.0):
+        learner = Sharp(mtf.networks.mlp((3,), (4,)))
+        learner.unit = unit
+        described.append(describe_model(learner))
+    assert [one["own"][0]["unit"] for one in described] == [1.0, 2.0]
 
 
 def test_training_and_use_change_no_description():
