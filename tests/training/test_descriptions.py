@@ -283,11 +283,11 @@ def test_the_words_name_the_place_and_both_values(build, changes, differing, tmp
 
 def test_a_learner_of_ones_own_is_told_apart_by_what_get_config_leaves_out():
     described = []
-    for unit in (1.0, 2.0):
+    for unit in (2.0, 3.0):
         learner = Sharp(mtf.networks.mlp((3,), (4,)))
         learner.unit = unit
         described.append(describe_model(learner))
-    assert [one["own"][0]["unit"] for one in described] == [1.0, 2.0]
+    assert [one["own"][0]["unit"] for one in described] == [2.0, 3.0]
 
 
 def test_training_and_use_change_no_description():
