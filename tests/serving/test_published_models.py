@@ -53,9 +53,12 @@ def test_it_is_what_the_code_exports(name, tmp_path):
 
 
 def test_models_of_one_kind_have_one_graph():
-    """So that one of each kind is enough to be compared with today's."""
-    one, other = (export_again.version_of(f"omniglot_maml_5way_{shots}shot") for shots in (1, 5))
-    assert export_again.operations(one) == export_again.operations(other)
+    """So that one of each kind is enough to be compared with today's; the fingerprint of the weights alone differs."""
+    one, other = (
+        export_again.operations(export_again.version_of(f"omniglot_maml_5way_{shots}shot")) for shots in (1, 5)
+    )
+    for found in (one - other, other - one):
+        assert len(found) == 1 and next(iter(found)).startswith("Const(")
 
 
 def test_the_comparison_sees_other_graphs_and_other_cards(tmp_path):
