@@ -7,6 +7,7 @@
 # This page trains for a minute, so that what it draws is rough. Longer runs are under [Results](../results/gans.md).
 
 # %%
+# %matplotlib inline
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

@@ -13,6 +13,7 @@
 # change two lines, which are marked.
 
 # %%
+# %matplotlib inline
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
