@@ -54,9 +54,9 @@ class Reptile(GradientBasedLearner):
         self.inner_optimizer = keras.optimizers.get(inner_optimizer)
         self.inner_batch_size = inner_batch_size
 
-    def compile(self, optimizer=None, **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """As `MetaLearner.compile`; the default of the outer optimizer is `keras.optimizers.SGD(1.0)`."""
-        super().compile(keras.optimizers.SGD(1.0) if optimizer is None else optimizer, **kwargs)
+        super().compile(keras.optimizers.SGD(1.0) if optimizer is None else optimizer, loss, metrics, **kwargs)
 
     def update_rule(self):
         return on_some_weights(self._rule, self.all_weights())

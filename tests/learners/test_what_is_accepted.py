@@ -512,6 +512,14 @@ def test_compile_refuses_what_a_learner_cannot_follow(learner, options, argument
     assert learner.loss is loss
 
 
+def test_compile_takes_optimizer_loss_and_metrics_by_position():
+    for build in LEARNERS.values():
+        learner = build(ends_with())
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        learner.compile("sgd", loss, ["accuracy"])
+        assert learner.loss is loss and isinstance(learner.optimizer, keras.optimizers.SGD)
+
+
 def test_metrics_of_targets_are_refused_for_classes_alone():
     support_x, support_y, query_x, query_y = arrays()
     learner = maml(metrics=["mean_absolute_error"])
