@@ -16,8 +16,8 @@ import contextlib
 import keras
 import numpy as np
 import tensorflow as tf
+from mirrored import mirrored
 from test_gradients import TRAINED, build, tasks
-from worker_process import mirrored
 
 import metalearn_tf as mtf
 
@@ -36,8 +36,9 @@ def main():
     mtf.training.use_task_parallelism(1)
     strategy, differences = mirrored(2), {}
     for name in TRAINED:
-        changes = zip(change(name, strategy), change(name, None))
-        differences[name] = max(float(np.abs(two - one).max() / np.abs(one).max()) for two, one in changes)
+        by_two, by_one = change(name, strategy), change(name, None)
+        largest = max(np.abs(one).max() for one in by_one)
+        differences[name] = max(float(np.abs(two - one).max() / largest) for two, one in zip(by_two, by_one))
     pathlib.Path(sys.argv[1]).write_text(json.dumps(differences))
 
 

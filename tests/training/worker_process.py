@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
+from mirrored import mirrored
 
 import metalearn_tf as mtf
 
@@ -70,12 +70,6 @@ def build(kind):
     model.compile(keras.optimizers.SGD(0.01), loss, metrics=["accuracy"])
     tasks = mtf.data.episodes(dataset(), ways=3, shots=2, queries=4, tasks_per_batch=tasks_per_batch)
     return model, {"x": tasks, "steps_per_epoch": 5, "epochs": 4, "validation_data": tasks, "validation_steps": 2}
-
-
-def mirrored(devices):
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(devices)])
 
 
 def main():
