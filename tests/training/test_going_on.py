@@ -4,24 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from kill import Kill
 
 import metalearn_tf as mtf
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
-
-
-class Kill(keras.callbacks.Callback):
-    """Ctrl-C behind the n-th step that is made."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 class Steps(keras.callbacks.Callback):

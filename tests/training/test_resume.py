@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from kill import Kill
 
 import metalearn_tf as mtf
 
@@ -13,20 +14,7 @@ SHAPE = (16, 16, 1)
 
 
 class Killed(Exception):
-    pass
-
-
-class Kill(keras.callbacks.Callback):
-    """Ends a training behind its n-th step, as no `except` of the library expects."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
+    """No `except` of the library expects it."""
 
 
 def classes(count=6, examples=12):
@@ -126,7 +114,7 @@ def whole(name):
 def test_it_ends_as_if_it_had_not_been_stopped(name, whole, tmp_path, save_freq, kills):
     for step in kills:
         with pytest.raises(Killed):
-            train(name, callbacks=[mtf.training.Resume(tmp_path / "run", save_freq), Kill(step)])
+            train(name, callbacks=[mtf.training.Resume(tmp_path / "run", save_freq), Kill(step, Killed)])
     model = train(name, callbacks=[mtf.training.Resume(tmp_path / "run", save_freq)])
     for value, expected in zip(state_of(model), whole[0], strict=True):
         np.testing.assert_array_equal(value, expected)
@@ -150,7 +138,7 @@ def regression(callbacks, epochs=6, units=4, optimizer="adam", steps=None, batch
 
 def stopped(folder, step=14, **options):
     with pytest.raises(Killed):
-        regression([mtf.training.Resume(folder), Kill(step)], **options)
+        regression([mtf.training.Resume(folder), Kill(step, Killed)], **options)
     return folder
 
 
@@ -179,13 +167,13 @@ def test_other_callbacks_go_on_too(tmp_path):
         return [mtf.training.Resume(tmp_path / "run", callbacks=[plateau]), plateau]
 
     with pytest.raises(Killed):
-        regression([*callbacks(), Kill(14)])
+        regression([*callbacks(), Kill(14, Killed)])
     assert_same(regression(callbacks()), regression(callbacks()[1:]))
 
 
 def test_a_training_that_has_ended_is_not_trained_again(tmp_path, undisturbed):
     regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False)])
-    again = regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False), Kill(1)])
+    again = regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False), Kill(1, Killed)])
     assert_same(again, undisturbed)
     longer = regression([mtf.training.Resume(tmp_path / "run")], epochs=8)
     assert_same(longer, regression([], epochs=8))
