@@ -26,18 +26,30 @@ def copy_network(network, with_attributes=True):
         NotImplementedError: if such a layer has no configuration.
         ValueError: if what is built from the configuration has other weights.
     """
-    config, objects = network.get_config(), _custom_objects(network)
-    _keep_functions(network, config, objects)
-    objects["copied network"] = type(network)
-    described = {"module": None, "class_name": type(network).__name__, "registered_name": "copied network"}
-    with keras.saving.custom_object_scope(objects):
-        copy = keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=False)
+    copy = build_again(network)
     _check_same_weights(network, copy)
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
     for layer, copied in zip(network._flatten_layers(), copy._flatten_layers(), strict=True):
         copy_what_is_no_weight(layer, copied, with_attributes)
     return copy
+
+
+def build_again(network, change=None):
+    """A model of a network's configuration and of its own classes and functions, with weights of its own.
+
+    Args:
+        network: a built `keras.Model`.
+        change: a function that changes the configuration in place.
+    """
+    config, objects = network.get_config(), _custom_objects(network)
+    if change is not None:
+        change(config)
+    _keep_objects(network, config, objects)
+    objects["network"] = type(network)
+    described = {"module": None, "class_name": type(network).__name__, "registered_name": "network"}
+    with keras.saving.custom_object_scope(objects):
+        return keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=False)
 
 
 def _check_same_weights(network, copy):
@@ -110,23 +122,30 @@ def _has_parts_of_its_own(network):
 
 
 def _custom_objects(network):
-    """The classes and functions outside of Keras that a network's configuration names, by these names."""
+    """The classes and functions outside of Keras that a network's configuration names, by these names.
+
+    The name under which a class is registered is one of them: another class may have been registered by it since.
+    """
     found = {}
     for layer in network._flatten_layers():
         for value in (layer, *vars(layer).values()):
             is_function = isinstance(value, types.FunctionType)
             one = value if is_function else type(value)
-            if (is_function or hasattr(value, "get_config")) and not one.__module__.startswith(
-                ("keras.", "keras_hub.")
-            ):
+            if (is_function or hasattr(value, "get_config")) and not _is_of_keras(one):
                 found.setdefault(one.__name__, one)
+                found.setdefault(keras.saving.get_registered_name(one), one)
     return found
 
 
-def _keep_functions(layer, config, objects):
-    """Puts names into a configuration in place of the code of nameless functions, and the functions into `objects`.
+def _is_of_keras(one):
+    return one.__module__.startswith(("keras.", "keras_hub."))
 
-    From its code alone, a function would come back without the names of the module that it was written in.
+
+def _keep_objects(layer, config, objects):
+    """Names the classes of inner layers and nameless functions in a configuration anew, and puts them into `objects`.
+
+    Two classes may have one name. From its code alone, a function would come back without the names of the module that
+    it was written in.
     """
     for attribute, value in vars(layer).items():
         key = attribute.strip("_")
@@ -139,7 +158,10 @@ def _keep_functions(layer, config, objects):
         inner = inner_layers.get(described["config"].get("name"))
         if inner is not None:
             described.pop("compile_config", None)  # the copy is not trained as the network was
-            _keep_functions(inner, described["config"], objects)
+            if not _is_of_keras(type(inner)):
+                described["registered_name"] = name = f"layer {len(objects)}"
+                objects[name] = type(inner)
+            _keep_objects(inner, described["config"], objects)
 
 
 def _described_layers(config):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.networks.copy_network import _custom_objects, _keep_functions, copy_what_is_no_weight
+from metalearn_tf.networks.copy_network import build_again, copy_what_is_no_weight
 from metalearn_tf.networks.task_normalization import NORMALIZATIONS, TaskNormalization
 from metalearn_tf.networks.text_inputs import copy_vocabularies
 
@@ -53,13 +53,7 @@ def with_task_normalization(network, normalization="support"):
             f"`mtf.networks.TaskNormalization` itself. Received: {_description(network)}"
         )
     _check_parts(network)
-    config, objects = network.get_config(), _custom_objects(network)
-    _keep_functions(network, config, objects)
-    _replace(config, normalization)
-    objects["changed network"] = type(network)
-    described = {"module": None, "class_name": type(network).__name__, "registered_name": "changed network"}
-    with keras.saving.custom_object_scope(objects):
-        copy = keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=False)
+    copy = build_again(network, lambda config: _replace(config, normalization))
     copy_vocabularies(network, copy)
     _copy_weights(network, copy)
     return copy

@@ -30,6 +30,17 @@ class Scale(layers.Layer):
         return shape
 
 
+def scale_by(by, register=lambda one: one):
+    """A layer of a class of its own, of which the name is that of the others."""
+
+    @register
+    class ScaleBy(layers.Layer):
+        def call(self, x):
+            return by * x
+
+    return ScaleBy()
+
+
 class Body(keras.Model):
     """A subclassed model, not registered with Keras."""
 
@@ -97,6 +108,10 @@ NETWORKS = {
     "named function": lambda: sequential(layers.Dense(3, activation, kernel_initializer=Halves())),
     "custom layer": lambda: sequential(Scale(4.0), layers.Dense(3)),
     "custom layer in a wrapper": lambda: keras.Sequential([keras.Input((4, 5)), layers.TimeDistributed(Scale(4.0))]),
+    "classes of one name": lambda: sequential(scale_by(2.0), scale_by(3.0)),
+    "classes registered by one name": lambda: sequential(
+        *(scale_by(by, keras.saving.register_keras_serializable("tests")) for by in (2.0, 3.0))
+    ),
     "subclassed": lambda: functional(Body()),
     "frozen subclassed": lambda: functional(frozen_whole(Body())),
     "adapted statistics": normalized,
