@@ -6,7 +6,7 @@ import pathlib
 
 from matplotlib.figure import Figure
 
-from metalearn_tf.data.whole_files import write_text, write_whole
+from metalearn_tf.files.whole_files import write_text, write_whole
 from metalearn_tf.training.trial_records import FINISHED, Trial
 
 
