@@ -71,17 +71,18 @@ def main():
         [load(name, arguments) for name in sources],
         load(arguments.target, arguments),
         arguments.run_dir or f"runs/daml_{arguments.target}_{arguments.shots}",
-        shots=arguments.shots,
-        target_images=arguments.target_images,
         build_learners={
             name: lambda name=name: build_learner(name, arguments.steps) for name in ("prototypes", "MAML")
         },
         build_backbone=build_backbone,
-        steps=arguments.steps,
-        gan_steps=arguments.gan_steps,
+        tasks=mtf.workflows.DAMLTasks(arguments.shots, arguments.target_images),
         ratio=arguments.ratio,
-        episodes=arguments.episodes,
-        seeds=arguments.seeds,
+        budget=mtf.workflows.DAMLBudget(
+            steps=arguments.steps,
+            gan_steps=arguments.gan_steps,
+            episodes=arguments.episodes,
+            seeds=arguments.seeds,
+        ),
         quick=arguments.quick,
     )
     print(report.to_markdown())

@@ -79,15 +79,19 @@ def main():
         arguments.run_dir or f"runs/gan_augmented_{arguments.classes or 'all'}_{arguments.gan}",
         build_learner=lambda: build_learner(arguments.learner, arguments.ways, arguments.steps),
         build_gan=lambda: build_gan(arguments.gan),
-        ways=arguments.ways,
-        shots=arguments.shots,
-        # More ways in training make better prototypes (Snell et al.); MAML's head has the test's.
-        train_ways=20 if arguments.learner == "prototypes" else arguments.ways,
-        steps=arguments.steps,
-        gan_steps=arguments.gan_steps,
+        tasks=mtf.workflows.GANAugmentedTasks(
+            arguments.ways,
+            arguments.shots,
+            # More ways in training make better prototypes (Snell et al.); MAML's head has the test's.
+            train_ways=20 if arguments.learner == "prototypes" else arguments.ways,
+        ),
         ratios=arguments.ratios,
-        episodes=arguments.episodes,
-        seeds=arguments.seeds,
+        budget=mtf.workflows.GANAugmentedBudget(
+            steps=arguments.steps,
+            gan_steps=arguments.gan_steps,
+            episodes=arguments.episodes,
+            seeds=arguments.seeds,
+        ),
         quick=arguments.quick,
     )
     print(report.to_markdown())

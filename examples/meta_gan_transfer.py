@@ -83,12 +83,14 @@ def main():
             arguments.run_dir or f"runs/meta_gan_transfer_{kind}",
             shots=shots,
             build_meta_gan=lambda: build_meta_gan(arguments.gan_steps, classes),
-            gan_steps=arguments.gan_steps,
-            adapt_steps=arguments.adapt_steps,
-            generated=arguments.generated,
             keep=arguments.keep,
-            draws=arguments.draws,
-            seeds=arguments.seeds,
+            budget=mtf.workflows.MetaGANTransferBudget(
+                gan_steps=arguments.gan_steps,
+                adapt_steps=arguments.adapt_steps,
+                generated=arguments.generated,
+                draws=arguments.draws,
+                seeds=arguments.seeds,
+            ),
             quick=arguments.quick,
         )
         print(f"{shots} images a class\n\n{report.to_markdown()}", flush=True)

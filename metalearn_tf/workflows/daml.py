@@ -1,10 +1,11 @@
 """DAML: meta-learning on source domains and on virtual samples of the target."""
 
+import dataclasses
 import functools
 
 import keras
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.check_instance import check_instance
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.engine.copy_network import copy_network
@@ -33,6 +34,7 @@ from metalearn_tf.workflows.daml_stages import (
     virtual_domains,
 )
 from metalearn_tf.workflows.parts_of_datasets import few_and_test, share_of
+from metalearn_tf.workflows.plans import DAMLBudget, DAMLTasks
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_compiled,
@@ -47,36 +49,12 @@ from metalearn_tf.workflows.workflow_checks import (
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
-# What `quick` leaves of the budget.
-_QUICK = {"steps": 10, "gan_steps": 5, "fine_tune_steps": 3, "episodes": 16, "seeds": 2}
-
 
 @random_state_kept()
 def daml(
-    sources,
-    target,
-    run_directory,
-    shots=5,
-    target_images=10,
-    queries=15,
-    build_learners=None,
-    build_gan=None,
-    build_backbone=None,
-    disjoint=False,
-    train_queries=5,
-    tasks_per_batch=4,
-    steps=2000,
-    fine_tune_steps=100,
-    fine_tune_learning_rate=1e-4,
-    gan_steps=3000,
-    ratio=1.0,
-    keep=0.5,
-    virtual_images=500,
-    episodes=600,
-    seeds=3,
-    quick=False,
-    verbose=1,
-):
+    sources, target, run_directory, build_learners=None, build_gan=None, build_backbone=None, disjoint=False,
+    tasks=DAMLTasks(), ratio=1.0, keep=0.5, budget=DAMLBudget(), quick=False, verbose=1,
+):  # fmt: skip
     """Trains a generator of virtual target samples, meta-learns on them and on the sources, and fine-tunes.
 
     The target is a few labelled images of each class. A GAN learns to redraw images of the sources in the manner of
@@ -98,7 +76,7 @@ def daml(
     of the best DAML learner.
 
     ```python
-    report = mtf.workflows.daml([mnist, omniglot, glyphs], usps, "runs/to_usps", shots=5)
+    report = mtf.workflows.daml([mnist, omniglot, glyphs], usps, "runs/to_usps")
     report.arms["prototypes, DAML"].accuracy, report.gain("prototypes, DAML", over="fine-tuning")
     ```
 
@@ -107,9 +85,6 @@ def daml(
         target: a `ClassDataset` of another domain. The few images are among one half of each class's, the queries are
             the other half.
         run_directory: the folder of the run.
-        shots: support examples of a class, in training too.
-        target_images: labelled target images of a class, more than `shots`.
-        queries: query examples of a class in the test.
         build_learners: dict from names to functions without arguments to a compiled `MetaLearner` with first weights of
             its own; by default `"prototypes"` and `"MAML"`, both of a Conv4, with the defaults of their classes.
         build_gan: function without arguments to a compiled `GAN` that takes source images; by default one of
@@ -117,18 +92,11 @@ def daml(
         build_backbone: function without arguments to a network from images to features, for the first two arms; by
             default a Conv4.
         disjoint: whether to refuse sources that have classes of the target.
-        train_queries: query examples of a class in training.
-        tasks_per_batch: tasks of an outer step.
-        steps: outer steps.
-        fine_tune_steps: outer steps on the few target images.
-        fine_tune_learning_rate: of Adam in them.
-        gan_steps: steps of the GAN.
+        tasks: a `DAMLTasks`: shots, queries, labelled target images, and tasks of an outer step.
         ratio: virtual tasks for each task of the sources.
         keep: share in (0, 1] of what is drawn that is used: of each class what the discriminator takes for real most.
-        virtual_images: images of each class of a source that are redrawn, at most.
-        episodes: test episodes of each seed.
-        seeds: how often all is done, each time with other first weights and target images. The user's random states are
-            afterwards what they were.
+        budget: a `DAMLBudget`: steps, virtual images, test episodes, and seeds: how often all is done. The user's
+            random states are afterwards what they were.
         quick: a small fraction of the budget, to see that all works: the learners begin to learn, the GAN hardly.
             Figures of so little training say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
@@ -137,47 +105,40 @@ def daml(
         A `WorkflowReport`.
 
     Raises:
-        ValueError: if an argument is not of its kind, the domains differ in shape, there are not more target images
-            than shots, or the folder has a run of another configuration.
+        ValueError: if an argument is not of its kind, the domains differ in shape, or the folder has a run of another
+            configuration.
+        TypeError: if `tasks` or `budget` is no such object.
 
     Reference: the generator, [Bousmalis et al., 2017](https://arxiv.org/abs/1612.05424); CORAL,
         [Sun and Saenko, 2016](https://arxiv.org/abs/1607.01719); fine-tuning as a baseline,
         [Chen et al., 2019](https://arxiv.org/abs/1904.04232)
     """
     # === Checks and configuration ===
+    check_instance("tasks", tasks, DAMLTasks)
+    check_instance("budget", budget, DAMLBudget)
     sources = [sources] if isinstance(sources, ClassDataset) else list(sources)
     check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
     check_domains(sources)
-    check_target(sources, target, target_images, queries)
-    if target_images <= shots:
-        raise ValueError(
-            "`target_images` must be more than `shots`, for the queries of the fine-tuning. "
-            f"Received: target_images={target_images}, shots={shots}"
-        )
+    check_target(sources, target, tasks.target_images, tasks.queries)
     if disjoint:
         for dataset in sources:
             check_disjoint(dataset, target)
     check_share("keep", keep)
     check_positive("ratio", [ratio])
-    check_positive("fine_tune_learning_rate", [fine_tune_learning_rate])
-    budget = {"steps": steps, "gan_steps": gan_steps, "fine_tune_steps": fine_tune_steps}
-    budget |= {"episodes": episodes, "seeds": seeds}
+    least_images = tasks.shots + tasks.train_queries
     if quick:
-        budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
-        virtual_images = min(virtual_images, shots + train_queries)
-    budget |= {"virtual_images": virtual_images, "tasks_per_batch": tasks_per_batch, "target_images": target_images}
-    check_whole(**budget)
-    if virtual_images < shots + train_queries:
+        budget = dataclasses.replace(budget.quick(), virtual_images=min(budget.virtual_images, least_images))
+    if budget.virtual_images < least_images:
         raise ValueError(
-            "`virtual_images` must be enough for a task, `shots + train_queries`. "
-            f"Received: virtual_images={virtual_images}, shots={shots}, train_queries={train_queries}"
+            "`virtual_images` must be enough for a task, `shots + train_queries`. Received: virtual_images="
+            f"{budget.virtual_images}, shots={tasks.shots}, train_queries={tasks.train_queries}"
         )
     shape, ways = target.example_shape, target.num_classes
-    build_learners = build_learners or _default_learners(shape, ways, budget["steps"])
+    build_learners = build_learners or _default_learners(shape, ways, budget.steps)
     build_gan = build_gan or functools.partial(_default_gan, shape)
     build_backbone = build_backbone or functools.partial(conv4, shape, normalization="running")
-    test_task = {"ways": ways, "shots": shots, "queries": queries}
-    train_task = {"ways": ways, "shots": shots, "queries": train_queries}
+    test_task = {"ways": ways, "shots": tasks.shots, "queries": tasks.queries}
+    train_task = {"ways": ways, "shots": tasks.shots, "queries": tasks.train_queries}
     make_episodes(sources, **train_task)  # refuses tasks that the classes do not have
     gan, of_gan = built_model("build_gan", build_gan)
     check_compiled("build_gan", gan)
@@ -198,26 +159,27 @@ def daml(
         "backbone": of_backbone,
         "test_task": test_task,
         "train_task": train_task,
-        **budget,
-        "fine_tune_learning_rate": fine_tune_learning_rate,
+        "target_images": tasks.target_images,
+        "tasks_per_batch": tasks.tasks_per_batch,
+        **dataclasses.asdict(budget),
         "ratio": ratio,
         "keep": keep,
     }
     configuration = plain_values(configuration)
-    run = RunDirectory(run_directory, configuration, budget["seeds"] * (9 + 6 * len(build_learners)), verbose)
+    run = RunDirectory(run_directory, configuration, budget.seeds * (9 + 6 * len(build_learners)), verbose)
 
     # === Training and tests, seed by seed ===
     scores, learners = ArmScores(run), {}
     merged = merged_sources(sources)
     # As many images as the meta-training of a learner sees.
-    images = budget["steps"] * tasks_per_batch * ways * (shots + train_queries)
+    images = budget.steps * tasks.tasks_per_batch * ways * (tasks.shots + tasks.train_queries)
 
     def run_seed(seed):
-        few, test = few_and_test(target, target_images, seed)
+        few, test = few_and_test(target, tasks.target_images, seed)
 
         def test_learner(name, learner, seconds, generates=False):
             learners.setdefault(name, []).append(learner)
-            options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed, "query_dataset": test}
+            options = {**test_task, "episodes": budget.episodes, "seed": 1000 + seed, "query_dataset": test}
             scores.add(name, seed, lambda: episode_scores(learner, few, **options), generates, seconds)
 
         # === Without a GAN or tasks ===
@@ -243,33 +205,33 @@ def daml(
         # === Virtual samples ===
         keras.utils.set_random_seed(seed)
         gan, _ = run.trained(
-            f"gan_{seed}", build_gan(), lambda gan: train_translation(gan, merged, few, budget["gan_steps"], seed)
+            f"gan_{seed}", build_gan(), lambda gan: train_translation(gan, merged, few, budget.gan_steps, seed)
         )
-        arrays = run.stage(f"virtual_{seed}", lambda: draw_virtual(gan, sources, virtual_images, keep, seed))
+        arrays = run.stage(f"virtual_{seed}", lambda: draw_virtual(gan, sources, budget.virtual_images, keep, seed))
         virtual = virtual_domains(sources, arrays)
 
         # === Learners ===
         parts = {"": (sources, [1.0] * len(sources))}
         parts[", DAML"] = [*sources, *virtual], [1.0] * len(sources) + [ratio] * len(virtual)
-        tuning_task = {**train_task, "queries": min(train_queries, target_images - shots)}
+        tuning_task = {**train_task, "queries": min(tasks.train_queries, tasks.target_images - tasks.shots)}
         for ending, (domains, proportions) in parts.items():
             for name, build in build_learners.items():
-                options = {"tasks_per_batch": tasks_per_batch, "seed": seed}
-                tasks = functools.partial(make_episodes, domains, **train_task, **options, proportions=proportions)
-                learner, seconds = trained_learner(run, name + ending, build, seed, tasks, budget["steps"])
+                options = {"tasks_per_batch": tasks.tasks_per_batch, "seed": seed}
+                make_tasks = functools.partial(make_episodes, domains, **train_task, **options, proportions=proportions)
+                learner, seconds = trained_learner(run, name + ending, build, seed, make_tasks, budget.steps)
                 few_tasks = make_episodes(few, **tuning_task, **options)
                 tune = functools.partial(
                     tune_learner,
                     tasks=few_tasks,
-                    steps=budget["fine_tune_steps"],
-                    learning_rate=fine_tune_learning_rate,
+                    steps=budget.fine_tune_steps,
+                    learning_rate=budget.fine_tune_learning_rate,
                 )
                 _, more_seconds = run.trained(f"fine_tuned_{file_name(name + ending)}_{seed}", learner, tune)
                 test_learner(name + ending, learner, seconds + more_seconds, bool(ending))
             of_all = Ensemble([learners[name + ending][seed] for name in build_learners])
             test_learner(f"ensemble{ending}", of_all, 0.0, bool(ending))
 
-    for seed in range(budget["seeds"]):
+    for seed in range(budget.seeds):
         run_seed(seed)
 
     # === Report and export ===

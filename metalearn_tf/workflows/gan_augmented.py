@@ -1,11 +1,12 @@
 """Meta-learning on tasks that a GAN adds to."""
 
+import dataclasses
 import functools
 
 import keras
 import numpy as np
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.check_instance import check_instance
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.engine.describe import describe
@@ -24,6 +25,7 @@ from metalearn_tf.workflows.built_models import built_model
 from metalearn_tf.workflows.class_gans import as_in, gan_kind, more_examples, new_classes, train_gan
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
+from metalearn_tf.workflows.plans import GANAugmentedBudget, GANAugmentedTasks
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_compiled,
@@ -51,37 +53,14 @@ _OF_GANS = (
     "keep",
     "variety",
 )
-# What `quick` leaves of the budget.
-_QUICK = {"steps": 20, "gan_steps": 10, "episodes": 20, "seeds": 2, "classes": 20}
 
 
 @random_state_kept()
 def gan_augmented(
-    sources,
-    target,
-    run_directory,
-    build_learner=None,
-    build_gan=None,
-    ways=5,
-    shots=1,
-    queries=15,
-    train_ways=None,
-    train_queries=5,
-    tasks_per_batch=4,
-    steps=2000,
-    ratios=(0.5, 1.0, 2.0),
-    classes=1000,
-    keep=0.5,
-    variety=0.3,
-    copies=4,
-    gan_steps=5000,
-    gan_batch_size=64,
-    augmentation=None,
-    episodes=600,
-    seeds=3,
-    quick=False,
-    verbose=1,
-):
+    sources, target, run_directory, build_learner=None, build_gan=None, augmentation=None,
+    tasks=GANAugmentedTasks(), ratios=(0.5, 1.0, 2.0), keep=0.5, variety=0.3,
+    budget=GANAugmentedBudget(), quick=False, verbose=1,
+):  # fmt: skip
     """Trains a GAN on the meta-training classes, and a learner on real and generated tasks; against not doing so.
 
     The arms, each trained once for each seed with as many steps of as many tasks, and tested on the same episodes:
@@ -120,25 +99,14 @@ def gan_augmented(
         build_learner: function without arguments to a compiled `MetaLearner` with first weights of its own; by default
             a `PrototypicalNetwork` of a Conv4.
         build_gan: the same to a compiled `GAN`; by default one of `mtf.networks.augmentation_gan`.
-        ways: classes of a test episode.
-        shots: support examples of a class, in training too.
-        queries: query examples of a class in the test.
-        train_ways: classes of a task in training; by default `ways`.
-        train_queries: query examples of a class in training.
-        tasks_per_batch: tasks of an outer step.
-        steps: outer steps.
+        augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
+        tasks: a `GANAugmentedTasks`: ways, shots and queries of training and test, and tasks of an outer step.
         ratios: positive numbers, generated to real.
-        classes: new classes, of a GAN that draws them.
         keep: share in (0, 1] of what it draws that is used: what its discriminator takes for real the most.
         variety: of the images of a new class: standard deviation of their noise, which is 1 in the GAN's training. At 1
             a GAN of few classes mixes them up.
-        copies: images for each support example where support sets are enlarged.
-        gan_steps: steps of the GAN.
-        gan_batch_size: images, or pairs, in a step of the GAN.
-        augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
-        episodes: test episodes of each seed.
-        seeds: how often all is done, each time with other first weights and other draws. The user's random states are
-            afterwards what they were.
+        budget: a `GANAugmentedBudget`: steps, what is drawn, test episodes, and seeds: how often all is done. The
+            user's random states are afterwards what they were.
         quick: a small fraction of the budget, and of `ratios` the least and the largest, to see that all works; its
             figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
@@ -149,11 +117,14 @@ def gan_augmented(
     Raises:
         ValueError: if an argument is not of its kind, the datasets differ in shape or share classes, or the folder
             has a run of another configuration.
+        TypeError: if `tasks` or `budget` is no such object.
 
     Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340), for more examples;
         [Donahue et al., 2018](https://arxiv.org/abs/1705.07904), for the GAN that draws new classes
     """
     # === Checks and configuration ===
+    check_instance("tasks", tasks, GANAugmentedTasks)
+    check_instance("budget", budget, GANAugmentedBudget)
     train = merged_sources(sources)
     check_images(sources=train, target=target)
     check_disjoint(train, target)
@@ -163,23 +134,20 @@ def gan_augmented(
     check_share("keep", keep)
     check_positive("ratios", ratios)
     check_positive("variety", [variety])
-    budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
     if quick:
-        budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
-        ratios = list(dict.fromkeys((min(ratios), max(ratios))))
-    budget |= {"tasks_per_batch": tasks_per_batch, "gan_batch_size": gan_batch_size, "copies": copies}
-    check_whole(**budget)
-    build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
+        budget, ratios = budget.quick(), list(dict.fromkeys((min(ratios), max(ratios))))
+    train_ways = tasks.train_ways or tasks.ways
+    build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget.steps))
     build_gan = build_gan or (lambda: _default_gan(train.example_shape))
     augmentation = classical_augmentation() if augmentation is None else augmentation
     check_layer(augmentation)
     learner, of_learner = built_model("build_learner", build_learner)
-    check_learner("build_learner", learner, train.example_shape, max(ways, train_ways or ways))
+    check_learner("build_learner", learner, train.example_shape, max(tasks.ways, train_ways))
     gan, of_gan = built_model("build_gan", build_gan)
     check_compiled("build_gan", gan)
     kind = gan_kind(gan, train.example_shape)
-    test_task = {"ways": ways, "shots": shots, "queries": queries}
-    train_task = {"ways": train_ways or ways, "shots": shots, "queries": train_queries}
+    test_task = {"ways": tasks.ways, "shots": tasks.shots, "queries": tasks.queries}
+    train_task = {"ways": train_ways, "shots": tasks.shots, "queries": tasks.train_queries}
     for dataset, task in ((target, test_task), (train, train_task)):
         make_episodes(dataset, **task)  # refuses tasks that its classes do not have
     configuration = {
@@ -191,7 +159,8 @@ def gan_augmented(
         "gan_range": list(gan.image_range),
         "test_task": test_task,
         "train_task": train_task,
-        **budget,
+        "tasks_per_batch": tasks.tasks_per_batch,
+        **dataclasses.asdict(budget),
         "ratios": list(ratios),
         "keep": keep,
         "variety": variety,
@@ -201,21 +170,21 @@ def gan_augmented(
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
     ensembles = 4 + ways_to_enlarge
-    stages = budget["seeds"] * ((2 + ways_to_enlarge) * len(mixtures) + ensembles)
+    stages = budget.seeds * ((2 + ways_to_enlarge) * len(mixtures) + ensembles)
     folder, of_gans = local_path("run_directory", run_directory), {name: configuration[name] for name in _OF_GANS}
-    gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
-    run = RunDirectory(folder / f"{type(learner).__name__}_{ways}x{shots}", configuration, stages, verbose)
+    gans = RunDirectory(folder / "gans", of_gans, 2 * budget.seeds, verbose)
+    run = RunDirectory(folder / f"{type(learner).__name__}_{tasks.ways}x{tasks.shots}", configuration, stages, verbose)
 
     # === Training of the GANs ===
     def trained_gan(seed):
         keras.utils.set_random_seed(seed)
         gan, _ = gans.trained(
-            f"gan_{seed}", build_gan(), lambda gan: train_gan(gan, train, budget["gan_steps"], gan_batch_size, seed)
+            f"gan_{seed}", build_gan(), lambda gan: train_gan(gan, train, budget.gan_steps, budget.gan_batch_size, seed)
         )
-        draw = functools.partial(_draw, gan, kind, train, max(ratios), budget["classes"], keep, variety, seed)
+        draw = functools.partial(_draw, gan, kind, train, max(ratios), budget.classes, keep, variety, seed)
         return gan, gans.stage(f"drawn_{seed}", draw)
 
-    trained = [trained_gan(seed) for seed in range(budget["seeds"])]
+    trained = [trained_gan(seed) for seed in range(budget.seeds)]
 
     # === Training and tests of the learners, seed by seed ===
     scores, learners, gan_parts = ArmScores(run), {}, {}
@@ -223,36 +192,36 @@ def gan_augmented(
     def test_learner(name, learner, seed, gan_part, seconds=0.0, one_training=False):
         learners.setdefault(name, []).append(learner)
         gan_parts[name] = gan_part
-        options = {**test_task, "episodes": budget["episodes"], "seed": 1000 + seed}
+        options = {**test_task, "episodes": budget.episodes, "seed": 1000 + seed}
         measure = functools.partial(episode_scores, learner, target, **options)
         scores.add(name, seed, measure, gan_part is not None, seconds, one_training)
 
-    def tasks(ratio, layer, drawn, seed):
+    def training_tasks(ratio, layer, drawn, seed):
         datasets, proportions = _mixture(train, drawn, kind, ratio)
         options = {"support_augmentation": layer, "query_augmentation": layer, "proportions": proportions}
-        return make_episodes(datasets, **train_task, tasks_per_batch=tasks_per_batch, seed=seed, **options)
+        return make_episodes(datasets, **train_task, tasks_per_batch=tasks.tasks_per_batch, seed=seed, **options)
 
     def run_seed(seed, gan, drawn):
         for name, ratio in mixtures.items():
             layer = None if name == "no augmentation" else augmentation
-            make_tasks = functools.partial(tasks, ratio, layer, drawn, seed)
-            learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget["steps"])
+            make_tasks = functools.partial(training_tasks, ratio, layer, drawn, seed)
+            learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget.steps)
             gan_part = "training" if ratio else None
             test_learner(name, learner, seed, gan_part, seconds)
             # With copies of its own, as from a GAN of its own: an ensemble gains by what its members do not share.
-            enlarged = EnlargedSupport(learner, augmentation, copies, seed)
+            enlarged = EnlargedSupport(learner, augmentation, budget.copies, seed)
             test_learner(f"{name}, support enlarged", enlarged, seed, gan_part, seconds)
             if kind == "others":
-                enlarged = EnlargedSupport(learner, gan.sampler, copies, seed, gan.image_range)
+                enlarged = EnlargedSupport(learner, gan.sampler, budget.copies, seed, gan.image_range)
                 test_learner(f"{name}, support enlarged by the GAN", enlarged, seed, "support", seconds)
 
     for seed, gan_and_drawn in enumerate(trained):
         run_seed(seed, *gan_and_drawn)
     for name in _arms_of_ensembles(scores.arms(), gan_parts):
         ensemble = Ensemble(learners[name])
-        for seed in range(budget["seeds"]):
+        for seed in range(budget.seeds):
             # Of the learners of all seeds: there is one of it, which has other test episodes in each seed.
-            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name], one_training=budget["seeds"] > 1)
+            test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name], one_training=budget.seeds > 1)
 
     # === Report and export ===
     arms = scores.arms()

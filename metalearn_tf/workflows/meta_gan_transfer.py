@@ -1,5 +1,6 @@
 """A GAN that learned to adapt draws training images for a target domain."""
 
+import dataclasses
 import functools
 import time
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.check_instance import check_instance
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
@@ -25,6 +27,7 @@ from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
 from metalearn_tf.workflows.meta_gan_arms import check_adaptation, drawing, trained_gans
 from metalearn_tf.workflows.parts_of_datasets import target_halves
+from metalearn_tf.workflows.plans import MetaGANTransferBudget
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_classifier,
@@ -36,33 +39,12 @@ from metalearn_tf.workflows.workflow_checks import (
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
-# What `quick` leaves of the budget.
-_QUICK = {"gan_steps": 5, "adapt_steps": 3, "draws": 2, "seeds": 2, "generated": 8, "steps": 80, "test_images": 100}
-
 
 @random_state_kept()
 def meta_gan_transfer(
-    sources,
-    target,
-    run_directory,
-    shots=5,
-    build_meta_gan=None,
-    build_classifier=None,
-    gan_shots=8,
-    gan_steps=3000,
-    gan_tasks=4,
-    adapt_steps=50,
-    generated=64,
-    keep=0.5,
-    steps=200,
-    batch_size=64,
-    augmentation=None,
-    draws=10,
-    test_images=2000,
-    seeds=3,
-    quick=False,
-    verbose=1,
-):
+    sources, target, run_directory, shots=5, build_meta_gan=None, build_classifier=None, augmentation=None,
+    gan_shots=8, keep=0.5, budget=MetaGANTransferBudget(), quick=False, verbose=1,
+):  # fmt: skip
     """Meta-trains a GAN on source domains, adapts it to a few target images of each class, and trains a classifier.
 
     For each seed a `MetaGAN` is meta-trained on tasks of the source domains, each a few images of one class. For each
@@ -100,19 +82,11 @@ def meta_gan_transfer(
             or with as many as the target has classes; by default Reptile around a `dcgan` with the R1 penalty.
         build_classifier: function without arguments to a compiled `keras.Model` from images in [0, 1] to the
             probabilities of the target's classes; by default a Conv4 of 16 filters with random weights.
-        gan_shots: images of a class to which a GAN adapts, in meta-training too.
-        gan_steps: outer steps of the MetaGAN.
-        gan_tasks: tasks of an outer step.
-        adapt_steps: inner steps to adapt to a class of the target, or to all at once.
-        generated: images drawn of each class.
-        keep: share in (0, 1] of what is drawn that is used: what the adapted discriminator takes for real the most.
-        steps: of the classifier.
-        batch_size: images in a step of the classifier.
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
-        draws: of labelled target images, for each seed.
-        test_images: of the target, at most.
-        seeds: how often all is done, each time with other first weights and other draws. The user's random states are
-            afterwards what they were.
+        gan_shots: images of a class to which a GAN adapts, in meta-training too.
+        keep: share in (0, 1] of what is drawn that is used: what the adapted discriminator takes for real the most.
+        budget: a `MetaGANTransferBudget`: steps, images, draws, and seeds: how often all is done. The user's random
+            states are afterwards what they were.
         quick: a small fraction of the budget, to see that all works: the classifiers learn, the GANs hardly. Figures
             of so few draws say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
@@ -124,27 +98,20 @@ def meta_gan_transfer(
         ValueError: if an argument is not of its kind, there is one source only, the domains differ in shape, the target
             has fewer images than shots, a source has too few images or classes for a task, or the folder has a run of
             another configuration.
+        TypeError: if `budget` is no such object.
 
     Reference: [Clouâtre and Demers, 2019](https://arxiv.org/abs/1901.02199)
     """
     # === Checks and configuration ===
+    check_instance("budget", budget, MetaGANTransferBudget)
+    check_whole(shots=shots, gan_shots=gan_shots)
     sources = list(sources)
     check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
     check_domains(sources, least=2)
     check_target(sources, target, shots, tested=1)
     check_share("keep", keep)
-    budget = {
-        "gan_steps": gan_steps,
-        "adapt_steps": adapt_steps,
-        "draws": draws,
-        "seeds": seeds,
-        "generated": generated,
-        "steps": steps,
-        "test_images": test_images,
-    }
     if quick:
-        budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}
-    check_whole(**budget, shots=shots, gan_shots=gan_shots, gan_tasks=gan_tasks, batch_size=batch_size)
+        budget = budget.quick()
     shape, classes = target.example_shape, target.num_classes
     build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
@@ -159,10 +126,10 @@ def meta_gan_transfer(
         "sources": {dataset.domain: describe_dataset(dataset) for dataset in sources},
         "meta_gan": of_meta_gan,
         "gan_range": list(meta_gan.gan.image_range),
-        "gan_steps": budget["gan_steps"],
+        "gan_steps": budget.gan_steps,
         "gan_shots": gan_shots,
-        "gan_tasks": gan_tasks,
-        "seeds": budget["seeds"],
+        "gan_tasks": budget.gan_tasks,
+        "seeds": budget.seeds,
     }
     configuration = {
         "workflow": "meta_gan_transfer",
@@ -170,36 +137,35 @@ def meta_gan_transfer(
         "target": describe_dataset(target),
         "shots": shots,
         "classifier": of_classifier,
-        **budget,
+        **dataclasses.asdict(budget),
         "keep": keep,
-        "batch_size": batch_size,
         "augmentation": describe(augmentation),
     }
     folder = local_path("run_directory", run_directory)
     of_gans, configuration = plain_values(of_gans), plain_values(configuration)
-    gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
-    run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget["seeds"], verbose)
+    gans = RunDirectory(folder / "gans", of_gans, 2 * budget.seeds, verbose)
+    run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget.seeds, verbose)
 
     # === Training of the GANs ===
     trained = [
-        trained_gans(gans, build_meta_gan, sources, budget["gan_steps"], gan_shots, gan_tasks, seed)
-        for seed in range(budget["seeds"])
+        trained_gans(gans, build_meta_gan, sources, budget.gan_steps, gan_shots, budget.gan_tasks, seed)
+        for seed in range(budget.seeds)
     ]
 
     # === Training of the classifiers ===
     scores = ArmScores(run)
-    pool, test = _pool_and_test(target, budget["test_images"])
+    pool, test = _pool_and_test(target, budget.test_images)
     for seed, meta_gans in enumerate(trained):
         keras.utils.set_random_seed(seed)
-        training = ClassifierTraining(build_classifier(), budget["steps"], batch_size, augmentation)
+        training = ClassifierTraining(build_classifier(), budget.steps, budget.batch_size, augmentation)
         shown = run.stage(
             f"shown_{seed}",
-            functools.partial(_shown, pool, shots, max(gan_shots, shots), budget["draws"], augmentation, seed),
+            functools.partial(_shown, pool, shots, max(gan_shots, shots), budget.draws, augmentation, seed),
         )
         for name in ("real images", "classical augmentation", *meta_gans):
             draw = None
             if name in meta_gans:
-                draw = drawing(meta_gans[name], budget["adapt_steps"], budget["generated"], keep)
+                draw = drawing(meta_gans[name], budget.adapt_steps, budget.generated, keep)
             measure = functools.partial(_measure, shown, shots, draw, training, test, name != "real images", seed)
             scores.add(name, seed, measure, generates=draw is not None)
 

@@ -77,12 +77,9 @@ CALLS = {
         TARGET,
         build_learner=small_learner,
         build_gan=pair_gan,
-        ways=3,
-        queries=4,
+        tasks=workflows.GANAugmentedTasks(ways=3, queries=4),
         ratios=(1.0,),
-        gan_batch_size=8,
-        classes=6,
-        **SHORT,
+        budget=workflows.GANAugmentedBudget(gan_batch_size=8, classes=6, **SHORT),
     ),
     "meta_gan_transfer": functools.partial(
         workflows.meta_gan_transfer,
@@ -92,23 +89,19 @@ CALLS = {
         build_meta_gan=dense_meta_gan,
         build_classifier=classifier,
         gan_shots=4,
-        gan_tasks=2,
-        batch_size=8,
-        draws=2,
-        **{name: SHORT[name] for name in ("steps", "gan_steps", "seeds")},
+        budget=workflows.MetaGANTransferBudget(
+            gan_tasks=2, batch_size=8, draws=2, **{name: SHORT[name] for name in ("steps", "gan_steps", "seeds")}
+        ),
     ),
     "daml": functools.partial(
         workflows.daml,
         SOURCES,
         TARGET,
-        shots=2,
-        target_images=4,
-        queries=5,
         build_learners={"prototypes": small_learner},
         build_gan=dense_translation_gan,
         build_backbone=functools.partial(mtf.networks.mlp, SHAPE, (8,)),
-        train_queries=2,
-        **SHORT,
+        tasks=workflows.DAMLTasks(shots=2, target_images=4, queries=5, train_queries=2),
+        budget=workflows.DAMLBudget(**SHORT),
     ),
 }
 ARMS = {
@@ -300,7 +293,6 @@ def wide(name="wide"):
         ("meta_gan_transfer", {"target": domain("a", first=9)}, "`target` must be of another domain"),
         ("meta_gan_transfer", {"shots": 13}, "at least 26 images.*13 of the other half.*smallest of 24"),
         ("meta_gan_transfer", {"keep": 0.0}, r"`keep` must be in \(0, 1\]"),
-        ("meta_gan_transfer", {"draws": 0}, "`draws` must be a positive integer"),
         ("meta_gan_transfer", {"gan_shots": 13}, "`gan_shots` must be at most the images of every class.* 12, and"),
         ("meta_gan_transfer", {"gan_shots": 1}, "make tasks of 2 images or more. Received: gan_shots=1, tasks of 1"),
         ("meta_gan_transfer", {"build_meta_gan": pair_gan}, "`build_meta_gan` must build a MetaGAN. Received: GAN"),
@@ -317,8 +309,16 @@ def wide(name="wide"):
             },
             "`sources` must each have 6 classes or more.*Received: a source of 5",
         ),
-        ("daml", {"target_images": 2}, "`target_images` must be more than `shots`.*target_images=2, shots=2"),
-        ("daml", {"target_images": 13}, "at least 26 images.*smallest of 24"),
+        ("daml", {"tasks": workflows.DAMLTasks(2, 13, queries=5)}, "at least 26 images.*smallest of 24"),
+        (
+            "daml",
+            {"tasks": {"shots": 1}},
+            r"must be a `DAMLTasks`: `tasks=mtf.workflows.DAMLTasks\(...\)`.*dict",
+        ),
+        ("gan_augmented", {"tasks": workflows.DAMLTasks()}, "`tasks` must be a `GANAugmentedTasks`.*DAMLTasks"),
+        ("gan_augmented", {"budget": None}, "`budget` must be a `GANAugmentedBudget`.*NoneType"),
+        ("meta_gan_transfer", {"budget": 3}, "`budget` must be a `MetaGANTransferBudget`.*int"),
+        ("meta_gan_transfer", {"gan_shots": 0}, "`gan_shots` must be a positive integer"),
         ("daml", {"sources": [SOURCES[0], domain("a", first=50)]}, "domain of its own"),
         ("daml", {"sources": []}, "`sources` must hold 1 or more datasets"),
         ("daml", {"disjoint": True, "sources": [domain("ccc", first=20, examples=12)]}, "another domain"),
@@ -326,12 +326,15 @@ def wide(name="wide"):
         ("gan_augmented", {"sources": SOURCES, "target": SOURCES[1]}, "no class in common.*6 classes in both"),
         ("gan_augmented", {"target": wide()}, "`target` must hold images of the shape"),
         ("gan_augmented", {"sources": "glyphs"}, "must be a ClassDataset"),
-        ("daml", {"virtual_images": 3}, "`virtual_images` must be enough for a task.*Received: virtual_images=3"),
+        (
+            "daml",
+            {"budget": workflows.DAMLBudget(virtual_images=3)},
+            "`virtual_images` must be enough for a task.*Received: virtual_images=3",
+        ),
         ("gan_augmented", {"ratios": (0.0,)}, "`ratios` must be positive"),
         ("gan_augmented", {"ratios": ()}, "`ratios` must be positive, and there at least once"),
         ("gan_augmented", {"variety": -0.5}, "`variety` must be positive"),
-        ("gan_augmented", {"ways": 7}, "classes"),
-        ("gan_augmented", {"steps": 1.5}, "`steps` must be a positive integer"),
+        ("gan_augmented", {"tasks": workflows.GANAugmentedTasks(7)}, "classes"),
         ("gan_augmented", {"build_learner": lambda: small_learner(compiled=False)}, "`build_learner` must .*compile`"),
         ("gan_augmented", {"build_learner": lambda: small_learner((20, 16, 1))}, r"`build_learner`.*\(20, 16, 1\)"),
         ("gan_augmented", {"build_gan": lambda: conditional_gan(compiled=False)}, "`build_gan` must .*call `compile`"),
@@ -341,7 +344,6 @@ def wide(name="wide"):
             r"`augmentation` sees images in \[0, 1\].*Received: value_range=\(0, 255\)",
         ),
         ("daml", {"ratio": 0.0}, "`ratio` must be positive"),
-        ("daml", {"fine_tune_learning_rate": 0.0}, "`fine_tune_learning_rate` must be positive"),
         ("daml", {"build_gan": conditional_gan}, "`build_gan` must build a GAN that takes source.*draws labels"),
         (
             "daml",
@@ -370,6 +372,23 @@ def test_bad_input_is_refused_before_anything_is_written(name, changes, message,
     with pytest.raises((ValueError, TypeError), match=message):
         call.func(run_directory=tmp_path / "run", verbose=0, **arguments)
     assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "kind, changes, message",
+    [
+        (workflows.DAMLTasks, {"target_images": 5}, "`target_images` must be more than `shots`.*images=5, shots=5"),
+        (workflows.DAMLTasks, {"queries": 0}, "`queries` must be a positive integer. Received: queries=0"),
+        (workflows.DAMLBudget, {"fine_tune_learning_rate": 0.0}, "`fine_tune_learning_rate` must be positive"),
+        (workflows.DAMLBudget, {"seeds": True}, "`seeds` must be a positive integer"),
+        (workflows.GANAugmentedTasks, {"train_ways": 0}, "`train_ways` must be a positive integer"),
+        (workflows.GANAugmentedBudget, {"steps": 1.5}, "`steps` must be a positive integer"),
+        (workflows.MetaGANTransferBudget, {"draws": 0}, "`draws` must be a positive integer"),
+    ],
+)
+def test_tasks_and_budgets_are_checked_when_they_are_made(kind, changes, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**changes)
 
 
 def test_classes_of_the_target_among_the_sources_are_refused_where_asked(tmp_path):
