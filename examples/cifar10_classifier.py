@@ -49,10 +49,7 @@ def main():
         learning_rate=3e-3,
         weight_decay=0.05,
         # Nothing to keep: all layers are trained from the first step, and follow the data.
-        head_epochs=0,
-        stages=1,
-        layer_decay=1.0,
-        train_normalization=True,
+        unfreezing=mtf.transfer.UnfreezingPlan(0, 1, layer_decay=1.0, train_normalization=True),
         augmentation=keras.Sequential(
             [
                 keras.layers.RandomFlip("horizontal"),

@@ -94,8 +94,9 @@ def pretrained(method, arguments):
     options = {"filters": 16} if method == "autoencoder" else {}
     mtf.transfer.pretrain(
         backbone,
-        (source.examples[rows], source.labels[rows]),
-        method,
+        source.examples[rows],
+        source.labels[rows],
+        method=method,
         epochs=arguments.pretrain_epochs,
         augmentation=None if method == "contrastive" else augmentation(),
         callbacks=[history],
@@ -110,9 +111,9 @@ def pretrained(method, arguments):
 
 def fine_tuned(method, x, y, seed, arguments, callbacks=()):
     """A classifier of the target, from the pre-trained backbone; with `None` from random weights."""
-    options = {"learning_rate": 3e-3, "head_epochs": 0, "stages": 1, "layer_decay": 1.0, "train_normalization": True}
+    plan, learning_rate = mtf.transfer.UnfreezingPlan(0, 1, layer_decay=1.0, train_normalization=True), 3e-3
     if method:
-        options = {"learning_rate": 2e-3, "head_epochs": 2, "stages": 3, "layer_decay": 0.7}
+        plan, learning_rate = mtf.transfer.UnfreezingPlan(head_epochs=2, stages=3, layer_decay=0.7), 2e-3
     return mtf.transfer.fine_tune(
         pretrained(method, arguments),
         x,
@@ -123,7 +124,9 @@ def fine_tuned(method, x, y, seed, arguments, callbacks=()):
         augmentation=augmentation(),
         seed=seed,
         callbacks=callbacks,
-        **options,
+        unfreezing=plan,
+        learning_rate=learning_rate,
+        verbose=0,
     )
 
 
@@ -136,7 +139,9 @@ def run(arm, labels, seed, arguments):
     x, y = labelled(pool, labels, seed)
     method, _, use = arm.partition(", ")
     if use == "frozen with a probe":
-        features = [mtf.transfer.extract_features(pretrained(method, arguments), part) for part in (x, test.examples)]
+        features = [
+            mtf.transfer.extract_features(pretrained(method, arguments), part, verbose=0) for part in (x, test.examples)
+        ]
         probe = mtf.transfer.linear_probe(features[0], y)
         accuracies = [float(np.mean(np.argmax(probe.predict(features[1], verbose=0), axis=1) == test.labels))]
     else:

@@ -30,7 +30,7 @@ def timed_extraction(backbone, dataset, limits):
     with tempfile.TemporaryDirectory() as cache_dir:
         for _ in range(6):
             start = time.perf_counter()
-            features = mtf.transfer.feature_dataset(backbone, dataset, cache_dir, image_range=limits)
+            features = mtf.transfer.feature_dataset(backbone, dataset, cache_dir=cache_dir, image_range=limits)
             seconds.append(time.perf_counter() - start)
     first, again = seconds[0], np.median(seconds[1:])
     print(

@@ -39,7 +39,7 @@ print(f"source: {source}\nfew labelled images: {few}\nheld back: {others}")
 # With the source's labels. `"autoencoder"` and `"contrastive"` need none.
 
 # %%
-mtf.transfer.pretrain(backbone, source, epochs=3)
+mtf.transfer.pretrain(backbone, source, epochs=3, verbose=0)
 
 # %% [markdown]
 # ## Three ways to use it
@@ -54,17 +54,21 @@ def accuracy(probabilities):
     return f"{np.mean(probabilities.argmax(axis=1) == others.labels):.1%}"
 
 
-features = mtf.transfer.extract_features(backbone, few.examples)
-probe = mtf.transfer.linear_probe(features, few.labels)
-print("linear probe", accuracy(probe.predict(mtf.transfer.extract_features(backbone, others.examples), verbose=0)))
+def probe_accuracy(network):
+    """Of a linear probe of the network's features."""
+    features = [mtf.transfer.extract_features(network, part, verbose=0) for part in (few, others)]
+    probe = mtf.transfer.linear_probe(features[0], few.labels)
+    return accuracy(probe.predict(features[1], verbose=0))
 
-classifier = mtf.transfer.fine_tune(backbone, few.examples, few.labels)
+
+print("linear probe", probe_accuracy(backbone))
+
+classifier = mtf.transfer.fine_tune(backbone, few.examples, few.labels, verbose=0)
 print("fine-tuned", accuracy(classifier.predict(others.examples, verbose=0)))
 
 fresh = keras.models.clone_model(backbone)
-mtf.transfer.pretrain(fresh, few)
-scratch = mtf.transfer.linear_probe(mtf.transfer.extract_features(fresh, few.examples), few.labels)
-print("from scratch", accuracy(scratch.predict(mtf.transfer.extract_features(fresh, others.examples), verbose=0)))
+mtf.transfer.pretrain(fresh, few, verbose=0)
+print("from scratch", probe_accuracy(fresh))
 
 # %% [markdown]
 # ## Export

@@ -16,7 +16,7 @@ _LEARNING_RATE = 3e-3
 
 
 @random_state_kept()
-def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, seed=0, verbose=0):
+def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, seed=0, verbose="auto"):
     """Trains a classifier whose features can judge generated images of the dataset's kind.
 
     Adam with a cosine schedule after one tenth of warm-up, batches of 128, cross-entropy. The layer before the softmax

@@ -13,4 +13,5 @@ from metalearn_tf.transfer.gradient_reversal import GradientReversal
 from metalearn_tf.transfer.pretrain import pretrain
 from metalearn_tf.transfer.probes import NeighborVotes, linear_probe, nearest_neighbors
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
+from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 from metalearn_tf.transfer.view_augmentation import view_augmentation

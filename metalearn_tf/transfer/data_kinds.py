@@ -55,6 +55,29 @@ def read_examples(argument, data, rank):
     return Examples(data)
 
 
+def read_labelled(x, y, rank):
+    """Reads the arguments `x` and `y` of a training, see `read_examples`.
+
+    Args:
+        x: data of any kind.
+        y: labels of an array; `None` where `x` has them, or has none.
+        rank: the number of axes of a batch of examples.
+
+    Raises:
+        ValueError: as `read_examples`, or if labels come twice, or examples and labels as a pair.
+    """
+    if isinstance(x, tuple):
+        raise ValueError(f"`x` and `y` must be two arguments: `..., x, y`. Received: x=a tuple of {len(x)}")
+    data = read_examples("x", x, rank)
+    if y is None:
+        return data
+    if data.y is not None:
+        raise ValueError(
+            f"`y` must be None, as `x` has the labels. Received: x={type(x).__name__}, y={type(y).__name__}"
+        )
+    return data._replace(y=y)
+
+
 def is_batches(data):
     """Whether data come batch by batch, with their labels."""
     return isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))

@@ -138,7 +138,7 @@ class DomainAdaptation(ClassifierModel):
         # At once, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, source=None, target_x=None, batch_size=64, epochs=1, steps_per_epoch=None, **kwargs):
+    def fit(self, source=None, target_x=None, batch_size=64, epochs=1, verbose="auto", steps_per_epoch=None, **kwargs):
         """Trains on labelled examples of the source and on examples of the target.
 
         The logs have the `loss`, its parts `cross_entropy` and `domain_loss`, the `accuracy` on the source and, for
@@ -155,7 +155,7 @@ class DomainAdaptation(ClassifierModel):
             target_x: examples `(m, ...)` of the same kind, whose labels, if any, are left aside; not read, and may be
                 `None`, for `"source_only"`.
             batch_size: examples of each domain in a step, at least 2.
-            epochs: as in Keras.
+            epochs: as in Keras, as is `verbose`.
             steps_per_epoch: `None` for one pass over the larger domain; the smaller one begins anew meanwhile.
             **kwargs: as in Keras, such as `validation_data=(x, y)`, `callbacks` and `initial_epoch`; neither weights
                 nor `validation_split` nor `shuffle`: each pass is in an order of its own.
@@ -181,7 +181,8 @@ class DomainAdaptation(ClassifierModel):
         batches = domain_batches(source_x, source_y, target_x, batch_size, self.seed, int(self.step))
         self.training_steps.assign(epochs * steps_per_epoch)
         # The checks of `BackboneModel.fit` are for examples with labels of one domain.
-        return keras.Model.fit(self, batches, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs)
+        options = {"steps_per_epoch": steps_per_epoch, "shuffle": False, **kwargs}
+        return keras.Model.fit(self, batches, epochs=epochs, verbose=verbose, **options)
 
     def train_step(self, data):
         images, labels = data

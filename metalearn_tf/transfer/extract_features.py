@@ -19,7 +19,7 @@ from metalearn_tf.transfer.data_kinds import read_examples
 _VERSION = 2
 
 
-def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0.0, 1.0)):
+def extract_features(backbone, x, batch_size=256, verbose="auto", cache_dir=None, image_range=(0.0, 1.0)):
     """What a frozen backbone makes of examples, in inference mode.
 
     With `cache_dir` the features are kept in a file whose name is a SHA-256 of all that they depend on: the backbone's
@@ -33,8 +33,9 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
         x: array `(n, ...)` of examples: images `(n, height, width, channels)`, uint8 or floating in `image_range`;
             other floating numbers; strings `(n,)` for a backbone of texts. Or a `ClassDataset`, for its `examples`; or
             a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`, whose labels are left aside.
-        cache_dir: folder of the cache; `None` for no cache.
         batch_size: examples in a call of the backbone.
+        verbose: as in `keras.Model.predict`: 0 for silence, `"auto"` or 1 for a progress bar, 2 for one line.
+        cache_dir: folder of the cache; `None` for no cache.
         image_range: lowest and highest value of a pixel that the backbone was trained on; uint8 images are brought
             there. Networks of `mtf.learners` and `mtf.networks` are trained on `(0, 1)`.
 
@@ -50,14 +51,14 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
     check_whole(batch_size=batch_size)
 
     def build():
-        return {"features": compute_features(backbone, x, batch_size, image_range)}
+        return {"features": compute_features(backbone, x, batch_size, image_range, verbose)}
 
     if cache_dir is None:
         return build()["features"]
     return cached_arrays(f"features_{_fingerprint(backbone, x, image_range)}", build, cache_dir)["features"]
 
 
-def compute_features(backbone, x, batch_size, image_range):
+def compute_features(backbone, x, batch_size, image_range, verbose=0):
     """The features of checked examples, see `extract_features`."""
     dtype = tf.string if x.dtype == object else tf.as_dtype(x.dtype)
 
@@ -68,9 +69,11 @@ def compute_features(backbone, x, batch_size, image_range):
         return tf.cast(backbone(batch, training=False), tf.float32)
 
     features = np.empty((len(x), backbone.output_shape[1]), "float32")
+    progress = keras.utils.Progbar(-(-len(x) // batch_size), verbose=1 if verbose == "auto" else verbose)
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         features[rows] = features_of(tf.convert_to_tensor(x[rows]))
+        progress.add(1)
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
         raise ValueError(

@@ -4,7 +4,7 @@ from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.transfer.extract_features import extract_features
 
 
-def feature_dataset(backbone, dataset, cache_dir=None, batch_size=256, image_range=(0.0, 1.0)):
+def feature_dataset(backbone, dataset, batch_size=256, verbose="auto", cache_dir=None, image_range=(0.0, 1.0)):
     """The dataset whose examples are the features of another's, so that every meta-learner trains on features too.
 
     ```python
@@ -25,5 +25,5 @@ def feature_dataset(backbone, dataset, cache_dir=None, batch_size=256, image_ran
     """
     if not isinstance(dataset, ClassDataset):
         raise ValueError(f"`dataset` must be a `ClassDataset`. Received: {type(dataset).__name__}")
-    features = extract_features(backbone, dataset, cache_dir, batch_size, image_range)
+    features = extract_features(backbone, dataset, batch_size, verbose, cache_dir, image_range)
     return ClassDataset(features, dataset.labels, dataset.class_names, dataset.parents, dataset.domain)

@@ -1,16 +1,19 @@
 """Fine-tuning: a trained backbone learns the classes of another dataset."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
+from metalearn_tf.checks.check_instance import check_instance
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.copy_network import copy_network
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.best_epoch import BestEpoch
-from metalearn_tf.transfer.budget import training_budget, tuning_rate, unfreezing_plan
-from metalearn_tf.transfer.data_kinds import read_examples
+from metalearn_tf.transfer.budget import training_budget, tuning_rate
+from metalearn_tf.transfer.data_kinds import read_labelled
 from metalearn_tf.transfer.extract_features import compute_features
 from metalearn_tf.transfer.probes import probe_weights
 from metalearn_tf.transfer.transfer_checks import (
@@ -25,6 +28,7 @@ from metalearn_tf.transfer.transfer_checks import (
 )
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 from metalearn_tf.transfer.unfreezing import trained_layers
+from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 
 _PATIENCE = 5
 _LARGEST_BATCH = 32
@@ -34,29 +38,10 @@ _PROBE_EXAMPLES, _PROBE_NUMBERS = 5000, 2**24
 
 @random_state_kept()
 def fine_tune(
-    backbone,
-    x,
-    y=None,
-    validation_data=None,
-    epochs=None,
-    batch_size=None,
-    learning_rate=None,
-    weight_decay=0.0,
-    head_epochs=None,
-    stages=None,
-    stage_epochs=None,
-    layer_decay=0.5,
-    l2_sp=0.0,
-    train_normalization=False,
-    patience=None,
-    augmentation=None,
-    image_range=(0.0, 1.0),
-    seed=0,
-    callbacks=None,
-    verbose=0,
-    class_weight=None,
-    sample_weight=None,
-):
+    backbone, x, y=None, batch_size=None, epochs=None, verbose="auto", callbacks=None, validation_data=None,
+    class_weight=None, sample_weight=None, unfreezing=UnfreezingPlan(), learning_rate=None, weight_decay=0.0,
+    patience=None, augmentation=None, image_range=(0.0, 1.0), seed=0,
+):  # fmt: skip
     """Trains a copy of a backbone, with a new head, on a target dataset.
 
     The head is new and of the size that `y` has: what a source's head knows of its classes says nothing about others.
@@ -95,26 +80,26 @@ def fine_tune(
             data, read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`
             of `(x, y)` or `(x, y, sample_weight)`.
         y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them.
+        batch_size: examples in a step; by default an eighth of the data, but from 8 to 32.
+        epochs: passes over the data, those of the head included; by default 20, or as many as make 300 steps.
+        verbose: of `fit`.
+        callbacks: of `fit`; none that sets the learning rate.
         validation_data: `(x, y)`, `(x, y, sample_weight)` or another kind that `x` may be, on which training stops
             early; the weights are then those of the epoch of the lowest validation loss, be it the first. Classes of
             two `ClassDataset`s are matched by name.
-        epochs: passes over the data, those of the head included; by default 20, or as many as make 300 steps.
-        batch_size: examples in a step; by default an eighth of the data, but from 8 to 32.
+        class_weight: dict from class numbers to the weights of their examples; others have 1.
+        sample_weight: weights `(n,)` of the examples; one of the two.
+        unfreezing: an `UnfreezingPlan`: which layers are trained when, and how far they move. By default it follows the
+            epochs.
         learning_rate: the highest, of the head; by default 0.024 over the number of the backbone's layers that are
             trained, but from 1e-4 to 8e-3: 1.5e-3 for `resnet9`, 3e-3 for `conv4`.
         weight_decay: of AdamW, on all weights but biases and the scales and offsets of normalisation.
-        head_epochs: see `TransferClassifier`, as `stages`, `stage_epochs`, `layer_decay`, `l2_sp`,
-            `train_normalization` and `augmentation`. By default they follow the epochs: a tenth of them for the head,
-            and a twentieth for each of 3 stages, or as many as layers and epochs allow.
         patience: epochs without a lower validation loss after which training stops, counted and compared from the
             epoch on in which all layers are unfrozen; 5 by default, where there is `validation_data`.
+        augmentation: a Keras layer for the training images, which it sees in `image_range`.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
         seed: integer from 0 to 2**32 - 1, of the head, the order of the examples, dropout and the augmentation. The
             random states of Python, NumPy, Keras and TensorFlow are afterwards what they were.
-        callbacks: of `fit`; none that sets the learning rate.
-        verbose: of `fit`.
-        class_weight: dict from class numbers to the weights of their examples; others have 1.
-        sample_weight: weights `(n,)` of the examples; one of the two.
 
     Returns:
         A compiled `TransferClassifier`; its `history` is that of `fit`, its `class_names` are those of `x`. At the end
@@ -131,26 +116,21 @@ def fine_tune(
     """
     # === Checks ===
     check_backbone(backbone)
+    check_instance("unfreezing", unfreezing, UnfreezingPlan)
     seed = check_seed(seed)
     rank = len(backbone.input_shape)
 
     def check_x(argument, examples):
         return check_examples(argument, examples, backbone, image_range)
 
-    data = read_examples("x", x, rank)
-    if data.y is not None:
-        if y is not None:
-            raise ValueError(
-                f"`y` must be None, as `x` has the labels. Received: x={type(x).__name__}, y={type(y).__name__}"
-            )
-        y = data.y
-    elif y is None:
+    data = read_labelled(x, y, rank)
+    if data.y is None:
         raise ValueError(
             "`y` must be the labels of `x`, beside it: `fine_tune(backbone, x, y)`; only a `ClassDataset`, a "
             f"`tf.data.Dataset` or a `keras.utils.PyDataset` holds both. Received: x={type(x).__name__}, y=None"
         )
     x = check_x("x", data.x)
-    y, classes = check_labels("y", y, len(x))
+    y, classes = check_labels("y", data.y, len(x))
     validation_data = check_validation(validation_data, classes, check_x, rank, data.class_names)
     sample_weight = _weights(class_weight, sample_weight, data.sample_weight, y, classes)
     epochs, batch_size, steps = training_budget(len(x), epochs, batch_size, _LARGEST_BATCH)
@@ -161,19 +141,14 @@ def fine_tune(
         raise ValueError(f"`patience` needs `validation_data` to stop by. Received: patience={patience}")
     callbacks = callback_list(callbacks)
     check_rate_callbacks(callbacks, "`fine_tune` has a schedule: give `learning_rate`, or build a `TransferClassifier`")
-    head_epochs, stages, stage_epochs = unfreezing_plan(epochs, layers, head_epochs, stages, stage_epochs)
+    plan = unfreezing.for_epochs(epochs, layers)
 
     # === Model ===
     keras.utils.set_random_seed(seed)
     classifier = TransferClassifier(
         copy_network(backbone),
         classes,
-        head_epochs=head_epochs,
-        stages=stages,
-        stage_epochs=stage_epochs,
-        layer_decay=layer_decay,
-        l2_sp=l2_sp,
-        train_normalization=train_normalization,
+        **dataclasses.asdict(plan),
         augmentation=augmentation,
         image_range=image_range,
         class_names=data.class_names,
@@ -188,7 +163,7 @@ def fine_tune(
     # === Training ===
     if validation_data is not None:
         patience = _PATIENCE if patience is None else patience
-        stopping = BestEpoch(patience, head_epochs + max(0, len(classifier.groups) - 1) * stage_epochs)
+        stopping = BestEpoch(patience, plan.head_epochs + max(0, len(classifier.groups) - 1) * plan.stage_epochs)
         for callback in callbacks:
             if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
                 callback.keep_state_of(stopping)
@@ -198,9 +173,9 @@ def fine_tune(
         y,
         batch_size=batch_size,
         epochs=epochs,
-        validation_data=validation_data,
-        callbacks=callbacks,
         verbose=verbose,
+        callbacks=callbacks,
+        validation_data=validation_data,
         sample_weight=sample_weight,
     )
     return classifier

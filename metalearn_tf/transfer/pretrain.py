@@ -9,7 +9,7 @@ from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
-from metalearn_tf.transfer.data_kinds import Examples, read_examples
+from metalearn_tf.transfer.data_kinds import read_labelled
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
 from metalearn_tf.transfer.transfer_checks import (
     check_labels,
@@ -28,21 +28,10 @@ METHODS = ("supervised", *WITHOUT_LABELS)
 
 @random_state_kept()
 def pretrain(
-    backbone,
-    data,
-    method="supervised",
-    epochs=None,
-    batch_size=None,
-    learning_rate=3e-3,
-    weight_decay=1e-2,
-    augmentation=None,
-    validation_data=None,
-    image_range=(0.0, 1.0),
-    seed=0,
-    callbacks=None,
-    verbose=0,
+    backbone, x, y=None, batch_size=None, epochs=None, verbose="auto", callbacks=None, validation_data=None,
+    method="supervised", learning_rate=3e-3, weight_decay=1e-2, augmentation=None, image_range=(0.0, 1.0), seed=0,
     **options,
-):
+):  # fmt: skip
     """Trains a backbone on a source dataset, in place.
 
     | method | learns | needs | options |
@@ -66,24 +55,26 @@ def pretrain(
     Args:
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed, but
             for those of layers that are frozen (`layer.trainable = False`).
-        data: a `ClassDataset`; a pair `(x, y)` of examples and class numbers; a finite, batched `tf.data.Dataset` or a
-            `keras.utils.PyDataset` of such pairs, which are read into memory; or, where no labels are needed, `x`.
-            Images are uint8, or floating in `image_range`.
-        method: a name of the table.
-        epochs: passes over the data; by default 20, or as many as make 300 steps.
+        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or what else the backbone takes. Or all
+            data, read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`
+            of `x` or `(x, y)`.
+        y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them, or
+            where no labels are needed.
         batch_size: examples in a step; by default an eighth of the data, but from 8 to 128.
+        epochs: passes over the data; by default 20, or as many as make 300 steps.
+        verbose: of `fit`.
+        callbacks: of `fit`; none that sets the learning rate.
+        validation_data: `(x, y)` or another kind that `x` may be, for the progress bar, with `"supervised"`. Classes
+            of two `ClassDataset`s are matched by name.
+        method: a name of the table.
         learning_rate: the highest.
         weight_decay: of AdamW.
         augmentation: a Keras layer for the training images, which it sees in `image_range`; by default none, and for
             `"contrastive"` `mtf.transfer.view_augmentation`.
-        validation_data: `(x, y)` or another kind that `data` may be, for the progress bar, with `"supervised"`. Classes
-            of two `ClassDataset`s are matched by name.
         image_range: lowest and highest value of a pixel that the backbone takes.
         seed: integer from 0 to 2**32 - 1, of what is above the backbone, the order of the examples and all noise,
             dropout in the backbone and augmentation included. The random states of Python, NumPy, Keras and TensorFlow
             are afterwards what they were.
-        callbacks: of `fit`; none that sets the learning rate.
-        verbose: of `fit`.
         **options: see the table.
 
     Returns:
@@ -108,12 +99,12 @@ def pretrain(
         return check_examples(argument, examples, backbone, image_range)
 
     rank = len(backbone.input_shape)
-    data = Examples(*data) if isinstance(data, (tuple, list)) and len(data) == 2 else read_examples("data", data, rank)
+    data = read_labelled(x, y, rank)
     if data.sample_weight is not None:
         raise ValueError(
-            "`data` must be without weights; `TransferClassifier` takes them in `fit`. Received: (x, y, sample_weight)"
+            "`x` must be without weights; `TransferClassifier` takes them in `fit`. Received: (x, y, sample_weight)"
         )
-    x, y = check_x("data", data.x), data.y
+    x, y = check_x("x", data.x), data.y
     epochs, batch_size, steps = training_budget(len(x), epochs, batch_size, _LARGEST_BATCH)
     check_whole(least=2, batch_size=batch_size)
     options = {"augmentation": augmentation, "image_range": image_range, **options}
@@ -135,9 +126,9 @@ def pretrain(
         y,
         batch_size=batch_size,
         epochs=epochs,
-        validation_data=validation_data,
-        callbacks=callbacks,
         verbose=verbose,
+        callbacks=callbacks,
+        validation_data=validation_data,
     )
     return backbone
 
@@ -145,9 +136,10 @@ def pretrain(
 def _check_labels(y, count):
     if y is None:
         raise ValueError(
-            '`data` must have labels for "supervised": a `ClassDataset`, or a pair `(x, y)`. Received: examples alone'
+            '`y` must be the labels of `x` for "supervised", beside it: `pretrain(backbone, x, y)`; only a '
+            "`ClassDataset`, a `tf.data.Dataset` or a `keras.utils.PyDataset` holds both. Received: examples alone"
         )
-    return check_labels("data[1]", y, count)
+    return check_labels("y", y, count)
 
 
 def _check_images_alone(method, backbone, validation_data):

@@ -186,13 +186,15 @@ def daml(
         part, epochs = share_of(merged, images)
         keras.utils.set_random_seed(seed)
         backbone, seconds = run.trained(
-            f"backbone_{seed}", build_backbone(), lambda backbone: pretrain(backbone, part, epochs=epochs, seed=seed)
+            f"backbone_{seed}",
+            build_backbone(),
+            lambda backbone: pretrain(backbone, part, epochs=epochs, verbose=0, seed=seed),
         )
         tuned, more_seconds = run.trained(
             f"fine_tuned_{seed}",
             copy_network(backbone),
             lambda network: network.set_weights(
-                fine_tune(backbone, few.examples, few.labels, seed=seed).backbone.get_weights()
+                fine_tune(backbone, few.examples, few.labels, verbose=0, seed=seed).backbone.get_weights()
             ),
         )
         test_learner("fine-tuning", Baseline(tuned), seconds + more_seconds)

@@ -94,7 +94,7 @@ def transfer(name, counts, seeds, data_dir):
         arms += ["random weights", *WITHOUT_LABELS]
     backbone = data.network(None, **({} if name == "vectors" else {"normalization": "running"}))
     first = backbone.get_weights()
-    mtf.transfer.pretrain(backbone, few(data.source, SOURCE_EXAMPLES, 0), epochs=8)
+    mtf.transfer.pretrain(backbone, few(data.source, SOURCE_EXAMPLES, 0), epochs=8, verbose=0)
     for count in counts:
         rows = {arm: [] for arm in arms}
         for seed in range(seeds):
@@ -124,11 +124,11 @@ def _accuracy(arm, backbone, first, shown, rest, seed):
     fresh = keras.models.clone_model(backbone)
     fresh.set_weights(first)
     if arm in WITHOUT_LABELS:
-        mtf.transfer.pretrain(fresh, x, arm, seed=seed)
+        mtf.transfer.pretrain(fresh, x, verbose=0, method=arm, seed=seed)
     if arm == "plain":
         outputs = _plain(fresh, x, y, shown.num_classes, queries)
     elif arm == "fine_tune":
-        outputs = mtf.transfer.fine_tune(backbone, x, y, seed=seed).predict(queries, verbose=0)
+        outputs = mtf.transfer.fine_tune(backbone, x, y, verbose=0, seed=seed).predict(queries, verbose=0)
     elif arm == "pretrain":
         outputs = _pretrained(fresh, shown, queries, seed)
     else:
@@ -137,8 +137,8 @@ def _accuracy(arm, backbone, first, shown, rest, seed):
 
 
 def _probed(backbone, x, y, queries):
-    probe = mtf.transfer.linear_probe(mtf.transfer.extract_features(backbone, x), y)
-    return probe.predict(mtf.transfer.extract_features(backbone, queries), verbose=0)
+    probe = mtf.transfer.linear_probe(mtf.transfer.extract_features(backbone, x, verbose=0), y)
+    return probe.predict(mtf.transfer.extract_features(backbone, queries, verbose=0), verbose=0)
 
 
 def _plain(network, x, y, classes, queries):
@@ -158,7 +158,7 @@ def _pretrained(network, shown, queries, seed):
             kept.append(self.model)
 
     kept = []
-    mtf.transfer.pretrain(network, shown, seed=seed, callbacks=[Keep()])
+    mtf.transfer.pretrain(network, shown, verbose=0, seed=seed, callbacks=[Keep()])
     return kept[0].predict(queries, verbose=0)
 
 

@@ -34,14 +34,14 @@ def features_of(model):
 def pretrained(method, **options):
     def run(seed):
         return features_of(
-            mtf.transfer.pretrain(backbone(), DATASET, method, epochs=1, batch_size=8, seed=seed, **options)
+            mtf.transfer.pretrain(backbone(), DATASET, method=method, epochs=1, batch_size=8, seed=seed, **options)
         )
 
     return run
 
 
 def fine_tuned(seed):
-    options = {"epochs": 2, "head_epochs": 1, "stages": 1, "batch_size": 8, "seed": seed}
+    options = {"epochs": 2, "unfreezing": mtf.transfer.UnfreezingPlan(1, 1), "batch_size": 8, "seed": seed}
     options |= {"augmentation": keras.layers.RandomTranslation(0.2, 0.2, seed=7)}
     return mtf.transfer.fine_tune(backbone(), IMAGES, LABELS, **options).predict(IMAGES, verbose=0)
 

@@ -27,13 +27,13 @@ def test_rates_are_numbers(argument):
     with pytest.raises(ValueError, match=f"{words}.*`compile` of a `TransferClassifier`. Received: {argument}="):
         mtf.transfer.fine_tune(backbone(), IMAGES, LABELS, **{argument: value})
     with pytest.raises(ValueError, match=words):
-        mtf.transfer.pretrain(backbone(), (IMAGES, LABELS), **{argument: value})
+        mtf.transfer.pretrain(backbone(), IMAGES, LABELS, **{argument: value})
 
 
 @pytest.mark.parametrize("stages", [[["dense"]], "dense", 1.5, [L.Flatten()]])
 def test_stages_are_a_number_or_names(stages):
     for call in (
-        lambda: mtf.transfer.fine_tune(backbone(), IMAGES, LABELS, stages=stages),
+        lambda: mtf.transfer.UnfreezingPlan(stages=stages),
         lambda: mtf.transfer.TransferClassifier(backbone(), 2, stages=stages),
     ):
         with pytest.raises(ValueError, match="`stages` must be a number of groups of layers, or a list of names"):
@@ -53,7 +53,7 @@ def test_a_backbone_that_scales_pixels_itself_is_given_pixels(where):
     scaled = SCALED[where]()
     calls = {
         "fine_tune": lambda **options: mtf.transfer.fine_tune(scaled, IMAGES, LABELS, epochs=1, **options),
-        "pretrain": lambda **options: mtf.transfer.pretrain(scaled, (IMAGES, LABELS), epochs=1, **options),
+        "pretrain": lambda **options: mtf.transfer.pretrain(scaled, IMAGES, LABELS, epochs=1, **options),
         "extract_features": lambda **options: mtf.transfer.extract_features(scaled, IMAGES, **options),
         "TransferClassifier": lambda **options: mtf.transfer.TransferClassifier(scaled, 2, **options),
     }

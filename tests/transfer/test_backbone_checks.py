@@ -109,7 +109,7 @@ def test_features_that_depend_on_the_batch_are_refused_where_there_is_no_task(no
     transfer, dataset = mtf.transfer, mtf.data.ClassDataset(x, y)
     calls = {
         "fine_tune": lambda: transfer.fine_tune(backbone, x, y),
-        "pretrain": lambda: transfer.pretrain(backbone, (x, y)),
+        "pretrain": lambda: transfer.pretrain(backbone, x, y),
         "extract_features": lambda: transfer.extract_features(backbone, x),
         "feature_dataset": lambda: transfer.feature_dataset(backbone, dataset),
         "TransferClassifier": lambda: transfer.TransferClassifier(backbone, 2),

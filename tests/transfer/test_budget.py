@@ -7,8 +7,9 @@ from small_transfer import quadrants
 from transfer_models import plain_backbone
 
 import metalearn_tf as mtf
-from metalearn_tf.transfer.budget import training_budget, unfreezing_plan
+from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.probes import probe_weights
+from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 
@@ -33,10 +34,14 @@ def test_small_data_get_more_passes_and_smaller_batches(examples, given, expecte
     assert given[0] is not None or epochs * steps >= 300
 
 
+def times_of(plan):
+    return plan.head_epochs, plan.stages, plan.stage_epochs
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5, 10, 19, 20, 100])
 @pytest.mark.parametrize("layers", [0, 1, 2, 9])
 def test_a_plan_fits_into_any_number_of_epochs(epochs, layers):
-    head_epochs, stages, stage_epochs = unfreezing_plan(epochs, layers, None, None, None)
+    head_epochs, stages, stage_epochs = times_of(UnfreezingPlan().for_epochs(epochs, layers))
     assert head_epochs + (stages - 1) * stage_epochs < epochs
     assert 1 <= stages <= max(1, min(3, layers)) and stage_epochs >= 1
     if epochs >= 20 and layers >= 3:  # what it grows from
@@ -54,13 +59,15 @@ def test_a_plan_fits_into_any_number_of_epochs(epochs, layers):
     ],
 )
 def test_what_is_given_is_kept(given, expected):
-    assert unfreezing_plan(*given) == expected
+    epochs, layers, *times = given
+    plan = UnfreezingPlan(*times, l2_sp=0.3).for_epochs(epochs, layers)
+    assert times_of(plan) == expected and plan.l2_sp == 0.3
 
 
 @pytest.mark.parametrize("given", [(4, 9, 2, 3, None), (1, 9, 1, None, None), (3, 9, None, ["a", "b"], 3)])
 def test_what_does_not_fit_is_refused(given):
     with pytest.raises(ValueError, match=r"`epochs` must be at least \d+, so that the last of the \d stages is"):
-        unfreezing_plan(*given)
+        UnfreezingPlan(*given[2:]).for_epochs(*given[:2])
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -117,9 +124,10 @@ def test_augmentation_and_dropout_follow_the_seed(function, eager):
         backbone.set_weights(start)
         options = {"augmentation": layer, "epochs": 1, "seed": seed}
         if function == "fine_tune":
-            trained = mtf.transfer.fine_tune(backbone, x, y, train_normalization=True, **options).backbone
+            plan = UnfreezingPlan(train_normalization=True)
+            trained = mtf.transfer.fine_tune(backbone, x, y, unfreezing=plan, **options).backbone
         else:
-            trained = mtf.transfer.pretrain(backbone, (x, y), **options)
+            trained = mtf.transfer.pretrain(backbone, x, y, **options)
         weights.append(trained.get_weights()[-2])
     np.testing.assert_array_equal(weights[0], weights[1])
     assert np.abs(weights[0] - weights[2]).max() > 0

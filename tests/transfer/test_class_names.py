@@ -99,7 +99,12 @@ def test_a_folder_without_a_class_is_scored_right(tmp_path, eager):
     with_names = mtf.data.from_directory(tmp_path / "val", 4, channels=1, class_names=train.class_names)
     np.testing.assert_array_equal(with_names.labels, [1] * 3 + [2] * 3)
     classifier = mtf.transfer.fine_tune(
-        plain_backbone(), train, epochs=40, stages=1, batch_size=9, learning_rate=0.05, head_epochs=0
+        plain_backbone(),
+        train,
+        epochs=40,
+        batch_size=9,
+        learning_rate=0.05,
+        unfreezing=mtf.transfer.UnfreezingPlan(0, 1),
     )
     for validation in ((by_itself,), (with_names,), (with_names.examples, with_names.labels)):
         assert classifier.evaluate(*validation, verbose=0)[1] == 1.0

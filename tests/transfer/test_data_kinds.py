@@ -107,9 +107,9 @@ def test_weights_in_the_data_are_sample_weights(eager):
 @pytest.mark.parametrize("method", ["supervised", "autoencoder"])
 def test_pretrain_takes_batches(method, eager):
     weights = []
-    for data in ((X, Y), batches(X, Y)):
+    for data in ((X, Y), (batches(X, Y),)):
         backbone = plain_backbone()
-        mtf.transfer.pretrain(backbone, data, method, **SHORT)
+        mtf.transfer.pretrain(backbone, *data, method=method, **SHORT)
         weights.append(backbone.get_weights())
     for one, other in zip(*weights):
         np.testing.assert_array_equal(one, other)
@@ -157,7 +157,7 @@ DATA = {
 }
 DOORS = {
     "fine_tune": ("x", lambda data: mtf.transfer.fine_tune(plain_backbone(), data, None if is_stream(data) else Y)),
-    "pretrain": ("data", lambda data: mtf.transfer.pretrain(plain_backbone(), data)),
+    "pretrain": ("x", lambda data: mtf.transfer.pretrain(plain_backbone(), data)),
     "extract_features": ("x", lambda data: mtf.transfer.extract_features(plain_backbone(), data)),
     "target_x": ("target_x", lambda data: adapted().fit((X, Y), data)),
 }

@@ -119,7 +119,7 @@ def test_networks_of_keras_hub_are_backbones(tmp_path):
         extract_features(trunk, images)
     backbone = keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D()(trunk.output))
     for _ in range(2):
-        features = extract_features(backbone, images, tmp_path)
+        features = extract_features(backbone, images, cache_dir=tmp_path)
         np.testing.assert_allclose(features, predictions(backbone, images), rtol=1e-3, atol=1e-4)
 
 
@@ -127,7 +127,7 @@ def test_features_that_are_not_finite_are_refused(tmp_path):
     network = mtf.networks.mlp((1,), units=(2,), activation="linear")
     network.set_weights([np.full((1, 2), 1e38, "float32"), np.zeros(2, "float32")])
     with pytest.raises(ValueError, match=r"finite features.*examples \[1, 2\]"):
-        extract_features(network, [[1.0], [10.0], [-10.0]], tmp_path)
+        extract_features(network, [[1.0], [10.0], [-10.0]], cache_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -141,17 +141,17 @@ def test_a_batch_has_a_number_of_examples(backbone, images, batch_size):
 
 
 def test_the_second_run_computes_nothing(backbone, images, tmp_path, computations):
-    first = extract_features(backbone, images, tmp_path)
+    first = extract_features(backbone, images, cache_dir=tmp_path)
     backbone.compile("adam", "mse")  # of no account for the features, as is the size of the batches
-    np.testing.assert_array_equal(extract_features(backbone, images, tmp_path, batch_size=4), first)
+    np.testing.assert_array_equal(extract_features(backbone, images, cache_dir=tmp_path, batch_size=4), first)
     assert len(computations) == 1
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
 
 
 def test_a_loaded_backbone_finds_the_features_of_the_saved_one(backbone, images, tmp_path, computations):
-    extract_features(backbone, images, tmp_path / "cache")
+    extract_features(backbone, images, cache_dir=tmp_path / "cache")
     backbone.save(tmp_path / "backbone.keras")
-    extract_features(keras.models.load_model(tmp_path / "backbone.keras"), images, tmp_path / "cache")
+    extract_features(keras.models.load_model(tmp_path / "backbone.keras"), images, cache_dir=tmp_path / "cache")
     assert len(computations) == 1
 
 
@@ -184,9 +184,9 @@ def with_other_statistics(backbone):
 
 @pytest.mark.parametrize("change", [one_weight_changed, with_other_statistics, of_another_activation, in_bfloat16])
 def test_features_of_another_network_are_never_reused(backbone, images, tmp_path, computations, change):
-    extract_features(backbone, images, tmp_path)
+    extract_features(backbone, images, cache_dir=tmp_path)
     other = change(backbone)
-    features = extract_features(other, images, tmp_path)
+    features = extract_features(other, images, cache_dir=tmp_path)
     np.testing.assert_array_equal(features, extract_features(other, images))
     assert len(computations) == 3 and len(list(tmp_path.iterdir())) == 2
 
@@ -196,8 +196,8 @@ def test_features_of_other_examples_or_another_range_are_never_reused(backbone, 
     changed = images.copy()
     changed[3, 2, 1] ^= 1
     for x in (images, changed, images[::-1], scaled):
-        extract_features(backbone, x, tmp_path)
-    extract_features(backbone, images, tmp_path, image_range=(-1.0, 1.0))
+        extract_features(backbone, x, cache_dir=tmp_path)
+    extract_features(backbone, images, cache_dir=tmp_path, image_range=(-1.0, 1.0))
     assert len(computations) == len(list(tmp_path.iterdir())) == 5
 
 
@@ -224,12 +224,12 @@ def flipped(content, at):
     ids=["cut", "empty", "first", "middle", "late", "last"],
 )
 def test_a_damaged_file_is_reported_and_made_again(backbone, images, tmp_path, computations, damage, caplog):
-    expected = extract_features(backbone, images, tmp_path)
+    expected = extract_features(backbone, images, cache_dir=tmp_path)
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
     path.write_bytes(damage(content))
     with caplog.at_level(logging.WARNING):
-        features = extract_features(backbone, images, tmp_path)
+        features = extract_features(backbone, images, cache_dir=tmp_path)
     if len(computations) == 2:
         assert str(path) in caplog.text
         assert path.read_bytes()[-100:] == content[-100:]
@@ -240,7 +240,7 @@ def test_a_damaged_file_is_reported_and_made_again(backbone, images, tmp_path, c
 def test_a_run_that_is_stopped_leaves_no_half_of_a_file(backbone, images, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt()))
-        extract_features(backbone, images, tmp_path)
+        extract_features(backbone, images, cache_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

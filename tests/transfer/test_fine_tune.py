@@ -9,6 +9,7 @@ from small_transfer import quadrants, small_backbone, weights_of
 
 import metalearn_tf as mtf
 from metalearn_tf.transfer.best_epoch import BestEpoch
+from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 
 # TensorFlow's own, of data pipelines, which stay graphs.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
@@ -37,7 +38,12 @@ class Recorder(keras.callbacks.Callback):
 def test_layers_are_unfrozen_from_the_top_one_group_after_the_other():
     recorder = Recorder()
     mtf.transfer.fine_tune(
-        small_backbone(), *quadrants(), epochs=7, head_epochs=2, stage_epochs=2, callbacks=[recorder], batch_size=16
+        small_backbone(),
+        *quadrants(),
+        epochs=7,
+        unfreezing=UnfreezingPlan(2, stage_epochs=2),
+        callbacks=[recorder],
+        batch_size=16,
     )
     everything = {"convolution", "normalization", "dense"}
     expected = [set(), set(), {"dense"}, {"dense"}, {"dense", "normalization"}, {"dense", "normalization"}, everything]
@@ -51,9 +57,7 @@ def test_frozen_weights_are_bit_identical_and_the_caller_s_backbone_too(eager):
         backbone,
         *quadrants(),
         epochs=3,
-        head_epochs=1,
-        stages=["dense"],
-        train_normalization=True,
+        unfreezing=UnfreezingPlan(1, ["dense"], train_normalization=True),
         weight_decay=0.1,
         callbacks=[recorder],
     )
@@ -72,9 +76,7 @@ def test_normalization_follows_the_new_data_only_when_asked(eager):
             small_backbone(),
             *quadrants(),
             epochs=1,
-            head_epochs=0,
-            stages=1,
-            train_normalization=asked,
+            unfreezing=UnfreezingPlan(0, 1, train_normalization=asked),
             callbacks=[recorder],
         )
         before, after = (weights["normalization/moving_mean"] for weights in recorder.weights)
@@ -125,7 +127,12 @@ def test_of_a_frozen_backbone_the_head_alone_is_trained(eager):
     backbone.trainable = False
     recorder = Recorder()
     classifier = mtf.transfer.fine_tune(
-        backbone, *quadrants(), epochs=2, batch_size=8, train_normalization=True, callbacks=[recorder]
+        backbone,
+        *quadrants(),
+        epochs=2,
+        batch_size=8,
+        unfreezing=UnfreezingPlan(train_normalization=True),
+        callbacks=[recorder],
     )
     assert recorder.changed(0) == recorder.changed(1) == set()
     assert [variable.path for variable in classifier.optimizer._trainable_variables] == ["head/kernel", "head/bias"]
@@ -164,7 +171,7 @@ def test_l2_sp_pulls_towards_the_start_and_is_half_the_squared_distance():
     for weight in (0.0, 10.0):
         backbone = small_backbone()
         tuned = mtf.transfer.fine_tune(
-            backbone, *quadrants(), epochs=10, head_epochs=0, stages=1, l2_sp=weight, learning_rate=0.01
+            backbone, *quadrants(), epochs=10, unfreezing=UnfreezingPlan(0, 1, l2_sp=weight), learning_rate=0.01
         )
         pairs = zip(tuned.backbone.get_weights(), backbone.get_weights())
         far[weight] = sum(float(np.square(a - b).sum()) for a, b in pairs)
@@ -185,7 +192,7 @@ def test_biases_and_scales_are_not_decayed():
 def test_it_learns_and_gives_probabilities_for_uint8_and_floating_images():
     x, y = quadrants(64)
     classifier = mtf.transfer.fine_tune(
-        small_backbone(), x, y, epochs=30, head_epochs=1, stages=1, learning_rate=0.02, batch_size=16
+        small_backbone(), x, y, epochs=30, unfreezing=UnfreezingPlan(1, 1), learning_rate=0.02, batch_size=16
     )
     assert classifier.evaluate(x, y, verbose=0)[1] > 0.9
     probabilities = classifier.predict(x, verbose=0)
@@ -203,8 +210,7 @@ def test_training_stops_early_and_gives_the_best_epoch_back(eager):
         y,
         validation_data=(x, (y + 1) % 4),
         epochs=40,
-        head_epochs=4,
-        stages=1,
+        unfreezing=UnfreezingPlan(4, 1),
         patience=2,
         learning_rate=0.05,
     )
@@ -238,7 +244,7 @@ def test_the_best_epoch_may_be_any(losses, first_counted, best, end):
 
 @pytest.mark.parametrize("seed", [None, -1, 2**32, 1.0, True])
 def test_other_seeds_are_refused(seed):
-    for call in (mtf.transfer.fine_tune, lambda b, x, y, seed: mtf.transfer.pretrain(b, (x, y), seed=seed)):
+    for call in (mtf.transfer.fine_tune, lambda b, x, y, seed: mtf.transfer.pretrain(b, x, y, seed=seed)):
         with pytest.raises(ValueError, match="`seed` must be an integer from 0 to 2\\*\\*32 - 1.*Received: seed="):
             call(small_backbone(), *quadrants(), seed=seed)
     with pytest.raises(ValueError, match="`seed` must be an integer from 0"):
@@ -248,7 +254,7 @@ def test_other_seeds_are_refused(seed):
 def test_the_same_seed_gives_the_same_weights(eager):
     one, same, other = (
         mtf.transfer.fine_tune(
-            small_backbone(), *quadrants(), epochs=1, head_epochs=0, stages=1, batch_size=8, seed=seed
+            small_backbone(), *quadrants(), epochs=1, unfreezing=UnfreezingPlan(0, 1), batch_size=8, seed=seed
         )
         for seed in (1, np.int64(1), 2)
     )
@@ -272,7 +278,7 @@ def test_it_trains_in_mixed_precision(policy):
     keras.mixed_precision.set_global_policy("float32")
     x, y = quadrants(64)
     classifier = mtf.transfer.fine_tune(
-        backbone, x, y, epochs=20, head_epochs=0, stages=1, learning_rate=0.02, batch_size=16, layer_decay=0.9
+        backbone, x, y, epochs=20, unfreezing=UnfreezingPlan(0, 1, layer_decay=0.9), learning_rate=0.02, batch_size=16
     )
     assert classifier.evaluate(x, y, verbose=0)[1] > 0.7
     assert classifier.predict(x, verbose=0).dtype == np.float32
@@ -309,6 +315,25 @@ def test_a_saved_half_goes_on_as_if_never_stopped(tmp_path, eager):
 # === Bad input ===
 
 
+@pytest.mark.parametrize(
+    "changes, match",
+    [
+        ({"layer_decay": 1.5}, r"`layer_decay` must be in \(0, 1\]"),
+        ({"l2_sp": -1.0}, "`l2_sp` must not be negative"),
+        ({"head_epochs": -1}, "`head_epochs` must be an integer of at least 0"),
+        ({"stage_epochs": 0}, "`stage_epochs` must be a positive integer"),
+    ],
+)
+def test_a_plan_is_checked_when_it_is_made(changes, match):
+    with pytest.raises(ValueError, match=match):
+        UnfreezingPlan(**changes)
+
+
+def test_a_plan_is_an_unfreezing_plan():
+    with pytest.raises(TypeError, match=r"`unfreezing` must be a `UnfreezingPlan`.*Received: dict"):
+        mtf.transfer.fine_tune(small_backbone(), *quadrants(), unfreezing={"stages": 2})
+
+
 def bad(match, **changes):
     return pytest.param(changes, match, id=match[:40])
 
@@ -324,13 +349,11 @@ def bad(match, **changes):
         bad(r"`y` must have one label for each example. Received: 5 for 32", y=np.arange(5)),
         bad(r"`y` must be integers.*np.argmax", y=np.eye(32)),
         bad(r"`y` must be class numbers in \[0, 31\). Received: labels from -1", y=np.arange(32) - 1),
-        bad(r"`epochs` must be at least 5.*Received: epochs=4", epochs=4, stages=3),
+        bad(r"`epochs` must be at least 5.*Received: epochs=4", epochs=4, unfreezing=UnfreezingPlan(2, 3)),
         bad(r"`epochs` must be a positive integer", epochs=0),
-        bad(r"`stages` must be from 1 to 3", stages=4),
-        bad(r"`stages` must be names of layers of the backbone.*\['nothing'\]", stages=["nothing"]),
-        bad(r"`stages` must name layers from the top", stages=["convolution", "dense"]),
-        bad(r"`layer_decay` must be in \(0, 1\]", layer_decay=1.5),
-        bad(r"`l2_sp` must not be negative", l2_sp=-1.0),
+        bad(r"`stages` must be from 1 to 3", unfreezing=UnfreezingPlan(stages=4)),
+        bad(r"`stages` must be names of layers of.*\['nothing'\]", unfreezing=UnfreezingPlan(stages=["nothing"])),
+        bad(r"`stages` must name layers from the top", unfreezing=UnfreezingPlan(stages=["convolution", "dense"])),
         bad(r"`learning_rate` must be a positive number", learning_rate=0.0),
         bad(r"`patience` needs `validation_data`", patience=3),
         bad(r"`validation_data` must be a pair", validation_data=np.zeros(3)),
@@ -341,7 +364,7 @@ def bad(match, **changes):
 def test_bad_arguments_are_refused_before_any_work(changes, match):
     x, y = quadrants()
     with pytest.raises(ValueError, match=match):
-        mtf.transfer.fine_tune(small_backbone(), **{"x": x, "y": y, "epochs": 9, "head_epochs": 2, **changes})
+        mtf.transfer.fine_tune(small_backbone(), **{"x": x, "y": y, "epochs": 9, **changes})
 
 
 def test_augmentation_that_is_no_layer_is_refused():

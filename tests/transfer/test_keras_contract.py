@@ -83,12 +83,12 @@ def test_pretrain_leaves_what_is_frozen_and_refuses_when_all_is(method, eager):
     options = {"augmentation": keras.layers.GaussianNoise(0.1), "epochs": 1}
     freeze_low(backbone)
     before, given = backbone.get_weights(), flags(backbone)
-    mtf.transfer.pretrain(backbone, x, method, **options)
+    mtf.transfer.pretrain(backbone, x, method=method, **options)
     same = [np.array_equal(old, new) for old, new in zip(before, backbone.get_weights())]
     assert same == [True, True, False, False] and flags(backbone) == given
     backbone.trainable = False
     with pytest.raises(ValueError, match=r"`backbone` must have layers to train; set `trainable = True`"):
-        mtf.transfer.pretrain(backbone, x, method, **options)
+        mtf.transfer.pretrain(backbone, x, method=method, **options)
 
 
 def test_stages_do_not_name_frozen_layers():
@@ -283,7 +283,7 @@ def rate_callbacks():
 
 @pytest.mark.parametrize("callback", rate_callbacks(), ids=lambda callback: type(callback).__name__)
 def test_callbacks_cannot_set_a_rate_that_has_a_schedule(callback):
-    for call in (mtf.transfer.fine_tune, lambda backbone, x, y, **k: mtf.transfer.pretrain(backbone, (x, y), **k)):
+    for call in (mtf.transfer.fine_tune, mtf.transfer.pretrain):
         with pytest.raises(ValueError, match=rf"`callbacks` must not set the .*Received: {type(callback).__name__}"):
             call(plain_backbone(), *quadrants(), callbacks=callback)
     model = MODELS["classifier"](plain_backbone())

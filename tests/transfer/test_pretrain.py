@@ -70,7 +70,7 @@ def test_the_backbone_is_trained_in_place_and_nothing_is_put_on_it(method):
     backbone = small_backbone()
     before = weights_of(backbone)
     history = keras.callbacks.History()
-    trained = mtf.transfer.pretrain(backbone, dataset(), method, epochs=12, batch_size=16, callbacks=[history])
+    trained = mtf.transfer.pretrain(backbone, dataset(), method=method, epochs=12, batch_size=16, callbacks=[history])
     assert trained is backbone and backbone.output_shape == (None, 6)
     assert all(np.abs(weights_of(backbone)[name] - before[name]).max() > 0 for name in before if "bias" not in name)
     assert history.history["loss"][-1] < history.history["loss"][0]
@@ -81,7 +81,8 @@ def test_supervised_pre_training_learns_the_classes():
     x, y = quadrants(64)
     mtf.transfer.pretrain(
         small_backbone(),
-        (x, y),
+        x,
+        y,
         epochs=30,
         batch_size=16,
         learning_rate=0.02,
@@ -95,7 +96,7 @@ def test_features_of_an_autoencoder_tell_images_apart():
     """Of two images the one that is near in its features is the one with the same quadrant."""
     x, y = quadrants(64)
     backbone = mtf.transfer.pretrain(
-        small_backbone(), x, "autoencoder", epochs=40, batch_size=16, learning_rate=0.01, noise=0.05
+        small_backbone(), x, method="autoencoder", epochs=40, batch_size=16, learning_rate=0.01, noise=0.05
     )
     features = backbone.predict(x / 255.0, verbose=0)
     distances = np.square(features[:, None] - features).sum(axis=2) + 1e9 * np.eye(64)
@@ -157,10 +158,11 @@ def test_they_are_keras_models_that_go_on_after_loading(build, tmp_path):
 def test_a_pre_trained_backbone_helps_where_labels_are_few():
     """The chain that users run: source classes, then 16 labelled images of classes made of the same quadrants."""
     x, y = quadrants(256)
-    backbone = mtf.transfer.pretrain(small_backbone(), (x, y), epochs=15, batch_size=32, learning_rate=0.02)
+    backbone = mtf.transfer.pretrain(small_backbone(), x, y, epochs=15, batch_size=32, learning_rate=0.02)
     few_x, few_y = quadrants(16, seed=5)
     test_x, test_y = quadrants(200, seed=6)
-    target = {"epochs": 11, "head_epochs": 10, "stages": ["dense"], "batch_size": 4, "learning_rate": 0.02}
+    plan = mtf.transfer.UnfreezingPlan(head_epochs=10, stages=["dense"])
+    target = {"epochs": 11, "unfreezing": plan, "batch_size": 4, "learning_rate": 0.02}
     accuracy = {}
     for name, start in (("pre-trained", backbone), ("random", small_backbone(seed=3))):
         classifiers = [mtf.transfer.fine_tune(start, few_x, few_y // 2, seed=seed, **target) for seed in (0, 1)]
@@ -175,9 +177,11 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
     "options, match",
     [
         ({"method": "magic"}, r"`method` must be one of .*'supervised'.*Received: method='magic'"),
-        ({"data": quadrants()[0]}, r"`data` must have labels.*ClassDataset.*Received: examples alone"),
-        ({"data": (quadrants()[0], np.zeros(32, int))}, r"`data\[1\]` must be of at least 2 classes"),
-        ({"data": np.zeros((3, 5, 5, 1), "uint8")}, r"`data` must have the shape \(n, 4, 4, 1\)"),
+        ({"x": quadrants()[0]}, r"`y` must be the labels of `x`.*ClassDataset.*Received: examples alone"),
+        ({"x": quadrants()[0], "y": np.zeros(32, int)}, r"`y` must be of at least 2 classes"),
+        ({"x": np.zeros((3, 5, 5, 1), "uint8")}, r"`x` must have the shape \(n, 4, 4, 1\)"),
+        ({"x": quadrants()}, r"`x` and `y` must be two arguments.*Received: x=a tuple of 2"),
+        ({"y": quadrants()[1]}, r"`y` must be None, as `x` has the labels. Received: x=ClassDataset"),
         ({"epochs": 0}, r"`epochs` must be a positive integer"),
         ({"batch_size": 1}, r"`batch_size` must be an integer of at least 2"),
         ({"learning_rate": -1.0}, r"`learning_rate` must be a positive number"),
@@ -192,7 +196,7 @@ def test_bad_arguments_are_refused_before_any_work(options, match):
     backbone = small_backbone()
     before = weights_of(backbone)
     with pytest.raises(ValueError, match=match):
-        mtf.transfer.pretrain(backbone, **{"data": dataset(), **options})
+        mtf.transfer.pretrain(backbone, **{"x": dataset(), **options})
     for name, value in weights_of(backbone).items():
         np.testing.assert_array_equal(value, before[name])
 
@@ -200,7 +204,7 @@ def test_bad_arguments_are_refused_before_any_work(options, match):
 def test_vectors_have_no_views():
     vectors = np.zeros((8, 3), "float32")
     with pytest.raises(ValueError, match=r"`backbone` must take images of one size for 'contrastive'"):
-        mtf.transfer.pretrain(mtf.networks.mlp((3,), (4,)), vectors, "contrastive")
+        mtf.transfer.pretrain(mtf.networks.mlp((3,), (4,)), vectors, method="contrastive")
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -215,7 +219,7 @@ def test_a_backbone_in_mixed_precision_is_pre_trained_in_it(method, policy):
         def on_train_end(self, logs=None):
             seen.append((self.model, logs["loss"]))
 
-    mtf.transfer.pretrain(backbone, quadrants(), method, epochs=2, batch_size=8, callbacks=[Look()])
+    mtf.transfer.pretrain(backbone, *quadrants(), method=method, epochs=2, batch_size=8, callbacks=[Look()])
     ((model, loss),) = seen
     assert np.isfinite(loss) and any(np.any(before[name] != value) for name, value in weights_of(backbone).items())
     if method == "autoencoder":
