@@ -6,6 +6,7 @@ import contextvars
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.task_threads import look_at_threads
 from metalearn_tf.engine.usable_cores import usable_cores
 
 TASK_MAPPINGS = ("auto", "parallel", "vectorized")
@@ -65,6 +66,7 @@ def map_tasks(function, tasks, output_types, vectorized=False):
         return [output[None] for output in function([tensor[0] for tensor in tasks])]
     if vectorized:
         return tf.vectorized_map(function, list(tasks))
+    look_at_threads()
     return tf.map_fn(function, list(tasks), fn_output_signature=list(output_types), parallel_iterations=usable_cores())
 
 
@@ -79,6 +81,8 @@ def sum_over_tasks(function, tasks, like):
     Returns:
         A list of tensors, as `like`.
     """
+
+    look_at_threads()
 
     def add_task(index, *sums):
         outputs = function([tensor[index] for tensor in tasks])

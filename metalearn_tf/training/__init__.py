@@ -6,4 +6,5 @@ from metalearn_tf.training.resume import Resume
 from metalearn_tf.training.run_on_ray import run_on_ray
 from metalearn_tf.training.task_board import TaskBoard
 from metalearn_tf.training.task_parallelism import use_task_parallelism
+from metalearn_tf.training.trial_training import TrialBudget
 from metalearn_tf.training.tune import tune

@@ -21,7 +21,7 @@ _METRIC = "val_accuracy"
 _KEPT = ("loss", "accuracy", "val_loss", _METRIC, "seconds")
 
 
-def run_trials(directory, records, build_learner, train, validation, budget, halving, concurrent_trials, verbose):
+def run_trials(directory, records, build_learner, train, validation, budget, concurrent_trials, verbose):
     """Runs all trials that still have something to do.
 
     Args:
@@ -30,8 +30,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, hal
         build_learner: see `tune`.
         train: a `ClassDataset`.
         validation: a `ClassDataset`.
-        budget: a `Budget`.
-        halving: dict of ASHA's `grace_period` and `reduction_factor`.
+        budget: a `TrialBudget`.
         concurrent_trials: how many at once, or `None` for one on each core.
         verbose: 0 for no progress bar, 1 for one.
 
@@ -48,7 +47,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, hal
             tune.with_resources(trial, {"cpu": 1}),
             param_space={"trial": tune.grid_search([_plain(trial) for trial in records.open()])},
             tune_config=tune.TuneConfig(
-                scheduler=_scheduler(records, budget.epochs, halving),
+                scheduler=_scheduler(records, budget),
                 max_concurrent_trials=concurrent_trials,
             ),
             run_config=tune.RunConfig(
@@ -159,13 +158,14 @@ def _named(number):
     return types.SimpleNamespace(trial_id=str(number))
 
 
-def _scheduler(records, epochs, halving):
+def _scheduler(records, budget):
     """ASHA that has seen what all trials reported before the search was stopped.
 
     Ray's own way to go on (`Tuner.restore`) begins with a scheduler that has seen nothing, so that trials which should
     be stopped would go on.
     """
-    scheduler = _Halving(time_attr="epoch", metric=_METRIC, mode="max", max_t=epochs, **halving)
+    halving = {"grace_period": budget.grace_period, "reduction_factor": budget.reduction_factor}
+    scheduler = _Halving(time_attr="epoch", metric=_METRIC, mode="max", max_t=budget.epochs, **halving)
     for trial in records.all():
         known = types.SimpleNamespace(config={"trial": _plain(trial)})
         if trial.logs and trial.status != "failed":

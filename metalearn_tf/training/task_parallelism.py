@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.engine.task_threads import say_that_tasks_are_slower
 from metalearn_tf.engine.usable_cores import usable_cores
 
 
@@ -10,7 +11,8 @@ def use_task_parallelism(cores=None):
     """Makes TensorFlow run one operation on one core, so that as many tasks run at once as there are cores.
 
     A few-shot task is small: all cores on one task spend much of their time waiting for each other. One task per core
-    is about a fifth faster. Call it before TensorFlow runs its first operation.
+    is about a fifth faster. All works without it. TensorFlow sets its threads when it runs its first operation: called
+    later, as in a notebook that has computed something, this changes nothing, which is logged once.
 
     Args:
         cores: how many to use; by default all that the process may use.
@@ -19,7 +21,6 @@ def use_task_parallelism(cores=None):
         The number of cores.
 
     Raises:
-        RuntimeError: if TensorFlow has already started; its threads can be set only before.
         ValueError: if `cores` is not a positive integer.
     """
     cores = usable_cores() if cores is None else cores
@@ -27,9 +28,6 @@ def use_task_parallelism(cores=None):
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores)
-    except RuntimeError as error:
-        raise RuntimeError(
-            "`use_task_parallelism` must be called before TensorFlow runs its first operation: "
-            "make it the first line after the imports."
-        ) from error
+    except RuntimeError:  # TensorFlow's threads are there already
+        say_that_tasks_are_slower()
     return cores

@@ -4,28 +4,55 @@ import dataclasses
 
 import keras
 
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.data.tasks.episodes import episodes
 
 
 @dataclasses.dataclass(frozen=True)
-class Budget:
-    """The tasks and steps that every trial of a search has.
+class TrialBudget:
+    """The tasks and steps that every trial of a search has, and when it is stopped.
 
-    Attributes:
-        ways, shots, queries, tasks_per_batch: as for `mtf.data.episodes`.
-        steps_per_epoch, epochs: as for `fit`.
-        validation_episodes: how many, in whole batches.
-        seed: of the first weights and of the tasks; validation tasks have the next.
+    Args:
+        ways: classes in a task, see `mtf.data.episodes`; also `shots`, `queries` and `tasks_per_batch`.
+        shots: support examples of a class.
+        queries: query examples of a class.
+        tasks_per_batch: tasks in a batch, in training and validation.
+        steps_per_epoch: outer steps in an epoch.
+        epochs: of a trial that is not stopped, and of the training with the best parameters.
+        validation_episodes: tasks after each epoch, the same for all trials; rounded up to whole batches.
+        grace_period: epochs before a trial can be stopped.
+        reduction_factor: one of so many trials goes on, each time.
+        seed: of the parameters that are drawn, the first weights and the tasks; validation tasks have the next.
+
+    Raises:
+        ValueError: if a number is out of range.
     """
 
-    ways: int | tuple
-    shots: int | tuple
-    queries: int | tuple
-    tasks_per_batch: int
-    steps_per_epoch: int
-    epochs: int
-    validation_episodes: int
-    seed: int
+    ways: int | tuple = 5
+    shots: int | tuple = 1
+    queries: int | tuple = 15
+    tasks_per_batch: int = 4
+    steps_per_epoch: int = 100
+    epochs: int = 9
+    validation_episodes: int = 200
+    grace_period: int = 1
+    reduction_factor: float = 3
+    seed: int = 0
+
+    def __post_init__(self):
+        names = ("tasks_per_batch", "steps_per_epoch", "epochs", "validation_episodes", "grace_period")
+        check_whole(**{name: getattr(self, name) for name in names})
+        if self.grace_period > self.epochs:
+            raise ValueError(
+                f"`grace_period` must be at most the number of epochs, {self.epochs}. "
+                f"Received: grace_period={self.grace_period}"
+            )
+        factor = self.reduction_factor
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor <= 1:
+            raise ValueError(f"`reduction_factor` must be a number above 1. Received: reduction_factor={factor!r}")
+        # What `keras.utils.set_random_seed` takes.
+        if not is_whole(self.seed) or not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={self.seed!r}")
 
     def train_tasks(self, dataset):
         """The stream of training tasks, the same for each trial."""

@@ -1,11 +1,15 @@
 """The search for a learner's hyper-parameters."""
 
+import dataclasses
+
 import keras
 
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.check_instance import check_instance
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.engine.describe import describe
 from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.files.folder_lock import FolderLock
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.files.whole_files import write_text
@@ -15,7 +19,7 @@ from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume
 from metalearn_tf.training.search_space import check_names, check_plain, check_space, describe_space, draw_parameters
 from metalearn_tf.training.trial_records import TrialRecords
-from metalearn_tf.training.trial_training import Budget
+from metalearn_tf.training.trial_training import TrialBudget
 from metalearn_tf.training.tuning_report import TuningReport, best_trial
 
 _DESCRIPTION = "search.json"
@@ -23,26 +27,9 @@ _DESCRIPTION = "search.json"
 
 @random_state_kept()
 def tune(
-    build_learner,
-    search_space,
-    train,
-    validation,
-    run_directory,
-    ways=5,
-    shots=1,
-    queries=15,
-    tasks_per_batch=4,
-    steps_per_epoch=100,
-    epochs=9,
-    validation_episodes=200,
-    trials=20,
-    first_trials=(),
-    grace_period=1,
-    reduction_factor=3,
-    concurrent_trials=None,
-    seed=0,
-    verbose=1,
-):
+    build_learner, search_space, train, validation, run_directory, budget=TrialBudget(), trials=20, first_trials=(),
+    concurrent_trials=None, verbose=1,
+):  # fmt: skip
     """Searches for the hyper-parameters of a learner, with Ray Tune and ASHA, and trains it with the best.
 
     Each trial draws its parameters from the space and trains on one core, in a process of its own. After
@@ -57,7 +44,7 @@ def tune(
         return learner
 
     space = {"learning_rate": ray.tune.loguniform(1e-4, 1e-2), "filters": [32, 64]}
-    report = mtf.training.tune(build_learner, space, train, validation, "runs/search", ways=5, shots=1)
+    report = mtf.training.tune(build_learner, space, train, validation, "runs/search")
     report.best_parameters
     mtf.evaluation.evaluate_episodes(report.learner, test, ways=5, shots=1)
     ```
@@ -82,21 +69,12 @@ def tune(
         train: a `ClassDataset` to train on.
         validation: a `ClassDataset` of other classes, by which trials are compared. Test on none of them.
         run_directory: folder of this search, for it alone.
-        ways: classes in a task, see `mtf.data.episodes`; also `shots`, `queries` and `tasks_per_batch`.
-        shots: support examples of a class.
-        queries: query examples of a class.
-        tasks_per_batch: tasks in a batch, in training and validation.
-        steps_per_epoch: outer steps in an epoch.
-        epochs: of a trial that is not stopped, and of the training with the best parameters.
-        validation_episodes: tasks after each epoch, the same for all trials; rounded up to whole batches.
+        budget: a `TrialBudget`: tasks, steps and epochs of a trial, when ASHA stops it, and the seed. The user's random
+            states are afterwards what they were.
         trials: how many choices of parameters, no two of them the same.
         first_trials: dicts of parameters to begin with, such as those that one has now: `[{}]` for the defaults of
             `build_learner`. They count among the trials.
-        grace_period: epochs before a trial can be stopped.
-        reduction_factor: one of so many trials goes on, each time.
         concurrent_trials: how many at once; by default one on each core.
-        seed: of the parameters that are drawn, the first weights and the tasks. The user's random states are afterwards
-            what they were.
         verbose: 0 for no progress bar, 1 for one.
 
     Returns:
@@ -106,26 +84,23 @@ def tune(
         ImportError: if Ray Tune is not installed.
         ValueError: before any work, if an argument is not accepted, a parameter is not one of `build_learner`, or
             `run_directory` is that of another search; names what differs.
-        TypeError: if `build_learner` is no function, does not return a compiled Keras model, or a dataset is not a
-            `ClassDataset`.
+        TypeError: if `build_learner` is no function, does not return a compiled Keras model, a dataset is not a
+            `ClassDataset`, or `budget` no `TrialBudget`.
         RuntimeError: if no trial ran all epochs; has the error of the first that failed. Or if another process searches
             in the folder.
 
     Reference: [Li et al., 2020](https://arxiv.org/abs/1810.05934)
     """
-    numbers = {"steps_per_epoch": steps_per_epoch, "epochs": epochs, "validation_episodes": validation_episodes}
-    check_whole(**numbers, trials=trials, grace_period=grace_period)
-    _check_seed(seed)
+    check_instance("budget", budget, TrialBudget)
+    check_whole(trials=trials)
     if concurrent_trials is not None:
         check_whole(concurrent_trials=concurrent_trials)
-    _check_halving(grace_period, reduction_factor, epochs)
     _check_datasets(train=train, validation=validation)
     first_trials = _check_first(first_trials, build_learner, trials)
     require_ray()
     space = check_space(search_space)
     check_names("search_space", build_learner, list(space))
-    parameters = draw_parameters(space, first_trials, trials, seed)
-    budget = Budget(ways, shots, queries, tasks_per_batch, seed=int(seed), **{k: int(v) for k, v in numbers.items()})
+    parameters = draw_parameters(space, first_trials, trials, budget.seed)
 
     directory = _check_directory(run_directory)
     first = _first_learner(build_learner, parameters[0], budget)
@@ -133,9 +108,7 @@ def tune(
         _check_batch(first, budget, train, validation)
     setting = {
         "search_space": describe_space(space),
-        "budget": vars(budget),
-        "grace_period": int(grace_period),
-        "reduction_factor": reduction_factor,
+        "budget": plain_values(dataclasses.asdict(budget)),
         "train": describe_dataset(train),
         "validation": describe_dataset(validation),
         "parameters": {str(number): chosen for number, chosen in enumerate(parameters)},
@@ -145,14 +118,11 @@ def tune(
     with FolderLock("run_directory", directory, "search"):
         check_same("run_directory", directory / _DESCRIPTION, {**setting, **of_learner}, "search")
         del first
-        records = TrialRecords(directory / "trials", parameters, epochs)
+        records = TrialRecords(directory / "trials", parameters, budget.epochs)
         if records.open() and not (directory / "report.json").exists():
             from metalearn_tf.training.ray_search import run_trials
 
-            halving = {"grace_period": grace_period, "reduction_factor": reduction_factor}
-            run_trials(
-                directory, records, build_learner, train, validation, budget, halving, concurrent_trials, verbose
-            )
+            run_trials(directory, records, build_learner, train, validation, budget, concurrent_trials, verbose)
         best = best_trial(records.all())
         learner = budget.build(build_learner, best.parameters)
         state = Resume(directory / "best", delete_checkpoint=False)
@@ -179,23 +149,6 @@ def _write(directory, report):
 
 
 # === Checks ===
-
-
-def _check_seed(seed):
-    # What `keras.utils.set_random_seed` takes.
-    if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
-
-
-def _check_halving(grace_period, reduction_factor, epochs):
-    if grace_period > epochs:
-        raise ValueError(
-            f"`grace_period` must be at most the number of epochs, {epochs}. Received: grace_period={grace_period}"
-        )
-    if isinstance(reduction_factor, bool) or not isinstance(reduction_factor, (int, float)) or reduction_factor <= 1:
-        raise ValueError(
-            f"`reduction_factor` must be a number above 1. Received: reduction_factor={reduction_factor!r}"
-        )
 
 
 def _check_datasets(**datasets):

@@ -12,10 +12,18 @@ from metalearn_tf.training.trial_records import TrialRecords
 
 # The second has one number of an image to go by, so that ASHA stops it after its third epoch.
 FIRST = [{"learning_rate": 3e-3, "width": 16}, {"learning_rate": 1e-3, "width": 1}]
-SETTING = {
-    **{"ways": 3, "shots": 1, "queries": 3, "tasks_per_batch": 2, "steps_per_epoch": 3},
-    **{"epochs": 4, "validation_episodes": 20, "grace_period": 3, "seed": 1, "verbose": 0},
-}
+BUDGET = mtf.training.TrialBudget(
+    ways=3,
+    shots=1,
+    queries=3,
+    tasks_per_batch=2,
+    steps_per_epoch=3,
+    epochs=4,
+    validation_episodes=20,
+    grace_period=3,
+    seed=1,
+)
+SETTING = {"budget": BUDGET, "verbose": 0}
 
 
 def build_learner(learning_rate, width=16):

@@ -1,5 +1,6 @@
 """Hyper-parameter search, in a Ray of this machine."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -21,7 +22,6 @@ from search_process import build_learner, make_parts, make_space, search
 import metalearn_tf as mtf
 from metalearn_tf.training.search_space import check_space, describe_space, draw_parameters
 from metalearn_tf.training.trial_records import Trial, TrialRecords
-from metalearn_tf.training.trial_training import Budget
 from metalearn_tf.training.tuning_report import TuningReport
 
 
@@ -66,7 +66,7 @@ def test_asha_stops_the_trial_that_is_behind(report):
 
 def test_the_learner_is_that_of_the_best_trial(report):
     _, validation = make_parts()
-    tasks = mtf.data.episodes(validation, 3, 1, 3, tasks_per_batch=2, seed=search_process.SETTING["seed"] + 1)
+    tasks = mtf.data.episodes(validation, 3, 1, 3, tasks_per_batch=2, seed=search_process.BUDGET.seed + 1)
     accuracy = report.learner.evaluate(tasks, steps=10, verbose=0, return_dict=True)["accuracy"]
     assert accuracy == pytest.approx(report.best.accuracy, abs=0.03)  # on other threads, other roundings
 
@@ -108,7 +108,7 @@ def test_a_search_that_was_killed_goes_on_from_where_it_was(killed, report):
 
 def test_a_trial_that_was_killed_ends_as_if_it_never_was(report):
     trial = report.trials[1]
-    budget = Budget(**{name: search_process.SETTING[name] for name in Budget.__dataclass_fields__})
+    budget = search_process.BUDGET
     learner = budget.build(build_learner, trial.parameters)
     history = budget.fit(learner, *make_parts(), callbacks=[]).history
     # On more threads than in the trial, so that roundings may differ.
@@ -162,12 +162,8 @@ def refuse(match, error=ValueError, build=build_learner, space=None, folder="run
          {"space": {"learning_rate": [1.0], "width": [(1, 2)]}}),
         ("`trials` must be at most the number of combinations of `search_space`, 4. Received: 5",
          {"space": {"learning_rate": [1.0, 2.0], "width": [1, 2]}, "trials": 5}),
-        ("`epochs` must be a positive integer. Received: epochs=0", {"epochs": 0}),
         ("`concurrent_trials` must be a positive integer", {"concurrent_trials": True}),
-        ("`grace_period` must be at most the number of epochs, 4", {"grace_period": 5}),
-        ("`seed` must be an integer from 0", {"seed": -1}),
-        ("`reduction_factor` must be a number above 1", {"reduction_factor": 1}),
-        ("`ways` must be at most the 6 classes", {"ways": 7}),
+        ("`ways` must be at most the 6 classes", {"budget": mtf.training.TrialBudget(ways=7)}),
     ],
 )  # fmt: skip
 def test_arguments_that_are_refused(match, options, tmp_path, monkeypatch):
@@ -175,9 +171,25 @@ def test_arguments_that_are_refused(match, options, tmp_path, monkeypatch):
     refuse(match, **options)
 
 
+@pytest.mark.parametrize(
+    "match, options",
+    [
+        ("`epochs` must be a positive integer. Received: epochs=0", {"epochs": 0}),
+        ("`validation_episodes` must be a positive integer", {"validation_episodes": 0.5}),
+        ("`grace_period` must be at most the number of epochs, 9", {"grace_period": 10}),
+        ("`seed` must be an integer from 0", {"seed": -1}),
+        ("`reduction_factor` must be a number above 1", {"reduction_factor": 1}),
+    ],
+)
+def test_a_budget_is_checked_when_it_is_made(match, options):
+    with pytest.raises(ValueError, match=match):
+        mtf.training.TrialBudget(**options)
+
+
 def test_datasets_and_learners_that_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = {"width": [8]}
+    refuse("`budget` must be a `TrialBudget`: `budget=mtf.training.TrialBudget.*dict", TypeError, budget={"ways": 5})
     refuse("`train` must be a ClassDataset. Received: list", TypeError, train=[])
     refuse("`build_learner` must be a function. Received: str", TypeError, build="learner")
     refuse("must return a compiled learner. Received: int", TypeError, build=lambda width: 3, space=space, trials=1)
@@ -200,8 +212,8 @@ def test_datasets_and_learners_that_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "difference, options",
     [
-        ("budget.epochs=5 where the search has 4", {"epochs": 5}),
-        ("reduction_factor=2 where the search has 3", {"reduction_factor": 2}),
+        ("budget.epochs=5 where the search has 4", {"budget": {"epochs": 5}}),
+        ("budget.reduction_factor=2 where the search has 3", {"budget": {"reduction_factor": 2}}),
         ("parameters.2.width=", {"trials": 3}),
         ("search_space.width=\\[12, 20, 30\\] where the search has \\[12, 20\\]", {"width": [12, 20, 30]}),
         ("train.content=", {"swap": True}),
@@ -213,6 +225,7 @@ def test_the_folder_of_another_search_is_refused(difference, options, report, fo
     space["width"] = options.pop("width", space["width"])
     train, validation = (validation, train) if options.pop("swap", False) else (train, validation)
     setting = {**search_process.SETTING, "trials": 2, "first_trials": search_process.FIRST, **options}
+    setting["budget"] = dataclasses.replace(search_process.BUDGET, **options.get("budget", {}))
     with pytest.raises(ValueError, match=f"`run_directory` holds a search of another configuration.*({difference})"):
         mtf.training.tune(build_learner, space, train, validation, folder, **setting)
 
