@@ -4,7 +4,7 @@ import numpy as np
 
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.evaluation.feature_scores import check_features
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
 def image_features(images, feature_network, batch_size=256, image_range=None):
@@ -24,7 +24,7 @@ def image_features(images, feature_network, batch_size=256, image_range=None):
         ValueError: if the images are not such or not of the size that the network takes, or the features are not
             2-D or not finite.
     """
-    images = check_images("images", images, image_range=image_range)
+    images = check_scored_images("images", images, image_range=image_range)
     check_takes("feature_network", feature_network, images)
     return check_features("features", outputs(feature_network, images, batch_size)).astype("float32")
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.checks.whole_numbers import check_whole, is_whole
-from metalearn_tf.data.image_range import check_limits
 from metalearn_tf.engine.copy_network import check_can_be_copied
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import check_limits
+from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.networks.batch_dependence import check_batch_independence
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import check_image_range, check_limits
+from metalearn_tf.checks.image_range import check_image_range, check_limits
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.task_checks import check_network, check_texts
 from metalearn_tf.networks.batch_dependence import check_batch_independence

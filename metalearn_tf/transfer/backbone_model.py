@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.image_range import check_limits, to_image_range
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.engine.array_batches import fit_arguments
 from metalearn_tf.engine.gradient_checks import check_reached
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
