@@ -105,8 +105,7 @@ def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
     """
     real, generated = _check_pair(real, generated)
     subset_size = check_subsets(len(real), len(generated), subsets, subset_size)
-    if not is_whole(seed):
-        raise ValueError(f"`seed` must be an integer. Received: seed={seed!r}")
+    check_whole(least=0, seed=seed)
     # The kernel divides products by the number of features.
     real, generated = (features / np.sqrt(features.shape[1]) for features in (real, generated))
     random = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.evaluation.feature_scores import check_features
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
@@ -31,8 +32,7 @@ def image_features(images, feature_network, batch_size=256, image_range=None):
 
 def outputs(network, images, batch_size=256):
     """The outputs of a network for checked images, one array."""
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+    check_whole(batch_size=batch_size)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
     return np.concatenate(
         [np.asarray(network(to_image_range(batch, SCORED_RANGE), training=False)) for batch in batches]

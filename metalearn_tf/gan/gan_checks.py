@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.checks.image_range import check_image_range
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.gan.batches import as_arrays, first_batch
 from metalearn_tf.gan.label_checks import check_classes
-from metalearn_tf.gan.network_checks import check_seed, shapes_meet
+from metalearn_tf.gan.network_checks import shapes_meet
 from metalearn_tf.gan.network_inputs import are_bytes, condition_of, has_pairs
 
 
@@ -164,7 +164,7 @@ def check_sampling(gan, n, labels=None, seed=0):
         ValueError: see `GAN.sample`.
     """
     check_whole(n=n)
-    check_seed(seed)
+    check_seed(seed, signed=True)
     if labels is None and gan.conditional and not has_pairs(gan):
         condition, classes = gan.generator.inputs[1], gan.number_of_classes
         if classes is None or len(condition.shape) > 2:

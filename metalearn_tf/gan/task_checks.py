@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.gan.batches import as_arrays, first_batch
 from metalearn_tf.gan.gan_checks import check_gan_images, check_labels
-from metalearn_tf.gan.network_checks import check_seed
 from metalearn_tf.gan.task_data import split_tasks, task_inputs
 
 
@@ -18,7 +17,7 @@ def check_adaptation(meta_gan, images, labels, steps, seed):
     """
     images, labels = check_gan_images("images", as_arrays(images, "images"), meta_gan.gan), as_arrays(labels, "labels")
     check_whole(steps=steps)
-    check_seed(seed)
+    check_seed(seed, signed=True)
     _check_count("images", len(images), meta_gan)
     check_labels(meta_gan.gan, labels, len(images))
     task = task_inputs(meta_gan.gan, images, labels)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
@@ -21,7 +21,6 @@ from metalearn_tf.transfer.transfer_checks import (
     check_own_objective,
     check_sample_weight,
     check_schedule_goes_on,
-    check_seed,
 )
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.

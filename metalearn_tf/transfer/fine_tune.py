@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from metalearn_tf.checks.whole_numbers import check_seed
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.copy_network import copy_network
 from metalearn_tf.engine.random_state_kept import random_state_kept
@@ -19,7 +20,6 @@ from metalearn_tf.transfer.transfer_checks import (
     check_rate_callbacks,
     check_rates,
     check_sample_weight,
-    check_seed,
     check_validation,
     class_weights,
 )

@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.schedule import warm_up_and_cosine
@@ -15,7 +15,6 @@ from metalearn_tf.transfer.transfer_checks import (
     check_labels,
     check_rate_callbacks,
     check_rates,
-    check_seed,
     check_validation,
 )
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier

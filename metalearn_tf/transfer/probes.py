@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
@@ -42,8 +43,7 @@ def linear_probe(features, labels, l2=1.0):
     """
     features = _check_features(features)
     labels, classes = check_labels("labels", labels, len(features))
-    if not 0 < l2 < np.inf:
-        raise ValueError(f"`l2` must be positive. Received: l2={l2!r}")
+    check_positive("l2", l2)
     mean, deviation = _mean_and_deviation(features)
     weights, biases = fit_logistic_regression((features - mean) / deviation, labels, classes, l2)
 
@@ -157,8 +157,8 @@ class NeighborVotes(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         if distance not in DISTANCES:
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: distance={distance!r}")
-        if temperature is not None and not temperature > 0:
-            raise ValueError(f"`temperature` must be positive, or None. Received: temperature={temperature!r}")
+        if temperature is not None:
+            check_positive("temperature", temperature)
         self.classes = classes
         self.neighbors = neighbors
         self.distance = distance

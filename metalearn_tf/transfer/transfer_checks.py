@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.checks.label_advice import label_advice
+from metalearn_tf.checks.real_numbers import check_not_negative, check_share
 from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.learners.compile_checks import takes_other_labels
 from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
@@ -20,10 +21,8 @@ def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
     check_whole(least=2, classes=classes)
     check_whole(least=0, head_epochs=head_epochs)
     check_whole(stage_epochs=stage_epochs)
-    if not 0.0 < layer_decay <= 1.0:
-        raise ValueError(f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay}")
-    if not 0.0 <= l2_sp < np.inf:
-        raise ValueError(f"`l2_sp` must not be negative. Received: l2_sp={l2_sp}")
+    check_share("layer_decay", layer_decay)
+    check_not_negative("l2_sp", l2_sp)
 
 
 def check_rates(learning_rate, weight_decay):
@@ -213,16 +212,6 @@ def check_rate_callbacks(callbacks, fix):
     names = [type(callback).__name__ for callback in callback_list(callbacks) if isinstance(callback, setting)]
     if names:
         raise ValueError(f"`callbacks` must not set the learning rate. {fix}. Received: {', '.join(names)}")
-
-
-def check_seed(seed):
-    """The seed as Python's integer; refuses what is none, `None` among it: the same call would not go on the same."""
-    if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise ValueError(
-            "`seed` must be an integer from 0 to 2**32 - 1; draw one by `np.random.default_rng().integers(2**32)` for "
-            f"another result each time. Received: seed={seed!r}"
-        )
-    return int(seed)
 
 
 def check_takes_probabilities(argument, functions):

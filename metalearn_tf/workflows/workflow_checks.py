@@ -160,15 +160,3 @@ def check_layer(augmentation):
     """Refuses what is no Keras layer for images in [0, 1]."""
     check_augmentation(augmentation)
     check_value_range("augmentation", augmentation)
-
-
-def check_positive(name, values):
-    """Refuses numbers that are not positive, or none at all."""
-    if not len(values) or not all(0 < value < float("inf") for value in values):
-        raise ValueError(f"`{name}` must be positive, and there at least once. Received: {name}={values!r}")
-
-
-def check_share(name, value):
-    """Refuses what is not in (0, 1]."""
-    if not 0 < value <= 1:
-        raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value!r}")

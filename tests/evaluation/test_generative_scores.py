@@ -111,7 +111,7 @@ def test_networks_that_do_not_fit_are_refused(network, images):
         fid(*images, lambda batch, training: batch)
     with pytest.raises(ValueError, match="`features` must be finite"):
         fid(*images, lambda batch, training: tf.math.log(network(batch)))
-    with pytest.raises(ValueError, match="`batch_size` must be positive. Received: batch_size=0"):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer. Received: batch_size=0"):
         fid(*images, network, batch_size=0)
 
 

@@ -280,7 +280,7 @@ def test_networks_that_do_not_meet_are_refused(networks, message):
         ({"average_decay": 1.0}, "`average_decay`"),
         ({"augmentation": "blur"}, "blur"),
         ({"reconstruction_weight": 1.0}, "needs an `encoder`"),
-        ({"feature_matching_weight": -1.0}, "must not be negative"),
+        ({"feature_matching_weight": -1.0}, "must be a number of at least 0"),
     ],
 )
 def test_bad_options_are_refused(options, message):

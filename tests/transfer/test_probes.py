@@ -161,9 +161,9 @@ def test_as_many_neighbors_as_there_are(task, neighbors):
     "probe, options, message",
     [
         (nearest_neighbors, {"distance": "manhattan"}, "`distance` must be one of"),
-        (nearest_neighbors, {"temperature": 0}, "`temperature` must be positive, or None"),
-        (linear_probe, {"l2": 0.0}, "`l2` must be positive"),
-        (linear_probe, {"l2": float("nan")}, "`l2` must be positive"),
+        (nearest_neighbors, {"temperature": 0}, "`temperature` must be a positive number"),
+        (linear_probe, {"l2": 0.0}, "`l2` must be a positive number"),
+        (linear_probe, {"l2": float("nan")}, "`l2` must be a positive number"),
     ],
 )
 def test_options_out_of_range_are_refused(task, probe, options, message):

@@ -11,8 +11,7 @@ from metalearn_tf.data.tasks.task_plan import TaskSize
 def check_integers(tasks_per_batch, seed):
     """Refuses batches that are not positive and seeds that are not integers."""
     check_whole(tasks_per_batch=tasks_per_batch)
-    if not isinstance(seed, (int, np.integer)):
-        raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
+    check_whole(least=None, seed=seed)
 
 
 def check_size(ways, shots, queries, uneven_shots):
