@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from metalearn_tf.checks.arrays import check_finite
+from metalearn_tf.checks.dtypes import check_dtype
+
 # What resizing and arithmetic of low precision may add at both ends, in parts of the range.
 TOLERANCE = 0.005
 
@@ -25,23 +28,22 @@ def check_image_range(argument, images, limits=None):
 
     Args:
         argument: the name in error messages.
-        images: array of at least one pixel.
+        images: array.
         limits: lowest and highest value of a floating pixel; `None` for any.
 
     Raises:
         ValueError: says what is accepted and, where all pixels are in `[0, 255]`, how to get there.
     """
-    if images.dtype == np.uint8:
+    check_dtype(argument, images.dtype, "pixels", limits)
+    if images.dtype == np.uint8 or images.size == 0:
         return
-    accepted = "" if limits is None else f" in [{limits[0]:g}, {limits[1]:g}]"
-    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
-        fix = "; `images.astype('uint8')` makes pixels of integers from 0 to 255" if images.dtype.kind in "iu" else ""
-        raise ValueError(f"`{argument}` must be uint8, or floating{accepted}{fix}. Received: dtype={images.dtype}")
     low, high = float(images.min()), float(images.max())
-    # The lowest and the highest of pixels among which there is a NaN are NaN.
     if not np.isfinite([low, high]).all():
-        raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite pixels")
+        check_finite(argument, images)
     if limits is not None and not are_within(low, high, limits):
         are_bytes = low >= 0 and 1 < high <= 255
         fix = "; uint8 images are brought there, so that `images.astype('uint8')` helps" if are_bytes else ""
-        raise ValueError(f"`{argument}` must be{accepted}{fix}. Received: values from {low:.4g} to {high:.4g}")
+        raise ValueError(
+            f"`{argument}` must be in [{limits[0]:g}, {limits[1]:g}]{fix}. "
+            f"Received: values from {low:.4g} to {high:.4g}"
+        )

@@ -3,7 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.check_texts import check_texts, texts_as_objects
+from metalearn_tf.checks.examples import check_not_empty
 from metalearn_tf.checks.label_advice import label_advice
 from metalearn_tf.data.class_index import ClassIndex, check_class_names
 
@@ -42,7 +44,7 @@ class ClassDataset(ClassIndex):
     """
 
     def __init__(self, examples, labels, class_names=None, parents=None, domain=None):
-        examples = check_examples(examples)
+        examples = as_examples(examples)
         labels = _check_labels(labels, len(examples))
         if len(examples) != len(labels):
             raise ValueError(
@@ -153,10 +155,10 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
     return ClassDataset(examples, labels, class_names=class_names, parents=parents, domain=domain)
 
 
-def check_examples(examples):
+def as_examples(examples):
+    """Examples as a `ClassDataset` holds them; raises as its constructor."""
     examples = np.asarray(texts_as_objects(examples))
-    if examples.ndim == 0 or len(examples) == 0:
-        raise ValueError(f"`examples` must hold at least one example. Received: shape {examples.shape}")
+    check_not_empty("examples", examples)
     if examples.dtype.kind in "USTO":
         return check_texts("examples", examples)
     if examples.dtype == np.uint8:
@@ -166,9 +168,7 @@ def check_examples(examples):
             f"`examples` must be uint8, floating or strings; convert with `examples.astype('float32')`. "
             f"Received: dtype={examples.dtype}"
         )
-    if not np.isfinite(examples).all():
-        rows = np.flatnonzero(~np.isfinite(examples.reshape(len(examples), -1)).all(axis=1))
-        raise ValueError(f"`examples` must be finite. Received: NaN or infinity in examples {rows[:10].tolist()}")
+    check_finite("examples", examples)
     return examples.astype("float32", copy=False)
 
 

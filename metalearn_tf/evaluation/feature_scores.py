@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.evaluation.distances import neighbor_radii, share_within
 
@@ -183,9 +184,7 @@ def check_features(argument, features):
     if features.ndim != 2 or features.shape[1] == 0:
         raise ValueError(f"`{argument}` must have shape (images, features). Received: shape {features.shape}")
     features = features.astype("float64")
-    if not np.isfinite(features).all():
-        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        raise ValueError(f"`{argument}` must be finite. Received: NaN or infinity in rows {rows[:10].tolist()}")
+    check_finite(argument, features)
     return features
 
 
@@ -209,8 +208,8 @@ def _check_gaussian(number, mean, covariance):
             f"`mean_{number}` must have shape (d,) and `covariance_{number}` shape (d, d). "
             f"Received: shape {mean.shape} and shape {covariance.shape}"
         )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise ValueError(f"`mean_{number}` and `covariance_{number}` must be finite. Received: NaN or infinity")
+    check_finite(f"mean_{number}", mean)
+    check_finite(f"covariance_{number}", covariance)
     return mean, covariance
 
 

@@ -6,9 +6,9 @@ import os
 import types
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.data.class_index import ClassIndex
 
 # What Keras would refuse without a word of what a GAN takes.
@@ -23,13 +23,7 @@ def as_arrays(x, argument):
     """
     if not isinstance(x, (list, tuple)) or any(isinstance(part, (dict, str, bytes)) or part is None for part in x):
         return x
-    shapes = sorted({tuple(np.shape(part)) for part in x if hasattr(part, "shape")})
-    if len(shapes) > 1:
-        raise ValueError(
-            f"`{argument}` must be one array, of parts of the same shape. Received: a {type(x).__name__} of the shapes "
-            f"{shapes}"
-        )
-    return np.asarray(x)
+    return as_array(argument, x)
 
 
 def first_batch(x, argument, what="images"):

@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import check_shape
+from metalearn_tf.checks.examples import check_not_empty
 from metalearn_tf.checks.image_range import check_image_range
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.gan.batches import as_arrays, first_batch
 from metalearn_tf.gan.label_checks import check_classes
-from metalearn_tf.gan.network_checks import shapes_meet
 from metalearn_tf.gan.network_inputs import are_bytes, condition_of, has_pairs
 
 
@@ -105,14 +106,9 @@ def check_gan_images(argument, images, gan, shape=None):
         The images as a NumPy array.
     """
     images, limits = np.asarray(images), gan.image_range
-    expected, whose = (gan.image_shape, "the generator's images") if shape is None else (shape, "the source images")
-    if images.ndim != 4 or not shapes_meet(images.shape[1:], expected):
-        raise ValueError(
-            f"`{argument}` must have the shape (n, {', '.join(map(str, expected))}) of {whose}. "
-            f"Received: shape {images.shape}"
-        )
-    if len(images) == 0:
-        raise ValueError(f"`{argument}` must hold at least one image. Received: none")
+    expected, whose = (gan.image_shape, "the generator makes") if shape is None else (shape, "the source images have")
+    check_shape(argument, images, expected, whose)
+    check_not_empty(argument, images)
     check_image_range(argument, images, limits)
     if limits is None and images.dtype == np.uint8:
         raise ValueError(

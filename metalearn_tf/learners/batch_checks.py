@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import as_array, check_finite
+from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.label_checks import as_array, check_labels, check_metric_fits, check_same_kind
-from metalearn_tf.learners.task_checks import check_dtype, check_examples, check_input_scale
+from metalearn_tf.learners.label_checks import check_labels, check_metric_fits, check_same_kind
+from metalearn_tf.learners.task_checks import check_input_scale, check_learner_examples, kind_of_examples
 
 
 def check_has_end(argument, data, steps_argument, steps):
@@ -89,7 +91,7 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
         check_labels(learner, "query_y", query_y, query_x.shape[:2])
     for name, examples, labels in (("support_x", support_x, support_y), ("query_x", query_x, query_y)):
         is_real = np.ones(examples.shape[:2], bool) if labels is None or labels.dtype.kind == "f" else labels != -1
-        check_examples(learner, name, examples[is_real])
+        check_learner_examples(name, examples[is_real], learner)
     if query_y is not None:
         check_same_kind(support_y, query_y)
         check_metric_fits(learner, query_y)
@@ -131,7 +133,7 @@ def _check_task_examples(learner, name, examples):
         )
     if not takes_texts(learner.network):
         _check_task_dtype(learner, name, examples.dtype)
-        check_input_scale(learner, name, examples)
+        check_input_scale(name, examples, learner)
     if 0 in examples.shape[:2]:
         raise ValueError(f"`{name}` must hold tasks of at least one example. Received: shape {examples.shape}")
 
@@ -142,7 +144,7 @@ def _check_task_dtype(learner, name, dtype):
             f"`{name}` must be floating, in the range that the learner will adapt to; divide images by 255. "
             "Received: dtype=uint8"
         )
-    check_dtype(learner, name, dtype)
+    check_dtype(name, dtype, kind_of_examples(learner.network))
 
 
 def _check_weights(sample_weight, shape):
@@ -154,8 +156,7 @@ def _check_weights(sample_weight, shape):
             f"`sample_weight` must have a number for each query, the shape (tasks, queries) = {shape}; a number a task "
             f"is `np.repeat(weights[:, None], {shape[1]}, axis=1)`. Received: shape {weights.shape}"
         )
-    if not np.isfinite(weights).all():
-        raise ValueError("`sample_weight` must be finite. Received: NaN or infinite values")
+    check_finite("sample_weight", weights)
 
 
 def _check_without_padding(name, labels):

@@ -1,9 +1,6 @@
 """Checks on the labels and the targets of tasks, made before any work is done."""
 
-import keras
-import numpy as np
-
-from metalearn_tf.checks.check_texts import texts_as_objects
+from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.label_advice import label_advice, may_be_labels
 from metalearn_tf.learners.compile_checks import loss_takes
 from metalearn_tf.learners.task_loss import own_loss
@@ -37,8 +34,7 @@ def check_labels(learner, argument, y, shape):
     targets_shape = (*shape, *learner.network.output_shape[1:])
     fits = learner.takes_targets and y.dtype.kind == "f" and y.shape == targets_shape
     if fits and takes != "labels" and (takes == "targets" or not may_be_labels(y)):
-        if not np.isfinite(y).all():
-            raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
+        check_finite(argument, y)
         return
     kinds = f"class numbers, one label for each example: integers of shape {shape}"
     if learner.takes_targets and takes != "labels":
@@ -80,26 +76,3 @@ def check_metric_fits(learner, query_y):
             '`metrics` must take class numbers and logits for such tasks, as "accuracy". '
             f"Received: {metric!r}, which compares predictions with floating targets"
         )
-
-
-def as_array(argument, value):
-    """A list, a tensor or an array as an array.
-
-    Lists of texts become arrays of objects, which need no more memory for one long text among short ones.
-
-    Raises:
-        ValueError: if it is a list of parts of different shapes.
-    """
-    value = texts_as_objects(value)
-    if isinstance(value, (list, tuple)):
-        shapes = sorted({tuple(np.shape(part)) for part in value if not isinstance(part, (list, tuple))})
-        if len(shapes) > 1:
-            raise ValueError(
-                f"`{argument}` must be one array, of parts of the same shape. Received: a list of the shapes {shapes}"
-            )
-    if keras.utils.is_keras_tensor(value):
-        raise ValueError(f"`{argument}` must hold numbers. Received: a symbolic Keras tensor")
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"`{argument}` must be one array, of parts of the same shape. Received: {error}") from error

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.image_range import to_image_range
@@ -16,10 +17,10 @@ from metalearn_tf.engine.replicas import replica_count
 from metalearn_tf.engine.saveable_model import SaveableModel
 from metalearn_tf.transfer.backbone_checks import (
     check_backbone,
-    check_dtype,
-    check_examples,
+    check_backbone_examples,
     check_input_scale,
     float_dtype,
+    kind_of_examples,
     takes_images,
 )
 from metalearn_tf.transfer.batch_checks import first_batch
@@ -72,10 +73,10 @@ class BackboneModel(SaveableModel):
             ValueError: if the backbone does not take their dtype or, outside of a graph, their range.
         """
         x = tf.convert_to_tensor(x)
-        check_dtype("x", x.dtype, self.backbone, self.image_range)
+        check_dtype("x", x.dtype, kind_of_examples(self.backbone), self.image_range)
         if takes_images(self.backbone):
             if tf.executing_eagerly():
-                check_examples("x", x, self.backbone, self.image_range)
+                check_backbone_examples("x", x, self.backbone, self.image_range)
             x = to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
         x = tf.cast(x, self.float_dtype) if x.dtype.is_floating else x
         return self.augmentation(x, training=True) if training and self.augmentation is not None else x
@@ -160,12 +161,12 @@ class BackboneModel(SaveableModel):
             check_batched(argument, x, len(self.backbone.input_shape))
         first, x = first_batch(argument, x)
         if first is None:
-            x = check_examples(argument, x, self.backbone, self.image_range)
+            x = check_backbone_examples(argument, x, self.backbone, self.image_range)
             if targets:
                 y, sample_weight = self.check_targets(x, y, sample_weight)
             return x, y, sample_weight
         batch, labels, weights = keras.utils.unpack_x_y_sample_weight(first)
-        check_examples(argument, batch, self.backbone, self.image_range)
+        check_backbone_examples(argument, batch, self.backbone, self.image_range)
         if targets:
             self.check_targets(batch, labels, weights)
         return x, y, sample_weight

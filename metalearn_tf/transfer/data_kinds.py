@@ -1,13 +1,12 @@
 """The kinds of data that are read into arrays."""
 
-import collections.abc
 import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.checks.check_texts import check_texts, texts_as_objects
+from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.data.class_index import ClassIndex
 
 
@@ -68,27 +67,6 @@ def check_ends(argument, data):
             f"`{argument}` must have an end; `dataset.take(batches)` gives a `tf.data.Dataset` one, and `__len__` a "
             f"`PyDataset`; or a number of steps. Received: an endless {type(data).__name__}"
         )
-
-
-def as_array(argument, x):
-    """What stands for an array, such as a list or a tensor, as one of NumPy's.
-
-    Raises:
-        ValueError: names the kind of what is none, or what is no text among texts.
-    """
-    is_none = x is None or isinstance(x, (str, bytes, set, ClassIndex, tf.data.Dataset, keras.utils.PyDataset))
-    if is_none or isinstance(x, (collections.abc.Mapping, collections.abc.Iterator)):
-        fix = ""
-        if isinstance(x, ClassIndex):
-            fix = "; those of a dataset are `dataset.examples` and `dataset.labels`"
-        elif isinstance(x, collections.abc.Iterator):
-            fix = "; `np.concatenate` puts the batches of a generator together"
-        raise ValueError(f"`{argument}` must be an array{fix}. Received: {type(x).__name__}")
-    try:
-        x = np.asarray(texts_as_objects(x))
-    except ValueError as error:
-        raise ValueError(f"`{argument}` must be an array, of examples of one shape. Received: {error}") from error
-    return check_texts(argument, x, may_be_empty=True) if x.dtype == object else x
 
 
 def numbers_by_name(argument, data, classes, class_names):

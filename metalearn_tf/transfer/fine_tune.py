@@ -8,7 +8,7 @@ from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.copy_network import copy_network
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.schedule import warm_up_and_cosine
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_backbone_examples
 from metalearn_tf.transfer.best_epoch import BestEpoch
 from metalearn_tf.transfer.budget import training_budget, tuning_rate, unfreezing_plan
 from metalearn_tf.transfer.data_kinds import read_examples
@@ -135,7 +135,7 @@ def fine_tune(
     rank = len(backbone.input_shape)
 
     def check_x(argument, examples):
-        return check_examples(argument, examples, backbone, image_range)
+        return check_backbone_examples(argument, examples, backbone, image_range)
 
     data = read_examples("x", x, rank)
     if data.y is not None:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
@@ -123,11 +124,7 @@ def _check_features(features):
             "`features` must be floating, of shape (n, d), as `mtf.transfer.extract_features` returns them. "
             f"Received: shape {features.shape}, dtype={features.dtype}"
         )
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"`features` must be finite. Received: NaN or infinity in rows {np.flatnonzero(~finite)[:10].tolist()}"
-        )
+    check_finite("features", features)
     return features.astype("float32", copy=False)
 
 

@@ -5,11 +5,12 @@ import numbers
 import keras
 import numpy as np
 
+from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.checks.label_advice import label_advice
 from metalearn_tf.checks.real_numbers import check_not_negative, check_share
 from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.learners.compile_checks import takes_other_labels
-from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
+from metalearn_tf.transfer.data_kinds import Examples, numbers_by_name, read_examples
 
 
 def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):

@@ -47,12 +47,8 @@ def test_seeds_are_of_32_bits():
     assert type(check_seed(np.int64(2**32 - 1))) is int
     assert check_seed(-(2**31), signed=True) == -(2**31)
     for seed in (None, True, 1.0, -1, 2**32):
-        with pytest.raises(
-            ValueError, match=r"`seed` must be an integer from 0 to 2\*\*32 - 1; draw .*Received: seed="
-        ):
+        with pytest.raises(ValueError, match=r"`seed` must be an integer from 0 to 2\*\*32 - 1; draw .*seed="):
             check_seed(seed)
     for seed in (None, 2**31, -(2**31) - 1):
-        with pytest.raises(
-            ValueError, match=r"`seed` must be an integer from -2\*\*31 to 2\*\*31 - 1.*Received: seed="
-        ):
+        with pytest.raises(ValueError, match=r"`seed` must be an integer from -2\*\*31 to 2\*\*31 - 1; .*seed="):
             check_seed(seed, signed=True)

@@ -216,7 +216,7 @@ def test_divergence_says_when_and_keeps_what_was_good(images):
         (lambda x: np.concatenate([x, x], axis=1), "must have the shape"),
         (lambda x: x[:0], "at least one image"),
         (lambda x: np.full(x.shape, np.nan, "float32"), "must be finite"),
-        (lambda x: x.astype("int64"), "must be floating, or uint8"),
+        (lambda x: x.astype("int64"), "must be uint8, or floating"),
     ],
 )
 @pytest.mark.parametrize("as_dataset", [False, True])

@@ -129,7 +129,7 @@ def test_source_images_may_have_a_shape_of_their_own(source_shape, images, tmp_p
     np.testing.assert_allclose(gan.sample(4, sources[:4]), gan.sample(4, floats[:4]), atol=1e-6)
     noise = np.zeros((4, LATENT), "float32")
     np.testing.assert_allclose(gan([noise, tf.constant(sources[:4])]), gan([noise, floats[:4]]), atol=1e-6)
-    with pytest.raises(ValueError, match="of the source images"):
+    with pytest.raises(ValueError, match="that the source images have"):
         gan.sample(4, np.zeros((4, 5, 5, 1), "float32"))
     with pytest.raises(ValueError, match="`reconstruction_weight` needs source images of the shape"):
         paired(source_shape, reconstruction_weight=1.0)

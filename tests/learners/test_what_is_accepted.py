@@ -581,7 +581,7 @@ def of_nan(learner):
 def test_an_adaptation_that_leads_to_nan_is_no_answer(build):
     support_x, support_y, *_ = arrays()
     learner = LEARNERS[build](ends_with())
-    with pytest.raises(ValueError, match="learner's weights must be finite.*Received: "):
+    with pytest.raises(ValueError, match="`learner` must have finite weights.*Received: "):
         of_nan(learner).adapt(support_x[0], support_y[0])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metalearn_tf.data.class_dataset import ClassDataset, check_examples
+from metalearn_tf.data.class_dataset import ClassDataset, as_examples
 from metalearn_tf.data.class_index import check_class_names
 from metalearn_tf.data.task_tree import check_parents
 from metalearn_tf.files.cache import write_arrays
@@ -105,7 +105,7 @@ def _write_records(examples, directory, shard_bytes):
 
 
 def _check_example(example, first, number):
-    batch = check_examples(np.asarray(example)[None])
+    batch = as_examples(np.asarray(example)[None])
     if batch.dtype.kind == "O":
         raise TypeError("`examples` must be uint8 or floating; shards hold no strings. Received: strings")
     example = batch[0]

@@ -65,7 +65,7 @@ def check_query_dataset(datasets, query_dataset):
     return query_dataset if same_order else query_dataset.select(dataset.class_names)
 
 
-def check_classes(datasets, size, within_parent):
+def check_enough_classes(datasets, size, within_parent):
     """Refuses domains, or parents, that have too few classes for a task."""
     smallest, largest = size.ways
     for number, dataset in enumerate(datasets):
@@ -90,7 +90,7 @@ def check_classes(datasets, size, within_parent):
             )
 
 
-def check_examples(datasets, query_datasets, size):
+def check_enough_examples(datasets, query_datasets, size):
     """Refuses classes with too few examples for a task."""
     (_, shots), (_, queries) = size.shots, size.queries
     if query_datasets is datasets:
