@@ -8,7 +8,7 @@ from metalearn_tf.checks.arrays import check_shape
 from metalearn_tf.checks.examples import check_not_empty
 from metalearn_tf.checks.image_range import check_image_range
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
-from metalearn_tf.gan.batches import as_arrays, first_batch
+from metalearn_tf.gan.batches import as_arrays, first_ordered_batch
 from metalearn_tf.gan.label_checks import check_classes
 from metalearn_tf.gan.network_inputs import are_bytes, condition_of, has_pairs
 
@@ -38,12 +38,12 @@ def check_training_data(gan, x, y, argument="x"):
     has_parts = isinstance(x, (tuple, list)) and len(x) in (1, 2) and y is None
     if has_parts and all(hasattr(part, "shape") for part in x) and np.ndim(x[0]) == 4:
         x, y = x if len(x) == 2 else (x[0], None)
-    x, y = as_arrays(x, argument), as_arrays(y, "labels")
+    x, y = as_arrays(argument, x), as_arrays("labels", y)
     if hasattr(x, "shape"):
         check_gan_images(argument, x, gan)
         check_labels(gan, y, len(x))
         return x, y
-    first, x = first_batch(x, argument)
+    first, x = first_ordered_batch(argument, x)
     if first is not None:
         if isinstance(first, (tuple, list)) and len(first) > 2:
             raise ValueError(
@@ -68,10 +68,10 @@ def check_inputs(gan, x):
     """
     if hasattr(x, "shape") or isinstance(x, (list, tuple)):
         are_parts = isinstance(x, (list, tuple)) and len(x) == 2 and np.ndim(x[0]) == 2
-        x = [as_arrays(part, "x") for part in x] if are_parts else as_arrays(x, "x")
+        x = [as_arrays("x", part) for part in x] if are_parts else as_arrays("x", x)
         _check_noise_and_labels(gan, x)
         return x
-    first, x = first_batch(x, "x", "noise")
+    first, x = first_ordered_batch("x", x, "noise")
     if first is not None:
         inputs = keras.utils.unpack_x_y_sample_weight(first)[0]
         _check_noise_and_labels(gan, inputs, in_batches=True)
@@ -169,6 +169,6 @@ def check_sampling(gan, n, labels=None, seed=0):
             )
             raise ValueError(f"`labels` are needed: {what}. Received: None")
         labels = np.arange(n) % classes
-    labels = as_arrays(labels, "labels")
+    labels = as_arrays("labels", labels)
     check_labels(gan, labels, n)
     return None if labels is None else condition_of(gan, tf.convert_to_tensor(labels))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
-from metalearn_tf.gan.batches import as_arrays, first_batch
+from metalearn_tf.gan.batches import as_arrays, first_ordered_batch
 from metalearn_tf.gan.gan_checks import check_gan_images, check_labels
 from metalearn_tf.gan.task_data import split_tasks, task_inputs
 
@@ -15,7 +15,7 @@ def check_adaptation(meta_gan, images, labels, steps, seed):
     Raises:
         ValueError: see `MetaGAN.adapt`.
     """
-    images, labels = check_gan_images("images", as_arrays(images, "images"), meta_gan.gan), as_arrays(labels, "labels")
+    images, labels = check_gan_images("images", as_arrays("images", images), meta_gan.gan), as_arrays("labels", labels)
     check_whole(steps=steps)
     check_seed(seed, signed=True)
     _check_count("images", len(images), meta_gan)
@@ -30,9 +30,9 @@ def check_tasks(meta_gan, x, y=None, argument="x"):
     Returns:
         The `x` and `y` of Keras's `fit`: a pair of arrays, images and labels, is both.
     """
-    x = x if y is None else (as_arrays(x, argument), as_arrays(y, "labels"))
+    x = x if y is None else (as_arrays(argument, x), as_arrays("labels", y))
     if isinstance(x, list) and not any(np.ndim(part) == 5 for part in x):
-        x = as_arrays(x, argument)
+        x = as_arrays(argument, x)
     if isinstance(x, (tuple, list)):
         if not _are_images_and_labels(meta_gan, x):
             raise ValueError(
@@ -44,7 +44,7 @@ def check_tasks(meta_gan, x, y=None, argument="x"):
     if hasattr(x, "shape"):
         _check_batch(argument, x, meta_gan)
         return x, None
-    first, x = first_batch(x, argument)
+    first, x = first_ordered_batch(argument, x)
     if first is not None:
         _check_batch(argument, first, meta_gan, in_batches=True)
     return x, None
@@ -57,10 +57,10 @@ def check_task_inputs(meta_gan, x):
         `x` for Keras's `predict`.
     """
     if hasattr(x, "shape") or isinstance(x, (list, tuple)):
-        x = x if _are_images_and_labels(meta_gan, x) else as_arrays(x, "x")
+        x = x if _are_images_and_labels(meta_gan, x) else as_arrays("x", x)
         _check_batch("x", x, meta_gan)
         return list(map(np.asarray, x)) if isinstance(x, (list, tuple)) else x
-    first, x = first_batch(x, "x")
+    first, x = first_ordered_batch("x", x)
     if first is not None:
         _check_batch("x", keras.utils.unpack_x_y_sample_weight(first)[0], meta_gan, in_batches=True)
     return x

@@ -1,9 +1,5 @@
 """Checks on the batches of tasks that come in at a learner's methods, made before any work is done."""
 
-import itertools
-import types
-
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,46 +8,6 @@ from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.label_checks import check_labels, check_metric_fits, check_same_kind
 from metalearn_tf.learners.task_checks import check_input_scale, check_learner_examples, kind_of_examples
-
-
-def check_has_end(argument, data, steps_argument, steps):
-    """Refuses data without an end where no number of steps ends the pass over them."""
-    if steps is not None:
-        return
-    is_endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
-    is_endless = is_endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None)
-    if is_endless:
-        raise ValueError(
-            f"`{steps_argument}` must be given with data that never end, as the tasks of `mtf.data.episodes`. "
-            f"Received: {steps_argument}=None, and `{argument}` without an end"
-        )
-
-
-def read_first_batch(argument, data):
-    """The first batch of what `fit`, `evaluate` or `predict` is about to read, and the data with that batch in them.
-
-    Args:
-        argument: the name in error messages.
-        data: as Keras takes it for `x`.
-
-    Returns:
-        A pair: the batch `(x, y, sample_weight)`, or `None` for arrays and what cannot be read twice; and the data to
-        go on with, which for a generator are another one.
-    """
-    if isinstance(data, keras.utils.PyDataset):
-        first = data[0] if data.num_batches != 0 else None
-    elif isinstance(data, tf.data.Dataset):
-        first = next(iter(data.take(1)), None)
-    elif isinstance(data, types.GeneratorType):
-        first = next(data, None)
-        data = (batch for batch in itertools.chain([] if first is None else [first], data))
-    elif type(data).__module__.startswith("torch."):
-        first = next(iter(data), None)
-    else:
-        return None, data
-    if first is None:
-        raise ValueError(f"`{argument}` must hold at least one batch of tasks. Received: no batch")
-    return keras.utils.unpack_x_y_sample_weight(first), data
 
 
 def check_tasks(learner, x, y=None, sample_weight=None, training=True):

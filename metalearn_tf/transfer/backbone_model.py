@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.batches import check_has_end, first_batch
 from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.data.class_index import ClassIndex
@@ -23,8 +24,7 @@ from metalearn_tf.transfer.backbone_checks import (
     kind_of_examples,
     takes_images,
 )
-from metalearn_tf.transfer.batch_checks import first_batch
-from metalearn_tf.transfer.data_kinds import check_batched, check_ends, is_batches, read_examples
+from metalearn_tf.transfer.data_kinds import check_batched, is_batches, read_examples
 from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
 
 
@@ -109,8 +109,7 @@ class BackboneModel(SaveableModel):
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
         if isinstance(x, types.GeneratorType):
             options.setdefault("shuffle", False)  # Keras warns of its own default
-        if not options.get("steps_per_epoch"):
-            check_ends("x", x)
+        check_has_end("x", x, "steps_per_epoch", options.get("steps_per_epoch"))
         x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
         if options["sample_weight"] is not None or options.get("validation_split"):
             x = _as_keras_reads(x)  # which then makes the batches
@@ -188,8 +187,7 @@ class BackboneModel(SaveableModel):
         if isinstance(data, ClassIndex):
             data = tuple(part for part in self.read_dataset("validation_data", data) if part is not None)
         if not isinstance(data, (tuple, list)):
-            if options.get("validation_steps") is None:
-                check_ends("validation_data", data)
+            check_has_end("validation_data", data, "validation_steps", options.get("validation_steps"))
             return self.check_data("validation_data", data)[0]
         x, *rest = self.check_data("validation_data", *keras.utils.unpack_x_y_sample_weight(tuple(data)))
         return (_as_keras_reads(x), *(part for part in rest if part is not None))
@@ -199,15 +197,16 @@ class BackboneModel(SaveableModel):
     ):
         """As `keras.Model.evaluate`; the data are checked first."""
         if not kwargs.get("_use_cached_eval_dataset"):  # within `fit`, which has checked them
-            if steps is None:
-                check_ends("x", x)
+            check_has_end("x", x, "steps", steps)
             x, y, sample_weight = self.check_data("x", x, y, sample_weight)
             x = _as_keras_reads(x)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As `keras.Model.predict`; the data are checked first."""
-        return super().predict(_as_keras_reads(self.check_data("x", x, targets=False)[0]), *args, **kwargs)
+        check_has_end("x", x, "steps", steps)
+        x = _as_keras_reads(self.check_data("x", x, targets=False)[0])
+        return super().predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`; the data are checked first."""

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.checks.arrays import as_array
+from metalearn_tf.checks.batches import check_has_end
 from metalearn_tf.data.class_index import ClassIndex
 
 
@@ -45,11 +46,11 @@ def read_examples(argument, data, rank):
         x = data.examples if hasattr(data, "examples") else data.gather(tf.range(len(data), dtype=tf.int64)).numpy()
         return Examples(x, np.repeat(np.arange(data.num_classes), data.class_sizes), None, data.class_names)
     if isinstance(data, tf.data.Dataset):
-        check_ends(argument, data)
+        check_has_end(argument, data)
         check_batched(argument, data, rank)
         return _concatenated(argument, list(data))
     if isinstance(data, keras.utils.PyDataset):
-        check_ends(argument, data)
+        check_has_end(argument, data)
         return _concatenated(argument, [data[number] for number in range(data.num_batches)])
     return Examples(data)
 
@@ -57,16 +58,6 @@ def read_examples(argument, data, rank):
 def is_batches(data):
     """Whether data come batch by batch, with their labels."""
     return isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
-
-
-def check_ends(argument, data):
-    """Refuses a `tf.data.Dataset` or a `PyDataset` that says of itself that it has no end."""
-    endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
-    if endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None):
-        raise ValueError(
-            f"`{argument}` must have an end; `dataset.take(batches)` gives a `tf.data.Dataset` one, and `__len__` a "
-            f"`PyDataset`; or a number of steps. Received: an endless {type(data).__name__}"
-        )
 
 
 def numbers_by_name(argument, data, classes, class_names):

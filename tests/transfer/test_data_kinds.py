@@ -140,6 +140,7 @@ def test_numbers_of_words_stay_integers(eager):
 # === What is refused ===
 
 ENDLESS = r"`{0}` must have an end; `dataset.take\(batches\)`"
+TO_TAKE = r"`{1}` must say how many batches of `{0}` to take, which has no end; or `dataset.take\(batches\)`"
 DATA = {
     "endless": (lambda: batches(X, Y).repeat(), ENDLESS),
     "endless PyDataset": (lambda: Sequence(X, Y, endless=True), ENDLESS),
@@ -189,12 +190,13 @@ def test_validation_and_evaluation_come_to_an_end(name, kind):
     model = MODELS[name](plain_backbone())
     model.compile("sgd")
     data = DATA[kind][0]()
-    with pytest.raises(ValueError, match=ENDLESS.format("validation_data")):
+    with pytest.raises(ValueError, match=TO_TAKE.format("validation_data", "validation_steps")):
         fit(name, model, validation_data=data)
-    with pytest.raises(ValueError, match=ENDLESS.format("x")):
-        model.evaluate(data)
+    for method in (model.evaluate, model.predict):
+        with pytest.raises(ValueError, match=TO_TAKE.format("x", "steps")):
+            method(data)
     if name not in OF_DOMAINS:
-        with pytest.raises(ValueError, match=ENDLESS.format("x")):
+        with pytest.raises(ValueError, match=TO_TAKE.format("x", "steps_per_epoch")):
             model.fit(data)
 
 
