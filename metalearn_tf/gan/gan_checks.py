@@ -41,7 +41,7 @@ def check_training_data(gan, x, y, argument="x"):
     x, y = as_arrays(argument, x), as_arrays("labels", y)
     if hasattr(x, "shape"):
         check_gan_images(argument, x, gan)
-        check_labels(gan, y, len(x))
+        check_gan_labels(gan, y, len(x))
         return x, y
     first, x = first_ordered_batch(argument, x)
     if first is not None:
@@ -52,7 +52,7 @@ def check_training_data(gan, x, y, argument="x"):
             )
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(first)
         check_gan_images(argument, images, gan)
-        check_labels(gan, labels, len(images), in_batches=True)
+        check_gan_labels(gan, labels, len(images), in_batches=True)
     return x, y
 
 
@@ -90,7 +90,7 @@ def _check_noise_and_labels(gan, inputs, in_batches=False):
             f"`x` must have noise of the shape (n, {gan.latent_dim}), floating. "
             f"Received: shape {noise.shape}, dtype={noise.dtype}"
         )
-    check_labels(gan, labels[0] if labels else None, len(noise), in_batches)
+    check_gan_labels(gan, labels[0] if labels else None, len(noise), in_batches)
 
 
 def check_gan_images(argument, images, gan, shape=None):
@@ -126,7 +126,7 @@ def check_gan_images(argument, images, gan, shape=None):
     return images
 
 
-def check_labels(gan, labels, count, in_batches=False):
+def check_gan_labels(gan, labels, count, in_batches=False):
     """Refuses labels for networks that take none, and their absence for others.
 
     Args:
@@ -170,5 +170,5 @@ def check_sampling(gan, n, labels=None, seed=0):
             raise ValueError(f"`labels` are needed: {what}. Received: None")
         labels = np.arange(n) % classes
     labels = as_arrays("labels", labels)
-    check_labels(gan, labels, n)
+    check_gan_labels(gan, labels, n)
     return None if labels is None else condition_of(gan, tf.convert_to_tensor(labels))

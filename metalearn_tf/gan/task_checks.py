@@ -5,7 +5,7 @@ import numpy as np
 
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.gan.batches import as_arrays, first_ordered_batch
-from metalearn_tf.gan.gan_checks import check_gan_images, check_labels
+from metalearn_tf.gan.gan_checks import check_gan_images, check_gan_labels
 from metalearn_tf.gan.task_data import split_tasks, task_inputs
 
 
@@ -19,7 +19,7 @@ def check_adaptation(meta_gan, images, labels, steps, seed):
     check_whole(steps=steps)
     check_seed(seed, signed=True)
     _check_count("images", len(images), meta_gan)
-    check_labels(meta_gan.gan, labels, len(images))
+    check_gan_labels(meta_gan.gan, labels, len(images))
     task = task_inputs(meta_gan.gan, images, labels)
     return task["images"], task.get("labels")
 
@@ -89,14 +89,14 @@ def _check_batch(argument, batch, meta_gan, in_batches=False):
         check_gan_images(argument, images.reshape(-1, *images.shape[2:]), meta_gan.gan)
         _check_count(argument, images.shape[1], meta_gan)
         if labels is None:
-            check_labels(meta_gan.gan, labels, len(images))
+            check_gan_labels(meta_gan.gan, labels, len(images))
             continue
         if np.shape(labels)[:2] != images.shape[:2]:
             raise ValueError(
                 f"`{argument}` must have a label for each image, of the shape {images.shape[:2]}. "
                 f"Received: shape {np.shape(labels)}"
             )
-        check_labels(meta_gan.gan, labels, images.shape[:2], in_batches=in_batches)
+        check_gan_labels(meta_gan.gan, labels, images.shape[:2], in_batches=in_batches)
 
 
 def _check_count(argument, count, meta_gan):

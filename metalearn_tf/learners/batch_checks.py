@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.checks.arrays import as_array, check_finite
+from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.checks.dtypes import check_dtype
+from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.label_checks import check_labels, check_metric_fits, check_same_kind
+from metalearn_tf.learners.label_checks import check_learner_labels, check_metric_fits, check_same_kind
 from metalearn_tf.learners.task_checks import check_input_scale, check_learner_examples, kind_of_examples
 
 
@@ -42,16 +43,16 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
             "`support_x` and `query_x` must be of the same tasks. "
             f"Received: {support_x.shape[0]} and {query_x.shape[0]} tasks"
         )
-    check_labels(learner, "support_y", support_y, support_x.shape[:2])
+    check_learner_labels("support_y", support_y, support_x.shape[:2], learner)
     if query_y is not None:
-        check_labels(learner, "query_y", query_y, query_x.shape[:2])
+        check_learner_labels("query_y", query_y, query_x.shape[:2], learner)
     for name, examples, labels in (("support_x", support_x, support_y), ("query_x", query_x, query_y)):
         is_real = np.ones(examples.shape[:2], bool) if labels is None or labels.dtype.kind == "f" else labels != -1
         check_learner_examples(name, examples[is_real], learner)
     if query_y is not None:
         check_same_kind(support_y, query_y)
         check_metric_fits(learner, query_y)
-        _check_weights(sample_weight, query_y.shape[:2])
+        check_sample_weight("sample_weight", sample_weight, query_y.shape[:2])
     if support_y.dtype.kind != "f":
         if query_y is not None and sample_weight is None:
             for name, labels in (("support_y", support_y), ("query_y", query_y)):
@@ -101,18 +102,6 @@ def _check_task_dtype(learner, name, dtype):
             "Received: dtype=uint8"
         )
     check_dtype(name, dtype, kind_of_examples(learner.network))
-
-
-def _check_weights(sample_weight, shape):
-    if sample_weight is None:
-        return
-    weights = as_array("sample_weight", sample_weight)
-    if weights.shape != shape or weights.dtype.kind not in "fiub":
-        raise ValueError(
-            f"`sample_weight` must have a number for each query, the shape (tasks, queries) = {shape}; a number a task "
-            f"is `np.repeat(weights[:, None], {shape[1]}, axis=1)`. Received: shape {weights.shape}"
-        )
-    check_finite("sample_weight", weights)
 
 
 def _check_without_padding(name, labels):

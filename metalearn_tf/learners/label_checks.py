@@ -2,21 +2,21 @@
 
 from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.label_advice import label_advice, may_be_labels
-from metalearn_tf.learners.compile_checks import loss_takes
+from metalearn_tf.checks.losses_and_metrics import loss_takes
 from metalearn_tf.learners.task_loss import own_loss
 
 
-def check_labels(learner, argument, y, shape):
+def check_learner_labels(argument, y, shape, learner):
     """Refuses what is neither a class number for each example nor, where the learner takes them, targets.
 
     One-hot labels look like targets. So rows of zeros and ones, or that are distributions, are taken for targets only
     where the learner is compiled with a loss of targets.
 
     Args:
-        learner: a `MetaLearner`.
         argument: the name in error messages.
         y: array, integers `(*shape)` or floating `(*shape, outputs)`.
         shape: of the examples: `(n,)` or `(tasks, n)`.
+        learner: a `MetaLearner`.
 
     Raises:
         ValueError: if they are neither, are not finite, or the loss or the network is for the other kind.

@@ -7,7 +7,7 @@ from metalearn_tf.checks.arrays import as_array, check_finite_weights
 from metalearn_tf.checks.examples import check_examples, check_not_empty
 from metalearn_tf.engine.copy_network import check_can_be_copied
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.label_checks import check_labels
+from metalearn_tf.learners.label_checks import check_learner_labels
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 
@@ -94,7 +94,7 @@ def check_support(learner, support_x, support_y):
     support_x = check_learner_examples("support_x", support_x, learner)
     support_y = as_array("support_y", support_y)
     check_not_empty("support_x", support_x)
-    check_labels(learner, "support_y", support_y, (len(support_x),))
+    check_learner_labels("support_y", support_y, (len(support_x),), learner)
     if support_y.dtype.kind == "f":
         return support_x, support_y.astype("float32")
     present = np.unique(support_y)

@@ -7,10 +7,11 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.checks.batches import check_has_end, first_batch
+from metalearn_tf.checks.losses_and_metrics import metric_of_targets
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.learners.batch_checks import check_tasks
-from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
+from metalearn_tf.learners.compile_checks import check_compile
 from metalearn_tf.learners.label_assertions import with_support_assertions
 from metalearn_tf.learners.own_arguments import with_checked_arguments
 from metalearn_tf.learners.task_loss import task_loss

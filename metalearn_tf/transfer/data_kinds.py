@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.checks.batches import check_has_end
+from metalearn_tf.checks.class_names import numbers_of_names
 from metalearn_tf.data.class_index import ClassIndex
 
 
@@ -84,14 +85,14 @@ def numbers_by_name(argument, data, classes, class_names):
                 f"Received: the {len(names)} classes {names[:10]}"
             )
         return data.y
-    numbers = {name: number for number, name in enumerate(class_names)}
-    unknown = [name for name in names if name not in numbers]
+    numbers = numbers_of_names(names, class_names)
+    unknown = [name for name, number in zip(names, numbers) if number < 0]
     if unknown:
         raise ValueError(
             f"`{argument}` must hold classes of the training data; `dataset.select(names)` picks them. "
             f"Received: the classes {unknown[:10]}, which are none of {class_names[:10]}"
         )
-    return np.asarray([numbers[name] for name in names])[data.y]
+    return numbers[data.y]
 
 
 def check_batched(argument, dataset, rank):

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.sample_weights import check_sample_weight, class_weights
 from metalearn_tf.checks.whole_numbers import check_seed
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.copy_network import copy_network
@@ -16,12 +18,9 @@ from metalearn_tf.transfer.extract_features import compute_features
 from metalearn_tf.transfer.probes import probe_weights
 from metalearn_tf.transfer.transfer_checks import (
     callback_list,
-    check_labels,
     check_rate_callbacks,
     check_rates,
-    check_sample_weight,
     check_validation,
-    class_weights,
 )
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
 from metalearn_tf.transfer.unfreezing import trained_layers
@@ -214,7 +213,7 @@ def _weights(class_weight, sample_weight, of_data, y, classes):
         raise ValueError(f"`sample_weight` must come from one place. Received: {' and '.join(given)}")
     if class_weight is not None:
         return class_weights(class_weight, y, classes)
-    return next((check_sample_weight("sample_weight", value, len(y)) for value in given.values()), None)
+    return next((check_sample_weight("sample_weight", value, y.shape) for value in given.values()), None)
 
 
 def _set_head(classifier, x, y, seed):

@@ -2,6 +2,7 @@
 
 import keras
 
+from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.random_state_kept import random_state_kept
@@ -12,7 +13,6 @@ from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.data_kinds import Examples, read_examples
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
 from metalearn_tf.transfer.transfer_checks import (
-    check_labels,
     check_rate_callbacks,
     check_rates,
     check_validation,

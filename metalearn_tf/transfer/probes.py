@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.checks.arrays import check_finite
+from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
-from metalearn_tf.transfer.transfer_checks import check_labels
 
 # Similarities held at a time: 64 MB.
 _MOST_SIMILARITIES = 2**24
