@@ -52,7 +52,7 @@ def loss_takes(loss):
 
 def takes_logits(function):
     """Whether a loss or a metric says of itself that it takes logits."""
-    return bool(getattr(function, "_fn_kwargs", {}).get("from_logits") or getattr(function, "from_logits", False))
+    return bool(getattr(function, "from_logits", False))
 
 
 def metric_of_targets(*metrics):

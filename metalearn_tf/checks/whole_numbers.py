@@ -24,6 +24,14 @@ def check_whole(least=1, **numbers):
             raise ValueError(f"`{name}` must be {accepted}. Received: {name}={value!r}")
 
 
+def check_whole_between(argument, value, least, most, reason):
+    """Refuses what is not an integer from `least` to `most`; the reason, in words, is why there are no more."""
+    if not is_whole(value) or not least <= value <= most:
+        raise ValueError(
+            f"`{argument}` must be an integer from {least} to {most}, {reason}. Received: {argument}={value!r}"
+        )
+
+
 def check_python_whole(**numbers):
     """Refuses numbers that are not Python's positive integers, which Keras's layers and files ask for.
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from metalearn_tf.checks.arrays import check_finite
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_whole, check_whole_between
 from metalearn_tf.evaluation.distances import neighbor_radii, share_within
 
 _LARGEST_SUBSET = 1000
@@ -156,22 +156,14 @@ def check_subsets(real_count, generated_count, subsets, subset_size):
     check_whole(subsets=subsets)
     if subset_size is None:
         return max(2, min(_LARGEST_SUBSET, smaller // 2))
-    if not is_whole(subset_size) or not 2 <= subset_size <= smaller:
-        raise ValueError(
-            f"`subset_size` must be an integer from 2 to {smaller}, the number of images of the smaller set. "
-            f"Received: subset_size={subset_size!r}"
-        )
+    check_whole_between("subset_size", subset_size, 2, smaller, "the number of images of the smaller set")
     return int(subset_size)
 
 
 def check_neighbors(real_count, generated_count, neighbors):
     """Refuses a number of neighbours that a point of the smaller set does not have."""
     smaller = min(real_count, generated_count)
-    if not is_whole(neighbors) or not 1 <= neighbors < smaller:
-        raise ValueError(
-            f"`neighbors` must be a positive integer less than {smaller}, the number of images of the smaller set. "
-            f"Received: neighbors={neighbors!r}"
-        )
+    check_whole_between("neighbors", neighbors, 1, smaller - 1, "fewer than the images of the smaller set")
 
 
 def check_features(argument, features):

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from metalearn_tf.checks.batches import check_has_end
 from metalearn_tf.engine.array_batches import fit_arguments
+from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest, check_is_logged
-from metalearn_tf.gan.keras_options import callback_list, check_compile_options, check_data_options
+from metalearn_tf.gan.keras_options import check_compile_options, check_data_options
 
 
 class AdversarialModel(ReplicatedModel):

@@ -57,10 +57,3 @@ def _refuse(options, reasons, method):
 
 def _short(value):
     return repr(value) if isinstance(value, (str, int, float, list, dict)) else f"a {type(value).__name__}"
-
-
-def callback_list(callbacks):
-    """What `fit` takes as `callbacks`, as a list: `None`, one, several, or a `keras.callbacks.CallbackList`."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
-    return [callback for callback in keras.tree.flatten(callbacks) if callback is not None]

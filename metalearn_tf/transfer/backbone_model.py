@@ -9,9 +9,11 @@ import tensorflow as tf
 from metalearn_tf.checks.batches import check_has_end, first_batch
 from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.checks.image_range import check_limits
+from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.engine.array_batches import fit_arguments
+from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.engine.gradient_checks import check_reached
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicas import replica_count
@@ -25,7 +27,7 @@ from metalearn_tf.transfer.backbone_checks import (
     takes_images,
 )
 from metalearn_tf.transfer.data_kinds import check_batched, is_batches, read_examples
-from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
+from metalearn_tf.transfer.transfer_checks import check_schedule_goes_on
 
 
 class BackboneModel(SaveableModel):
@@ -48,7 +50,8 @@ class BackboneModel(SaveableModel):
 
     def __init__(self, backbone, augmentation=None, image_range=(0.0, 1.0), dtype=None, **kwargs):
         check_backbone(backbone)
-        check_augmentation(augmentation)
+        if augmentation is not None:
+            check_is_layer("augmentation", augmentation)
         check_limits(image_range)
         check_input_scale(backbone, image_range)
         if dtype is not None and keras.dtype_policies.get(dtype).variable_dtype != backbone.variable_dtype:

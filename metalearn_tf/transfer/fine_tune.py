@@ -7,6 +7,7 @@ from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.sample_weights import check_sample_weight, class_weights
 from metalearn_tf.checks.whole_numbers import check_seed
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
+from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.engine.copy_network import copy_network
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.schedule import warm_up_and_cosine
@@ -17,7 +18,6 @@ from metalearn_tf.transfer.data_kinds import read_examples
 from metalearn_tf.transfer.extract_features import compute_features
 from metalearn_tf.transfer.probes import probe_weights
 from metalearn_tf.transfer.transfer_checks import (
-    callback_list,
     check_rate_callbacks,
     check_rates,
     check_validation,

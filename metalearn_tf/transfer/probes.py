@@ -7,6 +7,7 @@ import tensorflow as tf
 from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.real_numbers import check_positive
+from metalearn_tf.checks.whole_numbers import check_whole_between
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
@@ -105,11 +106,7 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
     """
     features = _check_features(features)
     labels, classes = check_labels("labels", labels, len(features))
-    if not isinstance(neighbors, int) or not 1 <= neighbors <= len(features):
-        raise ValueError(
-            f"`neighbors` must be an integer in [1, {len(features)}], the number of features. "
-            f"Received: neighbors={neighbors!r}"
-        )
+    check_whole_between("neighbors", neighbors, 1, len(features), "the number of features")
     inputs = keras.Input((features.shape[1],), dtype="float32", name="features")
     votes = NeighborVotes(*features.shape, classes, neighbors, distance, temperature, name="votes")
     model = keras.Model(inputs, votes(inputs), name="nearest_neighbors")

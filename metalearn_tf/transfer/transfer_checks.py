@@ -9,6 +9,7 @@ from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.real_numbers import check_not_negative, check_share
 from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.transfer.data_kinds import Examples, numbers_by_name, read_examples
 
 
@@ -36,15 +37,6 @@ def check_rates(learning_rate, weight_decay):
                 f"`{name}` must be {what}; a schedule or an optimizer of your own goes into the `compile` of a "
                 f"`TransferClassifier`. Received: {name}={rate!r}"
             )
-
-
-def check_augmentation(augmentation):
-    """Refuses what is neither `None` nor a Keras layer."""
-    if augmentation is not None and not isinstance(augmentation, keras.layers.Layer):
-        raise TypeError(
-            "`augmentation` must be a Keras layer; put several into a `keras.Sequential`. "
-            f"Received: {type(augmentation).__name__}"
-        )
 
 
 def check_validation(validation_data, classes, check_x, rank, class_names=None):
@@ -130,13 +122,6 @@ def check_rate_callbacks(callbacks, fix):
     names = [type(callback).__name__ for callback in callback_list(callbacks) if isinstance(callback, setting)]
     if names:
         raise ValueError(f"`callbacks` must not set the learning rate. {fix}. Received: {', '.join(names)}")
-
-
-def callback_list(callbacks):
-    """Callbacks as Keras's `fit` takes them, one or several or none, as a list."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
-    return [] if callbacks is None else keras.tree.flatten(callbacks)
 
 
 def check_own_objective(model, **given):

@@ -3,10 +3,10 @@
 import functools
 
 from metalearn_tf.checks.image_range import check_image_range
+from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.augmentation import check_value_range
 from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.transfer.transfer_checks import check_augmentation
 
 
 def check_images(**datasets):
@@ -158,5 +158,5 @@ def check_compiled(argument, model):
 
 def check_layer(augmentation):
     """Refuses what is no Keras layer for images in [0, 1]."""
-    check_augmentation(augmentation)
+    check_is_layer("augmentation", augmentation)
     check_value_range("augmentation", augmentation)

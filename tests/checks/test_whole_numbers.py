@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metalearn_tf.checks.whole_numbers import check_python_whole, check_seed, check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole, check_seed, check_whole, check_whole_between, is_whole
 
 
 @pytest.mark.parametrize("value", [3, np.int32(3), np.uint8(3)])
@@ -52,3 +52,11 @@ def test_seeds_are_of_32_bits():
     for seed in (None, 2**31, -(2**31) - 1):
         with pytest.raises(ValueError, match=r"`seed` must be an integer from -2\*\*31 to 2\*\*31 - 1; .*seed="):
             check_seed(seed, signed=True)
+
+
+def test_integers_between_two():
+    for value in (2, np.int64(5)):
+        check_whole_between("neighbors", value, 2, 5, "the images")
+    for value in (1, 6, 3.0, True, None):
+        with pytest.raises(ValueError, match="`neighbors` must be an integer from 2 to 5, the images. Rec.*neighbors="):
+            check_whole_between("neighbors", value, 2, 5, "the images")

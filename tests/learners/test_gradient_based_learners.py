@@ -322,7 +322,7 @@ def test_outer_updates_are_keras_optimizers(optimizer):
         (lambda n: mtf.learners.MAML(n, first_order="never"), "`first_order` must be"),
         (lambda n: mtf.learners.MAML(n, inner_steps=True), "`inner_steps` must be a positive integer"),
         (lambda n: mtf.learners.ANIL(n, inner_learning_rate=0.0), "`inner_learning_rate` must be a positive number"),
-        (lambda n: mtf.learners.MetaSGD(n, inner_learning_rate=-1.0), "`inner_learning_rate` must be a positive number"),
+        (lambda n: mtf.learners.MetaSGD(n, inner_learning_rate=-1), "`inner_learning_rate` must be a positive number"),
         (lambda n: mtf.learners.MetaLSTM(n, forget_rate=0.0), "`forget_rate` must be between 0 and 1"),
         (lambda n: mtf.learners.MetaLSTM(n, units=0), "`units` must be a positive integer"),
         (lambda n: mtf.learners.Reptile(n, inner_batch_size=0), "`inner_batch_size` must be a positive integer"),
