@@ -153,7 +153,7 @@ def test_what_is_no_task_is_refused(task, probe, change, message):
 
 @pytest.mark.parametrize("neighbors", [0, 121, 2.0])
 def test_as_many_neighbors_as_there_are(task, neighbors):
-    with pytest.raises(ValueError, match=rf"integer in \[1, 120\].*neighbors={neighbors}"):
+    with pytest.raises(ValueError, match=f"`neighbors` must be an integer from 1 to 120.*neighbors={neighbors}"):
         nearest_neighbors(*task, neighbors=neighbors)
 
 
