@@ -257,7 +257,7 @@ PIXELS = {
     "int64": (X.astype("int64"), "uint8, or floating in .*Received: dtype=int64"),
     "bool": (X > 100, "uint8, or floating in .*Received: dtype=bool"),
     "0 to 255": (X.astype("float32"), r"must be in \[0, 1\]; uint8 images"),
-    "NaN": (np.full(X.shape, np.nan), r"must be in \[0, 1\].*nan"),
+    "NaN": (np.full(X.shape, np.nan), "must be finite.*NaN"),
     "another size": (X[:, :2], r"must have the shape \(n, 4, 4, 1\)"),
 }
 
