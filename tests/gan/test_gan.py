@@ -214,7 +214,7 @@ def test_divergence_says_when_and_keeps_what_was_good(images):
         (lambda x: x.astype("float32"), r"must be in \[-1, 1\]; uint8 images.*0 to 255"),
         (lambda x: x[..., 0], "must have the shape"),
         (lambda x: np.concatenate([x, x], axis=1), "must have the shape"),
-        (lambda x: x[:0], "at least one image"),
+        (lambda x: x[:0], "at least one example"),
         (lambda x: np.full(x.shape, np.nan, "float32"), "must be finite"),
         (lambda x: x.astype("int64"), "must be uint8, or floating"),
     ],
