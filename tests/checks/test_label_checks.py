@@ -47,7 +47,7 @@ def test_weights_of_examples_and_of_queries():
     [
         (np.ones(2), (3,), r"have a number for each label, the shape \(n,\) = \(3,\)\. Received: shape \(2,\)"),
         (["a", "b"], (2,), "have a number for each label.*dtype=object"),
-        (np.ones(2), (2, 3), r"have .*shape \(tasks, queries\) = \(2, 3\); .*`np.repeat\(weights\[:, None\], 3, axis=1\)`"),
+        (np.ones(2), (2, 3), r"have .*\(tasks, queries\) = \(2, 3\); .*`np.repeat\(weights\[:, None\], 3, axis=1\)`"),
         ([1.0, np.nan], (2,), r"be finite.*rows \[1\]"),
         ([1.0, -1.0], (2,), "not be negative. Received: -1.0 to 1.0"),
     ],

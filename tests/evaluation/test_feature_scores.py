@@ -179,7 +179,7 @@ def test_subsets_that_do_not_fit_are_refused(options):
 
 @pytest.mark.parametrize("neighbors", [0, 8, 1.5])
 def test_neighbors_that_do_not_fit_are_refused(neighbors):
-    with pytest.raises(ValueError, match=f"`neighbors` must be an integer from 1 to 7, .*Received: neighbors={neighbors}"):
+    with pytest.raises(ValueError, match=f"`neighbors` must be an integer from 1 to 7, .*neighbors={neighbors}"):
         precision_and_recall_of_features(np.eye(8), np.eye(10, 8), neighbors=neighbors)
 
 
