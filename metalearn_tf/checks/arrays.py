@@ -75,6 +75,15 @@ def check_shape(argument, array, shape, whose="the network takes"):
     )
 
 
+def check_vectors(argument, x):
+    """Numbers `(n, d)` as an array, once they are finite and have that shape."""
+    x = as_array(argument, x)
+    if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiub":
+        raise ValueError(f"`{argument}` must be numbers of shape (n, d). Received: shape {x.shape}, dtype={x.dtype}")
+    check_finite(argument, x)
+    return x
+
+
 def check_finite(argument, values):
     """Refuses an array of numbers with a NaN or an infinity among them; says in which rows, at first."""
     finite = np.isfinite(np.atleast_1d(values))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from metalearn_tf.checks.arrays import check_finite
+from metalearn_tf.checks.arrays import check_finite, check_vectors
 from metalearn_tf.checks.whole_numbers import check_whole, check_whole_between
 from metalearn_tf.evaluation.distances import neighbor_radii, share_within
 
@@ -166,22 +166,10 @@ def check_neighbors(real_count, generated_count, neighbors):
     check_whole_between("neighbors", neighbors, 1, smaller - 1, "fewer than the images of the smaller set")
 
 
-def check_features(argument, features):
-    """The features as float64 `(n, d)`.
-
-    Raises:
-        ValueError: if they have another shape, or a value that is NaN or infinite.
-    """
-    features = np.asarray(features)
-    if features.ndim != 2 or features.shape[1] == 0:
-        raise ValueError(f"`{argument}` must have shape (images, features). Received: shape {features.shape}")
-    features = features.astype("float64")
-    check_finite(argument, features)
-    return features
-
-
 def _check_pair(real, generated):
-    real, generated = check_features("real", real), check_features("generated", generated)
+    real, generated = (
+        check_vectors(name, x).astype("float64") for name, x in (("real", real), ("generated", generated))
+    )
     if real.shape[1] != generated.shape[1]:
         raise ValueError(
             "`real` and `generated` must have the same number of features. "

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from metalearn_tf.checks.arrays import check_vectors
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.evaluation.feature_scores import check_features
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
@@ -27,7 +27,7 @@ def image_features(images, feature_network, batch_size=256, image_range=None):
     """
     images = check_scored_images("images", images, image_range=image_range)
     check_takes("feature_network", feature_network, images)
-    return check_features("features", outputs(feature_network, images, batch_size)).astype("float32")
+    return check_vectors("features", outputs(feature_network, images, batch_size)).astype("float32")
 
 
 def outputs(network, images, batch_size=256):

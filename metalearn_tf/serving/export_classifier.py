@@ -7,7 +7,7 @@ from metalearn_tf.checks.class_names import check_class_names
 from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.networks.batch_dependence import check_batch_independence
-from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
+from metalearn_tf.networks.input_scale import check_range_is_taken
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
 from metalearn_tf.serving.encoded_images import decode_images, read_files, takes_encoded_images
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
@@ -193,11 +193,7 @@ def _check_network(network, argument, outputs, image_range, limits):
         )
     check_batch_independence(network, argument)
     check_limits(image_range)
-    if is_for_other_range(network, image_range[1] - image_range[0]):
-        raise ValueError(
-            f"`image_range` must be that of the pixels that `{argument}` takes, and it divides them itself, in the "
-            f"layer {first_rescaling(network).name!r}: `image_range=(0, 255)`. Received: image_range={image_range}"
-        )
+    check_range_is_taken(network, image_range)
     shape = network.input_shape[1:]
     return export_limits(limits, ["max_images", *image_limits(shape, takes_encoded_images(network))])
 

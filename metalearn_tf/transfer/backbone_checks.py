@@ -9,7 +9,7 @@ from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.task_checks import check_network
 from metalearn_tf.networks.batch_dependence import check_batch_independence
-from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
+from metalearn_tf.networks.input_scale import check_range_is_taken
 
 # As the networks of this library and of `keras.applications` name them.
 _HEADS = ("head", "predictions", "logits", "probabilities")
@@ -78,28 +78,12 @@ def check_backbone_examples(argument, x, backbone, image_range=(0.0, 1.0)):
         ValueError: if there is no example, or they are of another kind, shape, dtype or range, or not finite.
     """
     check_limits(image_range)
-    check_input_scale(backbone, image_range)
+    if takes_images(backbone):
+        check_range_is_taken(backbone, image_range)
     x = as_array(argument, x)
     check_not_empty(argument, x)
     x = check_examples(argument, x, backbone.input_shape[1:], kind_of_examples(backbone), image_range)
     return x.astype(float_dtype(backbone), copy=False) if tf.as_dtype(x.dtype).is_floating else x
-
-
-def check_input_scale(backbone, image_range):
-    """Refuses a range of pixels that the backbone's own first `Rescaling` is not for: all images would be nearly one.
-
-    Raises:
-        ValueError: if what comes out of it is in less than a tenth of a range of length 1.
-    """
-    if not takes_images(backbone):
-        return
-    low, high = image_range
-    if is_for_other_range(backbone, high - low):
-        raise ValueError(
-            "`image_range` must be the range that the backbone takes: it divides pixels itself, in the layer "
-            f"{first_rescaling(backbone).name!r}, for `image_range=(0, 255)`; or take that layer out. "
-            f"Received: image_range={image_range}"
-        )
 
 
 def kind_of_examples(backbone):

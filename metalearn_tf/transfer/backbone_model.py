@@ -18,10 +18,10 @@ from metalearn_tf.engine.gradient_checks import check_reached
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicas import replica_count
 from metalearn_tf.engine.saveable_model import SaveableModel
+from metalearn_tf.networks.input_scale import check_range_is_taken
 from metalearn_tf.transfer.backbone_checks import (
     check_backbone,
     check_backbone_examples,
-    check_input_scale,
     float_dtype,
     kind_of_examples,
     takes_images,
@@ -53,7 +53,8 @@ class BackboneModel(SaveableModel):
         if augmentation is not None:
             check_is_layer("augmentation", augmentation)
         check_limits(image_range)
-        check_input_scale(backbone, image_range)
+        if takes_images(backbone):
+            check_range_is_taken(backbone, image_range)
         if dtype is not None and keras.dtype_policies.get(dtype).variable_dtype != backbone.variable_dtype:
             raise ValueError(
                 f"`dtype` must be that of the backbone's weights, {backbone.variable_dtype!r}; build the backbone in "

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.checks.arrays import check_finite
+from metalearn_tf.checks.arrays import check_vectors
+from metalearn_tf.checks.dtypes import check_dtype
+from metalearn_tf.checks.examples import check_not_empty
 from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.checks.whole_numbers import check_whole_between
@@ -115,13 +117,9 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
 
 
 def _check_features(features):
-    features = np.asarray(features)
-    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
-        raise ValueError(
-            "`features` must be floating, of shape (n, d), as `mtf.transfer.extract_features` returns them. "
-            f"Received: shape {features.shape}, dtype={features.dtype}"
-        )
-    check_finite("features", features)
+    features = check_vectors("features", features)
+    check_not_empty("features", features)
+    check_dtype("features", features.dtype, "numbers")
     return features.astype("float32", copy=False)
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.checks.arrays import as_array, check_finite, check_finite_weights, check_shape
+from metalearn_tf.checks.arrays import as_array, check_finite, check_finite_weights, check_shape, check_vectors
 from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.checks.examples import check_examples, check_not_empty
 
@@ -57,6 +57,15 @@ def test_rows_that_are_not_finite_are_named():
         check_finite("x", np.array([[0, 0], [np.nan, 0], [0, -np.inf]]))
     with pytest.raises(ValueError, match="`x` must be finite"):
         check_finite("x", np.float64("nan"))
+
+
+def test_vectors():
+    assert check_vectors("features", [[1, 2]]).shape == (1, 2)
+    for x in (np.zeros(3), np.zeros((3, 0)), np.zeros((1, 2, 3)), [["a"]]):
+        with pytest.raises(ValueError, match=r"`features` must be numbers of shape \(n, d\). Received: shape"):
+            check_vectors("features", x)
+    with pytest.raises(ValueError, match="`features` must be finite"):
+        check_vectors("features", [[np.nan]])
 
 
 def test_weights_that_are_not_finite():

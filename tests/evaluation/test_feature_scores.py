@@ -158,7 +158,7 @@ def test_generating_one_image_only_has_precision_without_recall():
 @pytest.mark.parametrize("score", [fid_of_features, kid_of_features, precision_and_recall_of_features])
 def test_features_that_cannot_be_compared_are_refused(score):
     good = np.random.default_rng(0).normal(size=(8, 4))
-    with pytest.raises(ValueError, match=r"`generated` must have shape \(images, features\).*\(8, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"`generated` must be numbers of shape \(n, d\).*\(8, 2, 2\)"):
         score(good, good.reshape(8, 2, 2))
     with pytest.raises(ValueError, match="same number of features.*4 and 3"):
         score(good, good[:, :3])

@@ -107,7 +107,7 @@ def test_images_that_cannot_be_compared_are_refused_before_any_work(score, image
 def test_networks_that_do_not_fit_are_refused(network, images):
     with pytest.raises(ValueError, match=r"`feature_network` takes images of shape \(4, 4, 1\).*\(4, 4, 3\)"):
         fid(*np.repeat(images, 3, axis=-1), network)
-    with pytest.raises(ValueError, match=r"`features` must have shape \(images, features\).*\(40, 4, 4, 1\)"):
+    with pytest.raises(ValueError, match=r"`features` must be numbers of shape \(n, d\).*\(40, 4, 4, 1\)"):
         fid(*images, lambda batch, training: batch)
     with pytest.raises(ValueError, match="`features` must be finite"):
         fid(*images, lambda batch, training: tf.math.log(network(batch)))
