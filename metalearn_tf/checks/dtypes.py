@@ -25,7 +25,7 @@ def check_dtype(argument, dtype, kind, limits=None):
     elif kind == "pixels":
         accepted, fits = "uint8, or floating", dtype.is_floating or dtype == tf.uint8
         accepted += "" if limits is None else f" in [{limits[0]:g}, {limits[1]:g}]"
-        fix = "; `x.astype('uint8')` makes pixels of integers from 0 to 255" if dtype.is_integer else ""
+        fix = "; `images.astype('uint8')` makes pixels of integers from 0 to 255" if dtype.is_integer else ""
     else:
         accepted, fits = "floating", dtype.is_floating
         fix = "; `x.astype('float32')` makes numbers of integers" if dtype.is_integer else ""
