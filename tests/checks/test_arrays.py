@@ -79,7 +79,7 @@ def test_weights_that_are_not_finite():
     [
         ("texts", [object, tf.string], ["float32"], "must be strings.*dtype=float32"),
         ("integers", ["int64", tf.uint8], ["float32", bool], "must be integers"),
-        ("pixels", ["uint8", "float64", tf.bfloat16], ["int64"], r"must be uint8, or floating in \[0, 1\]; `images.astype"),
+        ("pixels", ["uint8", "float64", tf.bfloat16], ["int64"], r".*, or floating in \[0, 1\]; `images.astype"),
         ("pixels", ["uint8"], [bool, object], r"must be uint8, or floating in \[0, 1\]. Received"),
         ("numbers", ["float16", tf.float32], ["uint8"], r"must be floating; `x.astype\('float32'\)` makes .*uint8"),
     ],
