@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.episodes import episodes
 
 
@@ -50,9 +50,7 @@ class TrialBudget:
         factor = self.reduction_factor
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor <= 1:
             raise ValueError(f"`reduction_factor` must be a number above 1. Received: reduction_factor={factor!r}")
-        # What `keras.utils.set_random_seed` takes.
-        if not is_whole(self.seed) or not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={self.seed!r}")
+        check_seed(self.seed)
 
     def train_tasks(self, dataset):
         """The stream of training tasks, the same for each trial."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from metalearn_tf.checks.check_instance import check_instance
+from metalearn_tf.checks.instances import check_instance
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.engine.describe import describe

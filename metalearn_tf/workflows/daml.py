@@ -5,7 +5,8 @@ import functools
 
 import keras
 
-from metalearn_tf.checks.check_instance import check_instance
+from metalearn_tf.checks.instances import check_instance
+from metalearn_tf.checks.real_numbers import check_positive, check_share
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.engine.copy_network import copy_network
@@ -42,8 +43,6 @@ from metalearn_tf.workflows.workflow_checks import (
     check_domains,
     check_images,
     check_learner,
-    check_positive,
-    check_share,
     check_target,
     merged_sources,
 )
@@ -124,7 +123,7 @@ def daml(
         for dataset in sources:
             check_disjoint(dataset, target)
     check_share("keep", keep)
-    check_positive("ratio", [ratio])
+    check_positive("ratio", ratio)
     least_images = tasks.shots + tasks.train_queries
     if quick:
         budget = dataclasses.replace(budget.quick(), virtual_images=min(budget.virtual_images, least_images))

@@ -6,7 +6,8 @@ import functools
 import keras
 import numpy as np
 
-from metalearn_tf.checks.check_instance import check_instance
+from metalearn_tf.checks.instances import check_instance
+from metalearn_tf.checks.real_numbers import check_all_positive, check_positive, check_share
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.engine.describe import describe
@@ -33,8 +34,6 @@ from metalearn_tf.workflows.workflow_checks import (
     check_images,
     check_layer,
     check_learner,
-    check_positive,
-    check_share,
     merged_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
@@ -132,8 +131,8 @@ def gan_augmented(
         if dataset.domain == target.domain:
             check_disjoint(dataset, target)
     check_share("keep", keep)
-    check_positive("ratios", ratios)
-    check_positive("variety", [variety])
+    check_all_positive("ratios", ratios)
+    check_positive("variety", variety)
     if quick:
         budget, ratios = budget.quick(), list(dict.fromkeys((min(ratios), max(ratios))))
     train_ways = tasks.train_ways or tasks.ways

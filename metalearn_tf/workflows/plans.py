@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.checks.whole_numbers import check_whole
-from metalearn_tf.workflows.workflow_checks import check_positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +133,7 @@ class DAMLBudget(_Budget):
 
     def __post_init__(self):
         _check_numbers(self, others=("fine_tune_learning_rate",))
-        check_positive("fine_tune_learning_rate", [self.fine_tune_learning_rate])
+        check_positive("fine_tune_learning_rate", self.fine_tune_learning_rate)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -318,8 +318,8 @@ def test_a_saved_half_goes_on_as_if_never_stopped(tmp_path, eager):
 @pytest.mark.parametrize(
     "changes, match",
     [
-        ({"layer_decay": 1.5}, r"`layer_decay` must be in \(0, 1\]"),
-        ({"l2_sp": -1.0}, "`l2_sp` must not be negative"),
+        ({"layer_decay": 1.5}, r"`layer_decay` must be a number in \(0, 1\]"),
+        ({"l2_sp": -1.0}, "`l2_sp` must be a number of at least 0"),
         ({"head_epochs": -1}, "`head_epochs` must be an integer of at least 0"),
         ({"stage_epochs": 0}, "`stage_epochs` must be a positive integer"),
     ],
