@@ -15,6 +15,7 @@ PACKAGE = pathlib.Path(metalearn_tf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 MOST_LINES = 320
+MOST_LINES_OF_SIGNATURE, MOST_PARAMETERS = 10, 17
 
 
 def name_of(path):
@@ -75,6 +76,17 @@ def public_names():
         for name, value in vars(importlib.import_module(f"metalearn_tf.{folder}")).items():
             if not name.startswith("_") and not inspect.ismodule(value):
                 yield f"{folder}.{name}", value
+
+
+def test_signatures_of_public_functions_fit_on_ten_lines():
+    """What belongs together is one argument; Keras's `fit` has 14, and what is like it some of its own."""
+    too_long = []
+    for name, function in {name: value for name, value in public_names() if inspect.isfunction(value)}.items():
+        (definition,) = ast.parse(inspect.getsource(inspect.unwrap(function))).body
+        lines, parameters = definition.body[0].lineno - definition.lineno, len(inspect.signature(function).parameters)
+        if lines > MOST_LINES_OF_SIGNATURE or parameters > MOST_PARAMETERS:
+            too_long.append(f"{name}: {parameters} parameters on {lines} lines")
+    assert not too_long
 
 
 def undocumented_methods(cls):

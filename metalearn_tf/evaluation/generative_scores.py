@@ -51,16 +51,9 @@ class GenerativeReport:
 
 
 def generative_report(
-    real,
-    generated,
-    feature_network,
-    neighbors=3,
-    subsets=100,
-    subset_size=None,
-    seed=0,
-    batch_size=256,
+    real, generated, feature_network, neighbors=3, subsets=100, subset_size=None, seed=0, batch_size=256,
     image_range=None,
-):
+):  # fmt: skip
     """All scores that need no labels, from one pass over the images.
 
     ```python

@@ -68,7 +68,7 @@ def read_labelled(x, y, rank):
         ValueError: as `read_examples`, or if labels come twice, or examples and labels as a pair.
     """
     if isinstance(x, tuple):
-        raise ValueError(f"`x` and `y` must be two arguments: `..., x, y`. Received: x=a tuple of {len(x)}")
+        raise ValueError(f"`x` and `y` must be two arguments, as in `fit(x, y)`. Received: x=a tuple of {len(x)}")
     data = read_examples("x", x, rank)
     if y is None:
         return data

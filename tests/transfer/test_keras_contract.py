@@ -79,16 +79,16 @@ def test_frozen_layers_stay_and_their_flags_too(name, freeze, when, eager):
 
 @pytest.mark.parametrize("method", ["supervised", "autoencoder", "contrastive"])
 def test_pretrain_leaves_what_is_frozen_and_refuses_when_all_is(method, eager):
-    backbone, x = plain_backbone(), quadrants(16)
+    backbone = plain_backbone()
     options = {"augmentation": keras.layers.GaussianNoise(0.1), "epochs": 1}
     freeze_low(backbone)
     before, given = backbone.get_weights(), flags(backbone)
-    mtf.transfer.pretrain(backbone, x, method=method, **options)
+    mtf.transfer.pretrain(backbone, *quadrants(16), method=method, **options)
     same = [np.array_equal(old, new) for old, new in zip(before, backbone.get_weights())]
     assert same == [True, True, False, False] and flags(backbone) == given
     backbone.trainable = False
     with pytest.raises(ValueError, match=r"`backbone` must have layers to train; set `trainable = True`"):
-        mtf.transfer.pretrain(backbone, x, method=method, **options)
+        mtf.transfer.pretrain(backbone, *quadrants(16), method=method, **options)
 
 
 def test_stages_do_not_name_frozen_layers():
@@ -439,3 +439,37 @@ def test_options_of_the_optimizer_are_taken(name, option):
     if "use_ema" in option:  # Keras ends with the averages
         for variable, average in zip(model.trainable_variables, model.optimizer._model_variables_moving_average):
             np.testing.assert_array_equal(variable, average)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        mtf.transfer.fine_tune,
+        mtf.transfer.pretrain,
+        mtf.transfer.extract_features,
+        mtf.transfer.feature_dataset,
+        mtf.evaluation.train_feature_classifier,
+        mtf.transfer.DomainAdaptation.fit,
+        mtf.transfer.TransferClassifier.fit,
+        mtf.transfer.DenoisingAutoencoder.fit,
+        mtf.gan.GAN.fit,
+        mtf.learners.MAML.fit,
+    ],
+    ids=lambda function: function.__qualname__,
+)
+def test_what_is_like_fit_has_the_arguments_of_keras_in_its_order(function):
+    of_keras, ours = (inspect.signature(f).parameters for f in (keras.Model.fit, function))
+    shared = [name for name in ours if name in of_keras and name != "self"]
+    assert shared == [name for name in of_keras if name in shared]
+    if "verbose" in ours:
+        assert ours["verbose"].default == "auto"
+    else:  # they hand all on
+        assert any(parameter.kind is parameter.VAR_KEYWORD for parameter in ours.values())
+
+
+def test_features_show_how_far_they_are_as_predict_does(tmp_path, capsys):
+    x, _ = quadrants(16)
+    for verbose, shown in (("auto", "2/2"), (1, "2/2"), (0, "")):
+        mtf.transfer.extract_features(plain_backbone(), x, 8, verbose)
+        printed = capsys.readouterr().out
+        assert shown in printed and bool(printed) is bool(shown)

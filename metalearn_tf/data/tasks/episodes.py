@@ -19,19 +19,9 @@ from metalearn_tf.engine.worker_batches import by_worker, worker_rows
 
 
 def episodes(
-    dataset,
-    ways,
-    shots,
-    queries,
-    tasks_per_batch=1,
-    seed=0,
-    within_parent=False,
-    proportions=None,
-    query_dataset=None,
-    uneven_shots=False,
-    support_augmentation=None,
-    query_augmentation=None,
-):
+    dataset, ways, shots, queries, tasks_per_batch=1, seed=0, within_parent=False, proportions=None, query_dataset=None,
+    uneven_shots=False, support_augmentation=None, query_augmentation=None,
+):  # fmt: skip
     """An endless stream of few-shot tasks.
 
     Each task draws `ways` classes and, from each, `shots` support and `queries` query examples, all without

@@ -12,16 +12,9 @@ from metalearn_tf.engine.worker_batches import by_worker
 
 
 def image_tasks(
-    dataset,
-    shots,
-    queries=0,
-    tasks_per_batch=1,
-    per="class",
-    proportions=None,
-    seed=0,
-    ways=None,
+    dataset, shots, queries=0, tasks_per_batch=1, per="class", proportions=None, seed=0, ways=None,
     image_range=(-1.0, 1.0),
-):
+):  # fmt: skip
     """An endless stream of tasks, each a few images of one class, of one domain, or of several classes with labels.
 
     ```python
