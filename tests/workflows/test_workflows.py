@@ -379,7 +379,7 @@ def test_bad_input_is_refused_before_anything_is_written(name, changes, message,
     [
         (workflows.DAMLTasks, {"target_images": 5}, "`target_images` must be more than `shots`.*images=5, shots=5"),
         (workflows.DAMLTasks, {"queries": 0}, "`queries` must be a positive integer. Received: queries=0"),
-        (workflows.DAMLBudget, {"fine_tune_learning_rate": 0.0}, "`fine_tune_learning_rate` must be positive"),
+        (workflows.DAMLBudget, {"fine_tune_learning_rate": 0.0}, "`fine_tune_learning_rate` must be a positive number"),
         (workflows.DAMLBudget, {"seeds": True}, "`seeds` must be a positive integer"),
         (workflows.GANAugmentedTasks, {"train_ways": 0}, "`train_ways` must be a positive integer"),
         (workflows.GANAugmentedBudget, {"steps": 1.5}, "`steps` must be a positive integer"),
