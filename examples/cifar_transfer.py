@@ -24,7 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import metalearn_tf as mtf
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
 METHODS = ("supervised", "autoencoder", "contrastive")

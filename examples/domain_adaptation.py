@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 import metalearn_tf as mtf
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.whole_files import write_text
 
 METHODS = {"source only": "source_only", "CORAL": "coral", "MMD": "mmd", "DANN": "dann"}
 NAMES = {"mnist": "MNIST", "usps": "USPS"}

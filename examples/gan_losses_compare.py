@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
 BATCH_SIZE = 64

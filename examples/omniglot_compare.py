@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 import metalearn_tf as mtf
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
 learners, networks = mtf.learners, mtf.networks

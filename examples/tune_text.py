@@ -22,7 +22,7 @@ import numpy as np
 from ray import tune
 
 import metalearn_tf as mtf
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.whole_files import write_text
 
 WAYS = 5
 SPACE = {

@@ -15,7 +15,8 @@ PACKAGE = pathlib.Path(metalearn_tf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # In the order in which data flows; a folder imports only from those above it.
-FOLDERS = ["data", "networks", "serving", "learners", "gan", "transfer", "evaluation", "training", "workflows"]
+FOLDERS = ["files", "checks", "engine", "data", "networks"]
+FOLDERS += ["serving", "learners", "gan", "transfer", "evaluation", "training", "workflows"]
 # These take learners as arguments, so that they import none.
 INDEPENDENT = {"evaluation", "training"}
 WITHOUT = {"learners", "gan", "transfer", "workflows"}

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.data.local_path import local_path
+from metalearn_tf.files.local_path import local_path
 from metalearn_tf.workflows.run_directory import RunDirectory
 
 LEARNER = mtf.learners.PrototypicalNetwork

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.engine.describe import describe
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.networks.bag_of_words import WordWeights
-from metalearn_tf.networks.describe import describe
 from metalearn_tf.networks.text_encoder import WordAttention
 from metalearn_tf.training.descriptions import describe_model, optimizers_of
 from metalearn_tf.workflows.classical_augmentation import RandomAffine

@@ -3,10 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.check_texts import check_texts
+from metalearn_tf.checks.check_texts import check_texts, texts_as_objects
+from metalearn_tf.checks.label_advice import label_advice
 from metalearn_tf.data.class_index import ClassIndex, check_class_names
-from metalearn_tf.data.label_advice import label_advice
-from metalearn_tf.data.texts_as_objects import texts_as_objects
 
 
 class ClassDataset(ClassIndex):

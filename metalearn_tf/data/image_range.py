@@ -40,7 +40,7 @@ def range_of_images(argument, dataset, wanted):
         wanted: lowest and highest value of a pixel that is wanted.
 
     Returns:
-        `(0, 1)` of uint8 images, which `metalearn_tf.data.episodes` brings there, and of floating ones without a pixel
+        `(0, 1)` of uint8 images, which `mtf.data.episodes` brings there, and of floating ones without a pixel
         outside of it; else `wanted`.
 
     Raises:

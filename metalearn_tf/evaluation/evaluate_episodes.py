@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.episodes import episodes as make_episodes
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.evaluation.report import Report, combine_reports
 from metalearn_tf.evaluation.scores import confusion_matrix, macro_recall_and_f1
 

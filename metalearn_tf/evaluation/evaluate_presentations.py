@@ -6,8 +6,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.episodes import episodes as make_episodes
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.evaluation.scores import confidence_half_width
 
 _TASKS_PER_BATCH = 8

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.evaluation.distances import neighbor_radii, share_within
 
 _LARGEST_SUBSET = 1000

@@ -4,12 +4,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.whole_files import write_whole
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.nearest_images import nearest_images
 from metalearn_tf.evaluation.sample_grid import to_pixels
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.files.local_path import local_path
+from metalearn_tf.files.whole_files import write_whole
 
 _SPREAD = "_spread"
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from metalearn_tf.data.label_advice import label_advice
+from metalearn_tf.checks.label_advice import label_advice
 from metalearn_tf.evaluation.feature_scores import (
     check_neighbors,
     check_subsets,

@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
 from metalearn_tf.evaluation.model_images import ModelImages

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, to_scored_range
 
 

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.evaluation.scores import confidence_half_width
-from metalearn_tf.networks.saveable_model import plain_values
+from metalearn_tf.files.whole_files import write_text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.whole_files import write_whole
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.model_images import ModelImages
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.files.local_path import local_path
+from metalearn_tf.files.whole_files import write_whole
 
 _GAP = 1
 _GREY = 127

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metalearn_tf.data.label_advice import label_advice
+from metalearn_tf.checks.label_advice import label_advice
 
 
 def confidence_half_width(values):

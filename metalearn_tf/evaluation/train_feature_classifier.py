@@ -3,13 +3,13 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range, to_image_range
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.evaluation.feature_networks import build_classifier
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE
-from metalearn_tf.networks.schedule import warm_up_and_cosine
 
 _BATCH_SIZE = 128
 _LEARNING_RATE = 3e-3

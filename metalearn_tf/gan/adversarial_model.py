@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.array_batches import fit_arguments
+from metalearn_tf.engine.array_batches import fit_arguments
+from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest, check_is_logged
 from metalearn_tf.gan.keras_options import callback_list, check_compile_options, check_data_options, check_end
-from metalearn_tf.networks.replicated_model import ReplicatedModel
 
 
 class AdversarialModel(ReplicatedModel):

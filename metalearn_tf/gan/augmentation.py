@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metalearn_tf.networks.replicas import draw_rows
+from metalearn_tf.engine.replicas import draw_rows
 
 
 def differentiable_augmentation(images, seed, policy="color,translation,cutout"):

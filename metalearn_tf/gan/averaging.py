@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.networks.copy_network import copy_network
+from metalearn_tf.engine.copy_network import copy_network
 
 
 def frozen_copy(network):

@@ -6,7 +6,11 @@ import tensorflow as tf
 from keras.saving import deserialize_keras_object as deserialize
 from keras.saving import serialize_keras_object as serialize
 
-from metalearn_tf.data.random_state_kept import random_state_kept
+from metalearn_tf.engine.copy_network import copy_network
+from metalearn_tf.engine.fresh_trace import FreshTrace
+from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.replicas import apply_mean, one_batch_of_all_replicas
 from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
 from metalearn_tf.gan.gan_checks import check_inputs, check_sampling, check_training_data
 from metalearn_tf.gan.gan_networks import GANNetworks
@@ -16,10 +20,6 @@ from metalearn_tf.gan.objectives import Objective, draw_noise, split_seed
 from metalearn_tf.gan.penalties import Penalty
 from metalearn_tf.gan.players import inputs_of, stateful_players
 from metalearn_tf.gan.players_optimizer import PlayersOptimizer, make_optimizers
-from metalearn_tf.networks.copy_network import copy_network
-from metalearn_tf.networks.fresh_trace import FreshTrace
-from metalearn_tf.networks.gradient_checks import check_reached
-from metalearn_tf.networks.replicas import apply_mean, one_batch_of_all_replicas
 from metalearn_tf.networks.second_derivatives import check_second_derivatives
 from metalearn_tf.serving.export_generator import export_gan
 

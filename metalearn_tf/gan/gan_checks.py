@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import are_within
-from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.gan.batches import as_arrays, first_batch
 from metalearn_tf.gan.label_checks import check_classes
 from metalearn_tf.gan.network_checks import check_seed, shapes_meet

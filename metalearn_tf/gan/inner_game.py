@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
 from metalearn_tf.gan.objectives import draw_noise, split_seed
 from metalearn_tf.gan.players import stateless_players
-from metalearn_tf.learners.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
-from metalearn_tf.networks.gradient_checks import check_reached
 
 
 def inner_step(gan, rules, values, images, seed, step, labels=None):

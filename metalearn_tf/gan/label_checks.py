@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.label_advice import may_be_labels
+from metalearn_tf.checks.label_advice import may_be_labels
 
 
 def check_classes(gan, labels, lead, in_batches=False):

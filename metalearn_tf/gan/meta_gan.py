@@ -3,7 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.engine.fresh_trace import FreshTrace
+from metalearn_tf.engine.inner_batches import inner_batch_rows
+from metalearn_tf.engine.replicas import apply_mean
+from metalearn_tf.engine.task_mapping import sum_over_tasks
+from metalearn_tf.engine.update_rules import scheduled_gradient_descent
 from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses, traced_parts
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, make_outer_optimizer
@@ -13,11 +18,6 @@ from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
 from metalearn_tf.gan.players import stateless_players
 from metalearn_tf.gan.task_checks import check_adaptation, check_task_inputs, check_tasks
 from metalearn_tf.gan.task_data import prepare_tasks, task_inputs
-from metalearn_tf.learners.inner_batches import inner_batch_rows
-from metalearn_tf.learners.task_mapping import sum_over_tasks
-from metalearn_tf.learners.update_rules import scheduled_gradient_descent
-from metalearn_tf.networks.fresh_trace import FreshTrace
-from metalearn_tf.networks.replicas import apply_mean
 from metalearn_tf.serving.export_generator import export_meta_gan
 
 

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.data.image_range import check_limits
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.engine.copy_network import check_can_be_copied
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses
 from metalearn_tf.gan.network_inputs import has_pairs
 from metalearn_tf.gan.penalties import get_penalty
-from metalearn_tf.networks.copy_network import check_can_be_copied
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.spectral_normalization_of import check_spectral_normalization
 from metalearn_tf.networks.task_normalization import TaskNormalization

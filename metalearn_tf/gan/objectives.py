@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from metalearn_tf.engine.replicas import draw_rows, one_batch_of_all_replicas
 from metalearn_tf.gan.augmentation import differentiable_augmentation
 from metalearn_tf.gan.losses import feature_matching_loss, get_losses, reconstruction_loss
 from metalearn_tf.gan.penalties import get_penalty
-from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 
 class Objective(NamedTuple):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
+from metalearn_tf.engine.loss_scaling import with_loss_scaling
 
 
 def make_optimizers(gan, generator_optimizer, discriminator_optimizer, options):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metalearn_tf.networks.regularization import regularization_loss
+from metalearn_tf.engine.regularization import regularization_loss
 
 
 def weight_losses(network, weights=None):

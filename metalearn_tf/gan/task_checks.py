@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.gan.batches import as_arrays, first_batch
 from metalearn_tf.gan.gan_checks import check_images, check_labels
 from metalearn_tf.gan.network_checks import check_seed

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.copy_network import as_model
+from metalearn_tf.engine.saveable_model import SaveableModel
+from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.label_checks import as_array
 from metalearn_tf.learners.predict_array import predict_array
 from metalearn_tf.learners.task_checks import check_dtype, check_examples
-from metalearn_tf.networks.copy_network import as_model
-from metalearn_tf.networks.saveable_model import SaveableModel
-from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.update_rules import gradient_descent
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
 from metalearn_tf.learners.network_pass import run_network
 from metalearn_tf.learners.task_checks import check_network
-from metalearn_tf.learners.update_rules import gradient_descent
 from metalearn_tf.networks.task_normalization import support_pass
 
 

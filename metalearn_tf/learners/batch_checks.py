@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.label_checks import as_array, check_labels, check_metric_fits, check_same_kind
 from metalearn_tf.learners.task_checks import check_dtype, check_examples, check_input_scale
-from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 
 
 def check_has_end(argument, data, steps_argument, steps):

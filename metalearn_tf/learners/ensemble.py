@@ -6,9 +6,9 @@ import math
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.copy_network import as_model
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype
-from metalearn_tf.networks.copy_network import as_model
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

@@ -4,16 +4,16 @@ import functools
 
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.rematerialized import rematerialized
+from metalearn_tf.engine.task_mapping import in_training
 from metalearn_tf.learners.label_checks import check_puts_out_logits
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import layer_losses, result_dtype, support_statistics, with_layer_losses
-from metalearn_tf.learners.rematerialized import rematerialized
 from metalearn_tf.learners.task_checks import check_logits
 from metalearn_tf.learners.task_loss import described_loss, take_described_loss
-from metalearn_tf.learners.task_mapping import in_training
 from metalearn_tf.networks.batch_normalization_warning import warn_of_batch_normalization
-from metalearn_tf.networks.gradient_checks import check_reached
 from metalearn_tf.networks.second_derivatives import check_second_derivatives
 
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metalearn_tf.learners.task_mapping import task_context
+from metalearn_tf.engine.task_mapping import task_context
 
 
 class KeptState:

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from metalearn_tf.data.label_advice import label_advice, may_be_labels
-from metalearn_tf.data.texts_as_objects import texts_as_objects
+from metalearn_tf.checks.check_texts import texts_as_objects
+from metalearn_tf.checks.label_advice import label_advice, may_be_labels
 from metalearn_tf.learners.compile_checks import loss_takes
 from metalearn_tf.learners.task_loss import own_loss
 

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from metalearn_tf.learners.update_rules import UpdateRule
+from metalearn_tf.engine.update_rules import UpdateRule
 
 
 def lstm_rule(kernel, bias, input_gate, forget_gate):

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.update_rules import at_step, gradient_descent, scheduled_gradient_descent
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
-from metalearn_tf.learners.update_rules import at_step, gradient_descent, scheduled_gradient_descent
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 

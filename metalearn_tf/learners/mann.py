@@ -3,16 +3,16 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.replicas import draw_rows, is_sum, one_batch_of_all_replicas
+from metalearn_tf.engine.task_mapping import map_tasks, task_context
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype, with_layer_losses
 from metalearn_tf.learners.padding import hide_ways, real_examples, restore_padding
 from metalearn_tf.learners.task_batches import map_in_training, tasks_differ
 from metalearn_tf.learners.task_checks import check_embedding
-from metalearn_tf.learners.task_mapping import map_tasks, task_context
-from metalearn_tf.networks.gradient_checks import check_reached
-from metalearn_tf.networks.replicas import draw_rows, is_sum, one_batch_of_all_replicas
 
 # Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
 # of each key would be spread over the whole memory, and it takes several times as many episodes to begin to learn.

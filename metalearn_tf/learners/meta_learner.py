@@ -4,7 +4,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.random_state_kept import random_state_kept
+from metalearn_tf.engine.copy_network import as_model, copy_network, copy_what_is_no_weight
+from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.python_state import python_state
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.regularization import regularization_loss, with_regularization
+from metalearn_tf.engine.replicas import apply_mean, is_sum, mean_over_replicas, undivided
+from metalearn_tf.engine.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
+from metalearn_tf.engine.text_inputs import takes_texts
 from metalearn_tf.learners import task_batches
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
@@ -15,16 +22,9 @@ from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.shared_copy import SharedCopy
 from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
-from metalearn_tf.learners.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.learners.task_model import TaskModel
 from metalearn_tf.learners.traced_function import TracedFunction
-from metalearn_tf.networks.copy_network import as_model, copy_network, copy_what_is_no_weight
-from metalearn_tf.networks.gradient_checks import check_reached
-from metalearn_tf.networks.python_state import python_state
-from metalearn_tf.networks.regularization import regularization_loss, with_regularization
-from metalearn_tf.networks.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.networks.task_normalization import normalization_of, support_pass
-from metalearn_tf.networks.text_inputs import takes_texts
 from metalearn_tf.serving.export import export_learner
 
 

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.update_rules import gradient_descent
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
-from metalearn_tf.learners.update_rules import gradient_descent
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

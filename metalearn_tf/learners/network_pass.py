@@ -5,9 +5,9 @@ import contextvars
 
 import tensorflow as tf
 
-from metalearn_tf.learners.task_mapping import in_training
+from metalearn_tf.engine.stateless_pass import stateless_pass
+from metalearn_tf.engine.task_mapping import in_training
 from metalearn_tf.networks.second_derivatives import twice_differentiable_pass
-from metalearn_tf.networks.stateless_pass import stateless_pass
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 _layer_losses = contextvars.ContextVar("layer_losses", default=None)

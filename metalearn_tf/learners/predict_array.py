@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
 
 
 def predict_array(model, x, batch_size=32, verbose="auto", callbacks=None):

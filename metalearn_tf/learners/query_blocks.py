@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from metalearn_tf.learners.task_mapping import in_training, shared_ways
-from metalearn_tf.networks.in_blocks import in_blocks
+from metalearn_tf.engine.in_blocks import in_blocks
+from metalearn_tf.engine.task_mapping import in_training, shared_ways
 
 # Of the comparisons of a block: 4 MiB in float32.
 _MOST_NUMBERS = 1 << 20

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.inner_batches import inner_batch_rows
+from metalearn_tf.engine.regularization import regularization_loss
+from metalearn_tf.engine.update_rules import keras_optimizer, on_some_weights, stateless_optimizer
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
-from metalearn_tf.learners.inner_batches import inner_batch_rows
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
-from metalearn_tf.learners.update_rules import keras_optimizer, on_some_weights, stateless_optimizer
-from metalearn_tf.networks.regularization import regularization_loss
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

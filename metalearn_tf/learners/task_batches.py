@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.replicas import draw_rows, one_batch_of_all_replicas
+from metalearn_tf.engine.task_mapping import map_tasks, task_context
 from metalearn_tf.learners.network_pass import layer_losses, random_seeds, result_dtype, with_layer_losses
 from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, restore_padding
-from metalearn_tf.learners.task_mapping import map_tasks, task_context
-from metalearn_tf.networks.replicas import draw_rows, one_batch_of_all_replicas
 
 
 def batch_logits(learner, inputs, training, query_y=None, by_step=False):

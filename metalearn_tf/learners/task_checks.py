@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.check_texts import check_texts as check_strings
+from metalearn_tf.checks.check_texts import check_texts as check_strings
+from metalearn_tf.engine.copy_network import check_can_be_copied
+from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.label_checks import as_array, check_labels
-from metalearn_tf.networks.copy_network import check_can_be_copied
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
-from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 
 # === Networks ===
 

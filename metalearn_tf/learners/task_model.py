@@ -6,13 +6,13 @@ import types
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.loss_scaling import with_loss_scaling
+from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
 from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
 from metalearn_tf.learners.label_assertions import with_support_assertions
 from metalearn_tf.learners.own_arguments import with_checked_arguments
 from metalearn_tf.learners.task_loss import task_loss
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
-from metalearn_tf.networks.replicated_model import ReplicatedModel
 
 
 class TaskModel(ReplicatedModel):

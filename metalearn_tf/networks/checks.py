@@ -1,6 +1,6 @@
 """Checks that the networks share."""
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
 
 
 def check_image_network(input_shape, outputs, smallest_side, **positive):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.networks.saveable_model import plain_values
+from metalearn_tf.engine.saveable_model import plain_values
 
 _LARGEST_SCALE_OR_SHEAR = 0.3
 # Parts of the image's sides.

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.networks.saveable_model import plain_values
-from metalearn_tf.networks.wide_dtype import wide_dtype
+from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.engine.wide_dtype import wide_dtype
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")

@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.networks.checks import check_outputs
 from metalearn_tf.networks.task_normalization import TaskNormalization
 

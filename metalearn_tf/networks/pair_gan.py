@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.networks.dcgan import dcgan
 
 

@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from metalearn_tf.engine.regularization import added_losses
+from metalearn_tf.engine.stateless_pass import stateless_pass
 from metalearn_tf.networks.exact_derivatives import (
     EXACT_OPERATIONS,
     exact_derivatives,
@@ -16,8 +18,6 @@ from metalearn_tf.networks.exact_derivatives import (
 )
 from metalearn_tf.networks.example_normalization import ExampleNormalization
 from metalearn_tf.networks.max_pooling import MaxPooling
-from metalearn_tf.networks.regularization import added_losses
-from metalearn_tf.networks.stateless_pass import stateless_pass
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 # Their gradients have no gradient, or a wrong one; we give them another.

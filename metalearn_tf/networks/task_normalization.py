@@ -6,9 +6,9 @@ import threading
 import keras
 import tensorflow as tf
 
-from metalearn_tf.networks.saveable_model import plain_values
+from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.engine.wide_dtype import wide_dtype
 from metalearn_tf.networks.second_order import batch_norm
-from metalearn_tf.networks.wide_dtype import wide_dtype
 
 NORMALIZATIONS = ("transductive", "support", "running")
 

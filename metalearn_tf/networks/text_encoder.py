@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.networks.checks import check_outputs
 from metalearn_tf.networks.vocabulary import count_words, separate_words
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.check_texts import check_texts
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.check_texts import check_texts
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.networks.composed_characters import composed_characters
 
 _BATCH = 512

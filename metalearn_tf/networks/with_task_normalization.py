@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from metalearn_tf.networks.copy_network import build_again, copy_what_is_no_weight
+from metalearn_tf.engine.copy_network import build_again, copy_what_is_no_weight
+from metalearn_tf.engine.text_inputs import copy_vocabularies
 from metalearn_tf.networks.task_normalization import NORMALIZATIONS, TaskNormalization
-from metalearn_tf.networks.text_inputs import copy_vocabularies
 
 # What `TaskNormalization` has not, and the values that stand for its absence.
 _WITHOUT = {

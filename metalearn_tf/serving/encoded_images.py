@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from metalearn_tf.data.decoded_image import to_network_pixels
+from metalearn_tf.data.own_files.decoded_image import to_network_pixels
 from metalearn_tf.serving.exif_orientation import exif_orientation, turn_upright
 from metalearn_tf.serving.file_headers import FileHeader, file_header, is_png, scan_count
 from metalearn_tf.serving.limits import LIMITS

@@ -10,7 +10,7 @@ import uuid
 
 import tensorflow as tf
 
-from metalearn_tf.data.local_path import local_path
+from metalearn_tf.files.local_path import local_path
 from metalearn_tf.serving.model_card import card_facts, model_card
 from metalearn_tf.serving.signatures import learner_limits, learner_signatures
 from metalearn_tf.serving.warm_up import example_requests, wants_warm_up, write_warm_up

@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import check_limits
+from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.networks.batch_dependence import check_batch_independence
-from metalearn_tf.networks.in_blocks import in_blocks
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
 from metalearn_tf.serving.encoded_images import decode_images, read_files, takes_encoded_images

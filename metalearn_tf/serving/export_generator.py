@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.networks.in_blocks import in_blocks
+from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
 from metalearn_tf.serving.generator_card import generator_card
 from metalearn_tf.serving.limits import export_limits, image_limits

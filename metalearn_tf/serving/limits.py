@@ -1,6 +1,6 @@
 """What a served model answers at most, so that no request of a few bytes takes a server's memory or its day."""
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 
 # Of each limit, its default and what it bounds.
 LIMITS = {

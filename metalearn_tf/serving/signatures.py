@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
+from metalearn_tf.engine.in_blocks import in_blocks
+from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.networks.batch_dependence import depends_on_batch
-from metalearn_tf.networks.in_blocks import in_blocks
 from metalearn_tf.networks.input_scale import is_for_other_range
-from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 from metalearn_tf.serving.encoded_images import decode_images, read_files, takes_encoded_images
 from metalearn_tf.serving.limits import export_limits, image_limits
 from metalearn_tf.serving.request_checks import after, check_answer, check_answers, check_examples, check_pairs

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.fingerprint import fingerprint
-from metalearn_tf.networks.describe import describe
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.files.fingerprint import fingerprint
 from metalearn_tf.serving.request_checks import after, require
 
 # Whose sizes no network has by chance, so that an axis of one of these lengths is known for what it is.

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.fingerprint import fingerprint
+from metalearn_tf.files.fingerprint import fingerprint
 
 
 class DataOfFit:

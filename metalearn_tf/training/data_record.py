@@ -6,8 +6,8 @@ import pathlib
 
 import tensorflow as tf
 
-from metalearn_tf.data.fingerprint import fingerprint
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.fingerprint import fingerprint
+from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import read_description, refuse_differences
 
 

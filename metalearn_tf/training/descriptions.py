@@ -6,9 +6,9 @@ import pathlib
 import keras
 import numpy as np
 
-from metalearn_tf.data.fingerprint import fingerprint
-from metalearn_tf.data.whole_files import write_text
-from metalearn_tf.networks.describe import describe
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.files.fingerprint import fingerprint
+from metalearn_tf.files.whole_files import write_text
 
 
 def describe_model(model, weights=False):

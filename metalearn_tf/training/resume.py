@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.folder_lock import FolderLock
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.whole_files import delete_unfinished
+from metalearn_tf.files.folder_lock import FolderLock
+from metalearn_tf.files.local_path import local_path
+from metalearn_tf.files.whole_files import delete_unfinished
 from metalearn_tf.training.callback_state import CallbackState
 from metalearn_tf.training.data_of_fit import DataOfFit, too_few
 from metalearn_tf.training.data_record import DataRecord

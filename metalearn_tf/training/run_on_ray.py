@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.training.environment import RAY_PRIORITY, environment
 from metalearn_tf.training.require_ray import require_ray
 from metalearn_tf.training.resume import Resume

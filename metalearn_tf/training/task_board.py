@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.task_clock import TaskClock
 

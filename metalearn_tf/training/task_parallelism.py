@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from metalearn_tf.data.usable_cores import usable_cores
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.engine.usable_cores import usable_cores
 
 
 def use_task_parallelism(cores=None):

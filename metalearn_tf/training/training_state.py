@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from metalearn_tf.data.cache import UNREADABLE, read_arrays, write_arrays
+from metalearn_tf.files.cache import UNREADABLE, read_arrays, write_arrays
 from metalearn_tf.training.callback_state import check_encoded
 
 # What a state says beside its arrays, and of which kind that is.

@@ -5,7 +5,7 @@ import json
 import logging
 import pathlib
 
-from metalearn_tf.data.whole_files import write_text
+from metalearn_tf.files.whole_files import write_text
 
 FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfinished"
 

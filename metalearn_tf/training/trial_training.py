@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from metalearn_tf.data.episodes import episodes
+from metalearn_tf.data.tasks.episodes import episodes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import keras
 
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.folder_lock import FolderLock
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.data.whole_files import write_text
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
-from metalearn_tf.networks.describe import describe
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.files.folder_lock import FolderLock
+from metalearn_tf.files.local_path import local_path
+from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.serving.export import delete_unfinished_export
 from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 from metalearn_tf.training.require_ray import require_ray

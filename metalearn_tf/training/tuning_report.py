@@ -6,8 +6,8 @@ import pathlib
 
 from matplotlib.figure import Figure
 
-from metalearn_tf.data.whole_files import write_text, write_whole
-from metalearn_tf.networks.saveable_model import plain_values
+from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.files.whole_files import write_text, write_whole
 from metalearn_tf.training.trial_records import FINISHED, Trial
 
 

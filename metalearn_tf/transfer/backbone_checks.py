@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import check_image_range, check_limits
+from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.task_checks import check_network, check_texts
 from metalearn_tf.networks.batch_dependence import check_batch_independence
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
-from metalearn_tf.networks.text_inputs import takes_integers, takes_texts
 from metalearn_tf.transfer.data_kinds import as_array
 
 # As the networks of this library and of `keras.applications` name them.

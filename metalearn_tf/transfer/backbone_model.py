@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.array_batches import fit_arguments
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.image_range import check_limits, to_image_range
-from metalearn_tf.networks.gradient_checks import check_reached
-from metalearn_tf.networks.loss_scaling import with_loss_scaling
-from metalearn_tf.networks.replicas import replica_count
-from metalearn_tf.networks.saveable_model import SaveableModel
+from metalearn_tf.engine.array_batches import fit_arguments
+from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.loss_scaling import with_loss_scaling
+from metalearn_tf.engine.replicas import replica_count
+from metalearn_tf.engine.saveable_model import SaveableModel
 from metalearn_tf.transfer.backbone_checks import (
     check_backbone,
     check_dtype,

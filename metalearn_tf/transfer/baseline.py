@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.update_rules import momentum_descent
 from metalearn_tf.learners.gradient_based_learner import check_rate
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype
 from metalearn_tf.learners.prototypical_network import cosine_similarity
-from metalearn_tf.learners.update_rules import momentum_descent
 from metalearn_tf.transfer.backbone_checks import check_features
 
 

@@ -1,6 +1,6 @@
 """How long a training lasts by default: small data need more passes, and smaller batches."""
 
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.transfer.unfreezing import check_stages
 
 _EPOCHS = 20

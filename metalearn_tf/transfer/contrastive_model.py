@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.label_free_model import LabelFreeModel

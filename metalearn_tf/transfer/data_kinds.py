@@ -7,9 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.check_texts import check_texts
+from metalearn_tf.checks.check_texts import check_texts, texts_as_objects
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.texts_as_objects import texts_as_objects
 
 
 class Examples(typing.NamedTuple):

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.augmentation import seed_augmentation
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.domain_batches import domain_batches

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metalearn_tf.data.array_batches import shuffled_rows, stream
+from metalearn_tf.engine.array_batches import shuffled_rows, stream
 
 
 def domain_batches(source_x, source_y, target_x, batch_size, seed, first_step=0):

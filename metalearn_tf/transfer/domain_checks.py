@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.whole_numbers import check_whole
 from metalearn_tf.transfer.backbone_checks import check_examples
 from metalearn_tf.transfer.data_kinds import Examples, is_batches, numbers_by_name, read_examples
 from metalearn_tf.transfer.domain_losses import check_bandwidths

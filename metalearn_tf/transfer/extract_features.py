@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.cache import cached_arrays
-from metalearn_tf.data.fingerprint import fingerprint
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.data.whole_numbers import check_whole
-from metalearn_tf.networks.describe import describe
-from metalearn_tf.networks.text_inputs import vocabulary_files
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.engine.text_inputs import vocabulary_files
+from metalearn_tf.files.cache import cached_arrays
+from metalearn_tf.files.fingerprint import fingerprint
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples, takes_images
 from metalearn_tf.transfer.data_kinds import read_examples
 

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from metalearn_tf.data.augmentation import seed_augmentation
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.networks.copy_network import copy_network
-from metalearn_tf.networks.schedule import warm_up_and_cosine
+from metalearn_tf.data.tasks.augmentation import seed_augmentation
+from metalearn_tf.engine.copy_network import copy_network
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.best_epoch import BestEpoch
 from metalearn_tf.transfer.budget import training_budget, tuning_rate, unfreezing_plan

@@ -2,10 +2,10 @@
 
 import keras
 
-from metalearn_tf.data.augmentation import seed_augmentation
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.data.whole_numbers import check_whole
-from metalearn_tf.networks.schedule import warm_up_and_cosine
+from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.data.tasks.augmentation import seed_augmentation
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
 from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
-from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
 from metalearn_tf.transfer.transfer_checks import check_labels
 

@@ -5,8 +5,8 @@ import numbers
 import keras
 import numpy as np
 
-from metalearn_tf.data.label_advice import label_advice
-from metalearn_tf.data.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.label_advice import label_advice
+from metalearn_tf.checks.whole_numbers import check_whole, is_whole
 from metalearn_tf.learners.compile_checks import takes_other_labels
 from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.whole_numbers import is_whole
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.whole_numbers import is_whole
 from metalearn_tf.learners.compile_checks import loss_takes
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from metalearn_tf.data.whole_numbers import is_whole
+from metalearn_tf.checks.whole_numbers import is_whole
 
 
 def check_stages(stages):

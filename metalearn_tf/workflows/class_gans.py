@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.array_batches import shuffled_rows, stream
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import change_range, to_image_range
-from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.data.tasks.image_tasks import image_tasks
+from metalearn_tf.engine.array_batches import shuffled_rows, stream
 from metalearn_tf.gan.network_inputs import has_pairs
 
 _BATCH = 256

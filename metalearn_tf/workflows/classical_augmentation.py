@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from metalearn_tf.networks.saveable_model import plain_values
+from metalearn_tf.engine.saveable_model import plain_values
 
 
 def classical_augmentation(flip=False):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.augmentation import seed_augmentation
+from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.evaluation.scores import confusion_matrix, macro_recall_and_f1
 
 _TEST_BATCH = 256

@@ -4,18 +4,18 @@ import functools
 
 import keras
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.episodes import episodes as make_episodes
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.tasks.episodes import episodes as make_episodes
+from metalearn_tf.engine.copy_network import copy_network
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.maml import MAML
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
 from metalearn_tf.networks.conv4 import conv4
-from metalearn_tf.networks.copy_network import copy_network
-from metalearn_tf.networks.saveable_model import plain_values
-from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.networks.translation_gan import translation_gan
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.transfer.backbone_checks import check_backbone

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.networks.schedule import warm_up_and_cosine
+from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.transfer.domain_adaptation import DomainAdaptation
 from metalearn_tf.workflows.class_gans import as_in, image_batches, more_examples
 from metalearn_tf.workflows.parts_of_datasets import at_most

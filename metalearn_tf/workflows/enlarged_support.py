@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.augmentation import augment_images, augmentation_model
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.data.image_range import change_range, check_limits
-from metalearn_tf.data.whole_numbers import check_python_whole
+from metalearn_tf.data.tasks.augmentation import augment_images, augmentation_model
+from metalearn_tf.engine.copy_network import as_model, copy_network
 from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.networks.copy_network import as_model, copy_network
 from metalearn_tf.networks.value_range import value_range
 
 

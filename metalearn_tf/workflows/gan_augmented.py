@@ -5,19 +5,19 @@ import functools
 import keras
 import numpy as np
 
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.episodes import episodes as make_episodes
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.tasks.episodes import episodes as make_episodes
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.engine.schedule import warm_up_and_cosine
+from metalearn_tf.files.local_path import local_path
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
 from metalearn_tf.learners.prototypical_network import PrototypicalNetwork
 from metalearn_tf.networks.augmentation_gan import augmentation_gan
 from metalearn_tf.networks.conv4 import conv4
-from metalearn_tf.networks.describe import describe
-from metalearn_tf.networks.saveable_model import plain_values
-from metalearn_tf.networks.schedule import warm_up_and_cosine
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
 from metalearn_tf.workflows.built_models import built_model

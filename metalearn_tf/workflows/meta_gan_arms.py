@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.data.image_range import change_range
-from metalearn_tf.data.image_tasks import image_tasks
+from metalearn_tf.data.tasks.image_tasks import image_tasks
 from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.gan.objectives import draw_noise
 from metalearn_tf.workflows.class_gans import check_range, image_batches, to_gan_range

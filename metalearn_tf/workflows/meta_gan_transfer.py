@@ -7,17 +7,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.data.augmentation import seed_augmentation
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.random_state_kept import random_state_kept
-from metalearn_tf.data.whole_numbers import check_whole
+from metalearn_tf.data.tasks.augmentation import seed_augmentation
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.engine.random_state_kept import random_state_kept
+from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.files.local_path import local_path
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
 from metalearn_tf.networks.conv4 import conv4
 from metalearn_tf.networks.dcgan import dcgan
-from metalearn_tf.networks.describe import describe
-from metalearn_tf.networks.saveable_model import plain_values
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.built_models import built_model

@@ -6,10 +6,10 @@ import weakref
 import keras
 import numpy as np
 
-from metalearn_tf.data.cache import cached_arrays
-from metalearn_tf.data.folder_lock import FolderLock
-from metalearn_tf.data.local_path import local_path
-from metalearn_tf.data.whole_files import delete_unfinished, write_text
+from metalearn_tf.files.cache import cached_arrays
+from metalearn_tf.files.folder_lock import FolderLock
+from metalearn_tf.files.local_path import local_path
+from metalearn_tf.files.whole_files import delete_unfinished, write_text
 from metalearn_tf.serving.export import delete_unfinished_export
 from metalearn_tf.training.descriptions import check_same
 

@@ -2,9 +2,9 @@
 
 import functools
 
-from metalearn_tf.data.augmentation import check_value_range
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range
+from metalearn_tf.data.tasks.augmentation import check_value_range
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.transfer.transfer_checks import check_augmentation
 

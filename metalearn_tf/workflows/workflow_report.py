@@ -9,9 +9,9 @@ import pathlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from metalearn_tf.data.whole_files import write_whole
+from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.evaluation.scores import confidence_half_width, student_half_width
-from metalearn_tf.networks.saveable_model import plain_values
+from metalearn_tf.files.whole_files import write_whole
 
 
 @dataclasses.dataclass(frozen=True)

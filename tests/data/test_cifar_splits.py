@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.data.load import load
+from metalearn_tf.data.named_datasets.load import load
 
 
 def words(text):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metalearn_tf.data.from_directory import from_directory
+from metalearn_tf.data.own_files.from_directory import from_directory
 
 
 def halves(left, right, size=(32, 32), mode="RGB"):

@@ -5,8 +5,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from metalearn_tf.data import glyph_rendering, glyphs
-from metalearn_tf.data.glyphs import SCRIPTS, load_glyphs
+from metalearn_tf.data.named_datasets import glyph_rendering, glyphs
+from metalearn_tf.data.named_datasets.glyphs import SCRIPTS, load_glyphs
 
 SPLITS = ("train", "validation", "test")
 

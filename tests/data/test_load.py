@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.data.load import load
+from metalearn_tf.data.named_datasets.load import load
+from metalearn_tf.data.named_datasets.tfds_source import prepared_directory
 from metalearn_tf.data.resizing import check_image_size, crop_and_resize
-from metalearn_tf.data.tfds_source import prepared_directory
 
 NAMES = [
     "20newsgroups",
@@ -168,7 +168,7 @@ def test_damaged_data_names_the_folder(small_mnist, damage):
 
 def test_glyphs_are_reached_by_name(monkeypatch):
     received = []
-    module = sys.modules["metalearn_tf.data.load"]  # `metalearn_tf.data.load` is the function of that name
+    module = sys.modules["metalearn_tf.data.named_datasets.load"]
     monkeypatch.setattr(module, "load_glyphs", lambda *arguments: received.append(arguments))
     load("glyphs", "train", image_size=32, cache_dir="somewhere")
     load("glyphs", "test")
@@ -249,7 +249,7 @@ def test_omniglot_rotations_are_new_classes(tfds_data_dir, cache_dir):
 
 def test_omniglot_comes_from_the_cache(tfds_data_dir, cache_dir, monkeypatch):
     first = load("omniglot", "validation", data_dir=tfds_data_dir, cache_dir=cache_dir)
-    monkeypatch.setattr("metalearn_tf.data.omniglot.read_images", None)
+    monkeypatch.setattr("metalearn_tf.data.named_datasets.omniglot.read_images", None)
     second = load("omniglot", "validation", data_dir=tfds_data_dir, cache_dir=cache_dir)
     np.testing.assert_array_equal(first.examples, second.examples)
 

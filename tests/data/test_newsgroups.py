@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from metalearn_tf.data.load import load
-from metalearn_tf.data.splits import read_split_lists
+from metalearn_tf.data.named_datasets.load import load
+from metalearn_tf.data.named_datasets.splits import read_split_lists
 
 LISTS = read_split_lists("20newsgroups")
 GROUPS = sorted(name for split in ("train", "validation", "test") for name in LISTS[split])

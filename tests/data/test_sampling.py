@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies
 
-from metalearn_tf.data.sampling import random_bits, sample_without_replacement
+from metalearn_tf.data.tasks.sampling import random_bits, sample_without_replacement
 
 few = hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import strategies
 
 import metalearn_tf as mtf
-from metalearn_tf.data.class_pools import make_class_pools
-from metalearn_tf.data.episode_checks import check_size
-from metalearn_tf.data.task_plan import BLOCK, plan_block
+from metalearn_tf.data.tasks.class_pools import make_class_pools
+from metalearn_tf.data.tasks.episode_checks import check_size
+from metalearn_tf.data.tasks.task_plan import BLOCK, plan_block
 
 few = hypothesis.settings(max_examples=6, deadline=None, derandomize=True)
 

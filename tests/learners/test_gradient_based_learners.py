@@ -20,7 +20,7 @@ from numpy_maml import (
 )
 
 import metalearn_tf as mtf
-from metalearn_tf.learners.inner_batches import alternating_classes
+from metalearn_tf.engine.inner_batches import alternating_classes
 from metalearn_tf.learners.maml import step_importance
 
 HEAD_ALONE = [0.0, 0.0, 0.5, 0.5]  # the rates of kernel, bias, head and its bias

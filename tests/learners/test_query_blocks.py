@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.learners import query_blocks
-from metalearn_tf.networks.in_blocks import in_blocks
 
 
 def network():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import metalearn_tf as mtf
-from metalearn_tf.data.cache import read_arrays, write_arrays
+from metalearn_tf.files.cache import read_arrays, write_arrays
 from metalearn_tf.training.callback_state import CallbackState
 
 stop = keras.callbacks.EarlyStopping

@@ -11,7 +11,7 @@ from metalearn_tf.training import local_tf_configs
 # https://github.com/keras-team/keras/issues/20585
 PROGRAM = """
 import sys, keras, numpy as np, tensorflow as tf
-from metalearn_tf.networks.replicated_model import ReplicatedModel
+from metalearn_tf.engine.replicated_model import ReplicatedModel
 
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.learners.task_mapping import task_context
+from metalearn_tf.engine.task_mapping import task_context
 from metalearn_tf.training import task_board, task_clock
 
 pytest.importorskip("tensorboard", reason="TensorFlow writes no summaries without the tensorboard package")

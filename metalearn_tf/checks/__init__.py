@@ -1,0 +1,1 @@
+"""What arguments must be, in words that name the argument. Nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""Loaders of datasets that have a name."""

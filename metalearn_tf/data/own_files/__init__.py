@@ -1,0 +1,1 @@
+"""Loaders and writers of the user's own files."""

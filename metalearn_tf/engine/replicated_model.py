@@ -1,0 +1,107 @@
+"""Keras models that train under strategies of several replicas, in one process or on many machines."""
+
+import contextlib
+
+import tensorflow as tf
+
+from metalearn_tf.engine.saveable_model import SaveableModel
+from metalearn_tf.engine.worker_batches import split_batches
+
+
+class ReplicatedModel(SaveableModel):
+    """A Keras model whose `fit` and `evaluate` give each replica of a `tf.distribute` strategy its part of a batch.
+
+    ```python
+    strategy = tf.distribute.MirroredStrategy()  # or mtf.training.multi_worker_strategy()
+    with strategy.scope():
+        learner = mtf.learners.MAML(network)
+        learner.compile("adam")
+    learner.fit(tasks, steps_per_epoch=100)
+    ```
+
+    A `train_step` is that of one replica: it applies gradients by `replicas.apply_mean`.
+
+    Keras 3 does not train under `MultiWorkerMirroredStrategy`
+    ([keras#20585](https://github.com/keras-team/keras/issues/20585)). The two methods of its trainer that are in the
+    way are passed here, and nowhere else; `tests/training/test_keras_workers.py` tells when they need not be.
+    """
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`; under a strategy of several replicas `x` is a `tf.data.Dataset` of whole batches.
+
+        Raises:
+            ValueError: if under such a strategy data are not a dataset, or batches not a multiple of the replicas.
+            RuntimeError: if another worker of the training is gone.
+        """
+        if self._replicas > 1:
+            x, kwargs["steps_per_epoch"] = self._split("x", x, kwargs.get("steps_per_epoch"))
+            if kwargs.get("validation_data") is not None:
+                kwargs["validation_data"], kwargs["validation_steps"] = self._split(
+                    "validation_data", kwargs["validation_data"], kwargs.get("validation_steps")
+                )
+        with self._worker_errors():
+            return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`, on data as `fit` takes them."""
+        if self._replicas > 1 and not kwargs.get("_use_cached_eval_dataset"):
+            x, kwargs["steps"] = self._split("x", x, kwargs.get("steps"))
+        with self._worker_errors():
+            return super().evaluate(x, y, *args, **kwargs)
+
+    @property
+    def _replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def _split(self, name, data, steps):
+        if not isinstance(data, tf.data.Dataset):
+            raise ValueError(
+                f"`{name}` must be a tf.data.Dataset of whole batches where {self._replicas} replicas train together, "
+                f"as `mtf.data.episodes` makes it. Received: {type(data).__name__}"
+            )
+        batches = int(data.cardinality())
+        if steps is None and batches >= 0:
+            # The pass over a dataset that ends; what each replica sees has no end that Keras could count.
+            data, steps = data.repeat(), batches
+        return split_batches(data, self.distribute_strategy), steps
+
+    @contextlib.contextmanager
+    def _worker_errors(self):
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
+            if not _is_multi_worker(self.distribute_strategy):
+                raise
+            raise RuntimeError(
+                "Another worker of this training is gone, and the others cannot go on without it. Start all of them "
+                "again with the same command; with `mtf.training.Resume` in `callbacks` they go on from its last state."
+            ) from error
+
+    # === Past Keras ===
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras takes the mean over all workers of a batch, which it cannot convert; a worker's own part is enough.
+        if iterator is None or self._distribute_strategy is None:
+            return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+        if self._compile_metrics is None or self._compile_metrics.built:
+            return None
+        *_, batches = next(iter(iterator))
+        local_results = self._distribute_strategy.experimental_local_results
+        batch = tf.nest.map_structure(lambda value: local_results(value)[0], next(batches))
+        with self._distribute_strategy.scope():
+            self._symbolic_build(data_batch=batch)
+
+    def _make_function(self, step_function):
+        # Keras takes the mean of the logs of several workers over an axis, which scalars do not have.
+        if not _is_multi_worker(self.distribute_strategy):
+            return super()._make_function(step_function)
+
+        def with_an_axis(data):
+            return tf.nest.map_structure(lambda value: tf.reshape(value, [1]), step_function(data))
+
+        return super()._make_function(with_an_axis)
+
+
+def _is_multi_worker(strategy):
+    multi_worker = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return multi_worker and strategy.extended._in_multi_worker_mode()
