@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.check_texts import check_texts as check_strings
 from metalearn_tf.engine.copy_network import check_can_be_copied
-from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
+from metalearn_tf.engine.text_inputs import check_vocabularies, takes_integers, takes_texts
 from metalearn_tf.learners.label_checks import as_array, check_labels
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
@@ -139,6 +139,7 @@ def check_examples(learner, argument, examples):
     Texts stay strings, as an array of objects; the numbers of tokens, for a network that takes integers, integers.
     """
     examples, shape = as_array(argument, examples), learner.network.input_shape[1:]
+    check_vocabularies(learner.network)
     if takes_texts(learner.network):
         return check_texts(argument, examples, shape)
     check_dtype(learner, argument, examples.dtype)
