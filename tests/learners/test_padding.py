@@ -175,6 +175,16 @@ def test_tasks_of_drawn_ways_and_shots_train_and_test_one_learner(name, toy_data
     assert history["loss"][-1] < history["loss"][0]
 
 
+def test_logits_by_step_leave_padding_out(learner, tasks, padded):
+    (support_x, support_y, query_x), query_y, _ = padded
+    by_step = np.asarray(learner.logits_by_step((support_x, support_y, query_x), query_y))
+    assert np.all(by_step[:, query_y < 0] == 0.0)
+    for index, (own_x, own_y, own_queries, labels) in enumerate(tasks):
+        expected = np.asarray(learner.logits_by_step((own_x[None], own_y[None], own_queries[None])))[:, 0]
+        found = by_step[:, index, : len(labels), : SIZES[index][0]]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 # === Bad input ===
 
 
