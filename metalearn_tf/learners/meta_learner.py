@@ -16,10 +16,10 @@ from metalearn_tf.learners import task_batches
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
 from metalearn_tf.learners.kept_state import KeptState
-from metalearn_tf.learners.label_assertions import with_label_assertions
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.shared_copy import SharedCopy
+from metalearn_tf.learners.task_assertions import with_assertions
 from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_model import TaskModel
@@ -218,7 +218,7 @@ class MetaLearner(TaskModel, KeptState):
         tasks += [] if sample_weight is None else [tf.convert_to_tensor(sample_weight)]
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
-        tasks[1], tasks[3] = with_label_assertions(tasks[1], tasks[3], self.max_ways)
+        tasks[:4] = with_assertions(tasks[:4], self.max_ways)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
         gradients, penalty = with_regularization(self, [tf.reduce_mean(gradient, axis=0) for gradient in gradients])
         apply_mean(self.optimizer, gradients, self.trainable_variables)
@@ -229,9 +229,8 @@ class MetaLearner(TaskModel, KeptState):
         return self.compute_metrics(x, *task_batches.real_queries(self, x, y, y_pred, sample_weight))
 
     def test_step(self, data):
-        (support_x, *labels, query_x), y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels = with_label_assertions(*map(tf.convert_to_tensor, (*labels, y)), self.max_ways)
-        x, y = (support_x, labels[0], query_x), labels[1]
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        *x, y = with_assertions([*map(tf.convert_to_tensor, (*x, y))], self.max_ways)
         y_real = None if sample_weight is None else y
         y_pred, added = task_batches.batch_logits_and_losses(self, x, False, y_real)
         loss = task_batches.mean_task_loss(self, x, y, y_pred, sample_weight)
