@@ -1,11 +1,9 @@
 """The two players of a GAN with weights that are arguments: what MetaGAN plays on each task. Pure functions."""
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.engine.gradient_checks import check_reached
-from metalearn_tf.engine.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
+from metalearn_tf.gan.inner_rules import described_optimizer
 from metalearn_tf.gan.objectives import draw_noise, split_seed
 from metalearn_tf.gan.players import stateless_players
 
@@ -79,37 +77,6 @@ def traced_parts(meta_gan):
         {name: value for name, value in vars(meta_gan).items() if isinstance(value, plain)},
         described_optimizer(meta_gan),
     ]
-
-
-class InnerRules:
-    """The update rules of generator and discriminator by a `MetaGAN`'s inner optimizer as it is at the moment."""
-
-    def __init__(self, meta_gan):
-        self._meta_gan, self._made = meta_gan, (None, None)
-        self()  # what an inner loop cannot follow is refused at once
-
-    def __call__(self):
-        meta_gan = self._meta_gan
-        with tf.init_scope():  # a trace keeps the rules that it was made with
-            described = meta_gan.kept_in_traces()
-            if self._made[0] != described:
-                rate = meta_gan.inner_learning_rate or 1e-3
-                optimizer = meta_gan.inner_optimizer or keras.optimizers.Adam(rate, beta_1=0.0)
-                networks = meta_gan.gan.generator, meta_gan.gan.discriminator
-                self._made = described, [fresh_rule(optimizer, network.trainable_variables) for network in networks]
-        return self._made[1]
-
-
-def described_optimizer(meta_gan):
-    """The configuration of the inner optimizer; `None` without one."""
-    return meta_gan.inner_optimizer and keras.saving.serialize_keras_object(meta_gan.inner_optimizer)
-
-
-def fresh_rule(optimizer, variables):
-    """The update rule of a Keras optimizer that has seen no gradient yet, whatever task comes."""
-    optimizer = stateless_optimizer(optimizer, variables)
-    start = [np.asarray(variable) for variable in optimizer.variables]
-    return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)
 
 
 def gradients_of(tape, loss, weights, variables):

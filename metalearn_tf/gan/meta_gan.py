@@ -10,14 +10,8 @@ from metalearn_tf.engine.replicas import apply_mean
 from metalearn_tf.engine.task_mapping import sum_over_tasks
 from metalearn_tf.engine.update_rules import scheduled_gradient_descent
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.inner_game import (
-    InnerRules,
-    described_optimizer,
-    gradients_of,
-    inner_step,
-    outer_losses,
-    traced_parts,
-)
+from metalearn_tf.gan.inner_game import gradients_of, inner_step, outer_losses, traced_parts
+from metalearn_tf.gan.inner_rules import InnerRules, described_optimizer
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, make_outer_optimizer
 from metalearn_tf.gan.network_inputs import images_of
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
