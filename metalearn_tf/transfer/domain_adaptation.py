@@ -9,9 +9,9 @@ from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.domain_batches import domain_batches
 from metalearn_tf.transfer.domain_checks import (
     check_discriminator,
-    check_domains,
     check_fit_options,
     check_options,
+    check_source_and_target,
 )
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
@@ -164,7 +164,7 @@ class DomainAdaptation(ClassifierModel):
         check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
         check_whole(epochs=epochs)
         self.learn_names(source)
-        source_x, source_y, target_x = check_domains(self, source, target_x)
+        source_x, source_y, target_x = check_source_and_target(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
         check_whole(steps_per_epoch=steps_per_epoch)

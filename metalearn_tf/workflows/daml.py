@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from metalearn_tf.checks.domain_names import domain_names
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
@@ -37,7 +38,6 @@ from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_compiled,
     check_disjoint,
-    check_domains,
     check_images,
     check_learner,
     check_positive,
@@ -147,7 +147,7 @@ def daml(
     # === Checks and configuration ===
     sources = [sources] if isinstance(sources, ClassDataset) else list(sources)
     check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
-    check_domains(sources)
+    domain_names("sources", sources)
     check_target(sources, target, target_images, queries)
     if target_images <= shots:
         raise ValueError(

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.domain_names import domain_names
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
@@ -28,7 +29,6 @@ from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_classifier,
-    check_domains,
     check_images,
     check_layer,
     check_share,
@@ -130,7 +130,7 @@ def meta_gan_transfer(
     # === Checks and configuration ===
     sources = list(sources)
     check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
-    check_domains(sources, least=2)
+    domain_names("sources", sources, least=2)
     check_target(sources, target, shots, tested=1)
     check_share("keep", keep)
     budget = {

@@ -2,6 +2,7 @@
 
 import functools
 
+from metalearn_tf.checks.domain_names import domain_names
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.image_range import check_image_range
 from metalearn_tf.data.tasks.augmentation import check_value_range
@@ -66,26 +67,11 @@ def merged_sources(sources):
         return sources
     named = {f"sources[{number}]": dataset for number, dataset in enumerate(sources)}
     check_images(**named)
-    check_domains(sources)
+    domain_names("sources", sources)
     parts = [
         ClassDataset(d.examples, d.labels, [f"{d.domain}: {name}" for name in d.class_names]) for d in named.values()
     ]
     return functools.reduce(ClassDataset.merge, parts)
-
-
-def check_domains(sources, least=1):
-    """Refuses fewer domains than `least`, and domains without a name of their own."""
-    names = [dataset.domain for dataset in sources]
-    if len(names) < least:
-        raise ValueError(
-            f"`sources` must hold {least} or more datasets, each of another domain: what changes from one to the next "
-            f"is what is learned. Received: {len(names)}"
-        )
-    if None in names or len(set(names)) != len(names):
-        raise ValueError(
-            "`sources` must each have a domain of its own; give it one by `ClassDataset(domain=...)`. "
-            f"Received: domains {names}"
-        )
 
 
 def check_target(sources, target, shown, tested):
