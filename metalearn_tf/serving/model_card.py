@@ -6,9 +6,9 @@ import re
 import keras
 import tensorflow as tf
 
-import metalearn_tf
 from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.serving.limits import LIMITS
+from metalearn_tf.version import __version__
 
 _NORMALIZATIONS = {
     "transductive": (
@@ -299,4 +299,4 @@ def made_with():
 
 
 def _versions():
-    return {"metalearn_tf": metalearn_tf.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
+    return {"metalearn_tf": __version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
