@@ -8,6 +8,7 @@ from metalearn_tf.data.image_range import check_image_range
 from metalearn_tf.data.tasks.augmentation import check_value_range
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.transfer.transfer_checks import check_augmentation
+from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 
 
 def check_images(**datasets):
@@ -56,6 +57,27 @@ def check_disjoint(sources, target):
         )
 
 
+def checked_sources(sources, target, shown, tested, least=1):
+    """The sources of a workflow as a list, once they and the target are images alike, each of a domain of its own.
+
+    Args:
+        sources: list of `ClassDataset`s, or one.
+        target: a `ClassDataset`.
+        shown: images of each class of the target that are shown, see `check_target`.
+        tested: images of each class of the target that a test needs.
+        least: how many sources there must be.
+
+    Raises:
+        TypeError: if one is not a `ClassDataset`.
+        ValueError: if they have not one shape, or no domains of their own, or the target has too few images.
+    """
+    sources = [sources] if isinstance(sources, ClassDataset) else list(sources)
+    check_images(**_by_argument(sources), target=target)
+    domain_names("sources", sources, least)
+    check_target(sources, target, shown, tested)
+    return sources
+
+
 def merged_sources(sources):
     """A dataset as it is; of a list, all classes in one dataset, each with its domain before its name.
 
@@ -65,13 +87,14 @@ def merged_sources(sources):
     """
     if isinstance(sources, ClassDataset):
         return sources
-    named = {f"sources[{number}]": dataset for number, dataset in enumerate(sources)}
-    check_images(**named)
+    check_images(**_by_argument(sources))
     domain_names("sources", sources)
-    parts = [
-        ClassDataset(d.examples, d.labels, [f"{d.domain}: {name}" for name in d.class_names]) for d in named.values()
-    ]
+    parts = [ClassDataset(d.examples, d.labels, [f"{d.domain}: {name}" for name in d.class_names]) for d in sources]
     return functools.reduce(ClassDataset.merge, parts)
+
+
+def _by_argument(sources):
+    return {f"sources[{number}]": dataset for number, dataset in enumerate(sources)}
 
 
 def check_target(sources, target, shown, tested):
@@ -142,10 +165,12 @@ def check_compiled(argument, model):
         )
 
 
-def check_layer(augmentation):
-    """Refuses what is no Keras layer for images in [0, 1]."""
+def checked_augmentation(augmentation):
+    """What a workflow is given as `augmentation`, a Keras layer for images in [0, 1]; or the classical one."""
+    augmentation = classical_augmentation() if augmentation is None else augmentation
     check_augmentation(augmentation)
     check_value_range("augmentation", augmentation)
+    return augmentation
 
 
 def check_positive(name, values):
