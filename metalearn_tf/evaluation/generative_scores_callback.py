@@ -5,7 +5,7 @@ from metalearn_tf.evaluation.every_few_epochs import EveryFewEpochs
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
 from metalearn_tf.evaluation.model_images import ModelImages
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
 class GenerativeScores(EveryFewEpochs):
@@ -50,7 +50,7 @@ class GenerativeScores(EveryFewEpochs):
         image_range=None,
     ):
         super().__init__()
-        real_images = check_images("real_images", real_images, 2, image_range)
+        real_images = check_scored_images("real_images", real_images, 2, image_range)
         check_whole(least=2, count=count)
         check_whole(every=every)
         self.feature_network = feature_network

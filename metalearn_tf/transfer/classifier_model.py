@@ -2,11 +2,13 @@
 
 import keras
 
+from metalearn_tf.checks.class_names import check_class_names
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.data_kinds import numbers_by_name, read_examples
-from metalearn_tf.transfer.transfer_checks import check_labels, check_sample_weight
 
 
 class ClassifierModel(BackboneModel):
@@ -28,7 +30,7 @@ class ClassifierModel(BackboneModel):
     def __init__(self, backbone, classes, class_names=None, **kwargs):
         super().__init__(backbone, **kwargs)
         self.classes = classes
-        self.class_names = class_names if class_names is None else _check_names(class_names, classes)
+        self.class_names = class_names if class_names is None else check_class_names(class_names, classes)
 
     def read_dataset(self, argument, x, y=None):
         if not isinstance(x, ClassIndex):
@@ -45,7 +47,7 @@ class ClassifierModel(BackboneModel):
 
     def check_targets(self, x, y, sample_weight):
         y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
-        return y, check_sample_weight("sample_weight", sample_weight, len(x))
+        return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
 
     # === Use ===
 
@@ -68,12 +70,3 @@ class ClassifierModel(BackboneModel):
 
     def get_config(self):
         return {**super().get_config(), "classes": self.classes, "class_names": self.class_names}
-
-
-def _check_names(class_names, classes):
-    names = class_names if isinstance(class_names, str) else list(class_names)
-    if isinstance(names, str) or len(names) != classes or len(set(names)) < classes:
-        raise ValueError(
-            f"`class_names` must be the {classes} different names of the classes. Received: class_names={names!r}"
-        )
-    return names

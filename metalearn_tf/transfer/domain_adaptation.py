@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.domain_batches import domain_batches
@@ -15,7 +15,7 @@ from metalearn_tf.transfer.domain_checks import (
 )
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
-from metalearn_tf.transfer.transfer_checks import check_own_objective, check_schedule_goes_on, check_seed
+from metalearn_tf.transfer.transfer_checks import check_own_objective, check_schedule_goes_on
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}

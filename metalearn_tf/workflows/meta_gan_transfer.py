@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_share
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
@@ -26,7 +27,6 @@ from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_classifier,
-    check_share,
     checked_augmentation,
     checked_sources,
 )
