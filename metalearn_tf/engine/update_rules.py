@@ -124,13 +124,21 @@ def stateless_optimizer(optimizer, variables):
         ValueError: if the steps of the optimizer are no function of its variables, or it has options that do nothing in
             an inner loop.
     """
+    optimizer = given_optimizer(optimizer)
     _check_inner_optimizer(optimizer)
     general = next(base for base in type(optimizer).__mro__ if base.__name__ == "BaseOptimizer")
     methods = {name: getattr(general, name) for name in _GENERAL_METHODS}
-    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), methods)
+    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), {**methods, "is_stateless": True})
     optimizer = stateless.from_config(optimizer.get_config())
     optimizer.build(variables)
     return optimizer
+
+
+def given_optimizer(optimizer):
+    """An ordinary optimizer of the configuration of what `stateless_optimizer` made; others as they are."""
+    if not getattr(optimizer, "is_stateless", False):
+        return optimizer
+    return type(optimizer).__bases__[0].from_config(optimizer.get_config())
 
 
 _GENERAL_METHODS = (

@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.evaluation.scores import confidence_half_width
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 
 
@@ -61,12 +62,15 @@ class Report:
         return f"{_number(self.ways)}-way {_number(self.shots)}-shot"
 
     def to_dict(self):
-        """All fields, with the accuracy and its interval, as Python's numbers, texts, lists and dicts."""
+        """All fields, with the accuracy and its interval, as Python's numbers, texts, lists and dicts.
+
+        The interval of one episode is `None`: JSON has no NaN.
+        """
         return {
             **plain_values({field.name: getattr(self, field.name) for field in dataclasses.fields(self)}),
             "episodes": self.episodes,
             "accuracy": self.accuracy,
-            "confidence_interval": self.confidence_interval,
+            "confidence_interval": self.confidence_interval if self.episodes > 1 else None,
             "by_domain": {name: report.to_dict() for name, report in self.by_domain.items()},
         }
 
@@ -93,7 +97,7 @@ class Report:
     def markdown_header():
         """The two lines above the rows of `to_markdown_row`."""
         names = ("learner", "dataset", "setting", "normalisation", "accuracy %", "recall %", "F1 %", "episodes", "seed")
-        return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
+        return markdown_table(names, rows=())
 
     def to_markdown_row(self):
         """One row of a Markdown table."""
@@ -108,7 +112,7 @@ class Report:
             str(self.episodes),
             str(self.seed),
         )
-        return f"| {' | '.join(cells)} |"
+        return markdown_row(cells)
 
     def to_markdown(self):
         """A Markdown table of one row, and one for each domain."""

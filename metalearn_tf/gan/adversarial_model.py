@@ -112,6 +112,20 @@ class AdversarialModel(ReplicatedModel):
 
     # === Keras ===
 
+    def kept_in_traces(self):
+        """What a step's trace holds of what may be changed between two calls of `fit`, as a value that compares."""
+        return None
+
+    def make_train_function(self, force=False):
+        kept = self.kept_in_traces()
+        super().make_train_function(force or getattr(self.train_function, "kept", kept) != kept)
+        self.train_function.kept = kept
+
+    def make_test_function(self, force=False):
+        kept = self.kept_in_traces()
+        super().make_test_function(force or getattr(self.test_function, "kept", kept) != kept)
+        self.test_function.kept = kept
+
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """As `keras.Model.fit`; the first batch is checked before any work is done.
 
@@ -136,14 +150,11 @@ class AdversarialModel(ReplicatedModel):
             validation = kwargs["validation_data"] = self._validation_data(kwargs["validation_data"])
             check_has_end("validation_data", validation, "validation_steps", kwargs.get("validation_steps"))
             kwargs.setdefault("validation_batch_size", batch_size)
-        callbacks, keep_best = callback_list(callbacks), KeepBest(self.monitor, self.mode) if self.compiled else None
-        if keep_best is not None:
+        callbacks = callback_list(callbacks)
+        if self.compiled:
             is_validated = bool(kwargs.get("validation_data") is not None or kwargs.get("validation_split"))
             check_is_logged(self.monitor, [tracker.name for tracker in self._trackers], callbacks, is_validated)
-        for callback in callbacks:
-            if keep_best is not None and hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
-                callback.keep_state_of(keep_best)
-        callbacks += [] if keep_best is None else [keep_best]
+            callbacks.append(KeepBest(self.monitor, self.mode))
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 

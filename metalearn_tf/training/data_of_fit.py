@@ -1,10 +1,11 @@
-"""The data of a `fit` that is running, and the way to a place in them."""
+"""The callbacks and the data of a `fit` that is running, and the way to a place in these."""
 
 import functools
 import inspect
 import itertools
 import weakref
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -140,12 +141,25 @@ def _given_back(batches, element_spec):
     return iter(functools.reduce(lambda one, other: one.concatenate(other), datasets))
 
 
+def callbacks_of_fit():
+    """All callbacks of the `keras.Model.fit` that is running, in their order.
+
+    Raises:
+        RuntimeError: where none is.
+    """
+    return _variable_of_fit(lambda value: isinstance(value, keras.callbacks.CallbackList)).callbacks
+
+
 def _epoch_iterator():
+    return _variable_of_fit(lambda value: hasattr(value, "_enumerate_iterator"))
+
+
+def _variable_of_fit(is_wanted):
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "fit":
             for value in frame.f_locals.values():
-                if hasattr(value, "_enumerate_iterator"):
+                if is_wanted(value):
                     return value
         frame = frame.f_back
     raise RuntimeError("`Resume` must be among the `callbacks` of `keras.Model.fit`, which is not running.")

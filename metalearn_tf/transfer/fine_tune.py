@@ -162,11 +162,8 @@ def fine_tune(
     # === Training ===
     if validation_data is not None:
         patience = _PATIENCE if patience is None else patience
-        stopping = BestEpoch(patience, plan.head_epochs + max(0, len(classifier.groups) - 1) * plan.stage_epochs)
-        for callback in callbacks:
-            if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
-                callback.keep_state_of(stopping)
-        callbacks.append(stopping)
+        first_counted = plan.head_epochs + max(0, len(classifier.groups) - 1) * plan.stage_epochs
+        callbacks.append(BestEpoch(patience, first_counted))
     classifier.fit(
         x,
         y,

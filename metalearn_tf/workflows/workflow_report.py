@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.evaluation.scores import confidence_half_width, student_half_width
+from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.files.whole_files import write_whole
 
 
@@ -156,16 +157,16 @@ class WorkflowReport:
     def to_dict(self):
         """All fields as plain Python values, each arm with its accuracy, intervals and gain.
 
-        An interval over seeds is `None` where there is none.
+        An interval is `None` where there is none, over one seed or one episode.
         """
         values = dataclasses.asdict(self)
         for name, arm in self.arms.items():
             gain = self.gain(name)
             found = {
                 "accuracy": arm.accuracy,
-                "confidence_interval": arm.confidence_interval,
+                "confidence_interval": _plain(arm.confidence_interval),
                 "interval_over_seeds": _plain(arm.interval_over_seeds),
-                "gain": {**dataclasses.asdict(gain), "over_seeds": _plain(gain.over_seeds), "holds": gain.holds},
+                "gain": {**{key: _plain(value) for key, value in vars(gain).items()}, "holds": gain.holds},
             }
             values["arms"][name] = {**found, **values["arms"][name]}
         return plain_values(values)
@@ -196,9 +197,8 @@ class WorkflowReport:
             "F1 %",
         )
         header += ("of each seed", "s")
-        rows = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-        for name, arm in self.arms.items():
-            cells = (
+        rows = [
+            (
                 name,
                 f"{100 * arm.accuracy:.2f} ± {_percent(arm.interval_over_seeds)} / {_percent(arm.confidence_interval)}",
                 *self._gain_cells(name),
@@ -207,8 +207,9 @@ class WorkflowReport:
                 ", ".join(f"{100 * accuracy:.1f}" for accuracy in arm.seed_accuracies),
                 f"{arm.seconds:.0f}",
             )
-            rows.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*rows, "", self._note(), ""])
+            for name, arm in self.arms.items()
+        ]
+        return "\n".join([markdown_table(header, rows), "", self._note(), ""])
 
     def _gain_cells(self, name):
         if name == self._rival(name):
