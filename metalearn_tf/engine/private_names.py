@@ -1,0 +1,61 @@
+"""Whether Keras and TensorFlow still have the private names that are used of them."""
+
+import inspect
+import pkgutil
+
+import keras
+import tensorflow as tf
+
+WRITTEN_FOR = "Keras 3.15 and TensorFlow 2.21"
+
+
+def owners_of(names):
+    """The classes and modules that private names belong to, once each of them has its names.
+
+    Args:
+        names: dict from the dotted path of a class or a module to a tuple of names. A class has the name of a method,
+            and those that the code of its methods uses: attributes of instances, local variables, keywords.
+
+    Returns:
+        Dict from the paths to the classes and modules.
+
+    Raises:
+        ImportError: if names are gone: says which, and for which versions they were written.
+    """
+    owners = {path: _found(path) for path in names}
+    gone = [path for path, owner in owners.items() if owner is None]
+    gone += [
+        f"{path}.{name}"
+        for path, of_owner in names.items()
+        if owners[path] is not None
+        for name in of_owner
+        if not has_name(owners[path], name)
+    ]
+    if gone:
+        raise ImportError(
+            f"`metalearn_tf` uses private names of {WRITTEN_FOR}, of which these are gone: {', '.join(gone)}; install "
+            "those versions, or mend `metalearn_tf/engine/keras_internals.py`. "
+            f"Received: Keras {keras.__version__} and TensorFlow {tf.__version__}"
+        )
+    return owners
+
+
+def has_name(owner, name):
+    """Whether a module or class has a name, or the code of a class's methods uses it."""
+    if hasattr(owner, name):
+        return True
+    classes = owner.__mro__ if inspect.isclass(owner) else ()
+    return any(name in _names_in(part) for one in classes for part in vars(one).values())
+
+
+def _names_in(part):
+    part = getattr(part, "__func__", getattr(part, "fget", part))
+    code = getattr(inspect.unwrap(part) if callable(part) else part, "__code__", None)
+    return () if code is None else (*code.co_names, *code.co_varnames, *code.co_consts)
+
+
+def _found(path):
+    try:
+        return pkgutil.resolve_name(path)
+    except (ImportError, AttributeError):
+        return None
