@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers
+
 
 def takes_texts(network):
     """Whether a Keras model has one input, and it is strings."""
@@ -42,4 +44,4 @@ def vocabulary_files(network):
 
 
 def _layers_with_vocabularies(network):
-    return [layer for layer in network._flatten_layers() if hasattr(layer, "load_assets")]
+    return [layer for layer in flat_layers(network) if hasattr(layer, "load_assets")]

@@ -2,6 +2,8 @@
 
 import keras
 
+from metalearn_tf.engine.keras_internals import arguments_of
+
 
 def check_compile(loss, metrics, jit_compile, options):
     """Refuses arguments of `compile` that a learner could not follow, or that would show or train something else.
@@ -92,7 +94,7 @@ def check_metrics(argument, metrics):
     """
     for metric in keras.tree.flatten(metrics):
         name = _metric_name(metric)
-        of_logits = getattr(metric, "_fn_kwargs", {}).get("from_logits") or getattr(metric, "from_logits", False)
+        of_logits = arguments_of(metric).get("from_logits") or getattr(metric, "from_logits", False)
         if name in _OTHER_METRICS or (name in _CROSS_ENTROPIES and not of_logits):
             raise ValueError(
                 f'`{argument}` must take class numbers and logits, as "accuracy" and '

@@ -6,6 +6,7 @@ import types
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
@@ -86,7 +87,7 @@ class TaskModel(ReplicatedModel):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on tasks; raises as `fit`."""
         options = _by_name(keras.Model.evaluate, x, y, args, kwargs)
-        if not options.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
+        if not is_within_fit(options):  # `fit` has checked its validation data once for all epochs
             check_has_end("x", x, "steps", options.get("steps"))
             x, y = self._checked("x", x, y, options.get("sample_weight"))
         return super().evaluate(x, y, **options)

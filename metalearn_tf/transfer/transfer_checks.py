@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.checks.label_advice import label_advice
 from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.engine.keras_internals import arguments_of
 from metalearn_tf.learners.compile_checks import takes_other_labels
 from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
 
@@ -233,7 +234,7 @@ def check_takes_probabilities(argument, functions):
         functions: as `compile` takes them.
     """
     for function in keras.tree.flatten(functions):
-        of_logits = getattr(function, "_fn_kwargs", {}).get("from_logits") or getattr(function, "from_logits", False)
+        of_logits = arguments_of(function).get("from_logits") or getattr(function, "from_logits", False)
         if of_logits:
             raise ValueError(
                 f"`{argument}` must take probabilities, which the classifier gives: leave out `from_logits=True`. "
