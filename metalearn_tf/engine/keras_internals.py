@@ -54,7 +54,7 @@ _OWNERS = owners_of(
         ),
         "keras.callbacks.Callback": CALLBACK_ATTRIBUTES,
         "keras.callbacks.TensorBoard": ("_writers", "_train_writer"),
-        "keras.optimizers.Optimizer": ("_trainable_variables_indices", "_var_key"),
+        "keras.optimizers.Optimizer": ("_trainable_variables_indices", "_var_key", "_learning_rate"),
         _BASE_OPTIMIZER: _ASSIGNING_METHODS,
         _GLOBAL_STATE: ("get_global_attribute", "set_global_attribute"),
         _SEED_GENERATOR: ("GLOBAL_SEED_GENERATOR",),
@@ -246,6 +246,14 @@ def assigning_methods():
 def is_built_for(optimizer, variable):
     """Whether a built optimizer has a state for a variable; publicly it says the number of its own variables alone."""
     return optimizer._var_key(variable) in optimizer._trainable_variables_indices
+
+
+def given_rate(optimizer):
+    """The rate of an optimizer as it was given, a schedule or a variable; `None` without an optimizer.
+
+    The public `learning_rate` is the number that a schedule has come to.
+    """
+    return getattr(optimizer, "_learning_rate", None)
 
 
 # === The random state of the process ===

@@ -1,5 +1,6 @@
 """Whether Keras and TensorFlow still have the private names that are used of them."""
 
+import dis
 import inspect
 import pkgutil
 
@@ -14,7 +15,7 @@ def owners_of(names):
 
     Args:
         names: dict from the dotted path of a class or a module to a tuple of names. A class has the name of a method,
-            and those that the code of its methods uses: attributes of instances, local variables, keywords.
+            and those that the code of its methods gives: attributes that it sets, and keywords.
 
     Returns:
         Dict from the paths to the classes and modules.
@@ -41,17 +42,22 @@ def owners_of(names):
 
 
 def has_name(owner, name):
-    """Whether a module or class has a name, or the code of a class's methods uses it."""
+    """Whether a module or class has a name, or the code of a class's methods gives it."""
     if hasattr(owner, name):
         return True
     classes = owner.__mro__ if inspect.isclass(owner) else ()
-    return any(name in _names_in(part) for one in classes for part in vars(one).values())
+    return any(name in names_in(part) for one in classes for part in vars(one).values())
 
 
-def _names_in(part):
-    part = getattr(part, "__func__", getattr(part, "fget", part))
-    code = getattr(inspect.unwrap(part) if callable(part) else part, "__code__", None)
-    return () if code is None else (*code.co_names, *code.co_varnames, *code.co_consts)
+def names_in(part):
+    """The names that the code of a function, method or property gives: attributes that it sets, and constants."""
+    if isinstance(part, (staticmethod, classmethod)):
+        part = part.__func__
+    part = inspect.unwrap(part.fget if isinstance(part, property) else part)
+    if not inspect.isfunction(part):
+        return ()
+    code = part.__code__
+    return (*(step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"), *code.co_consts)
 
 
 def _found(path):

@@ -7,7 +7,7 @@ import numpy as np
 
 from metalearn_tf.checks.label_advice import label_advice
 from metalearn_tf.checks.whole_numbers import check_whole, is_whole
-from metalearn_tf.engine.keras_internals import arguments_of
+from metalearn_tf.engine.keras_internals import arguments_of, given_rate
 from metalearn_tf.learners.compile_checks import takes_other_labels
 from metalearn_tf.transfer.data_kinds import Examples, as_array, numbers_by_name, read_examples
 
@@ -182,7 +182,7 @@ def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
         ValueError: says what to write instead.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # within loss scaling
-    schedule = getattr(optimizer, "_learning_rate", None)
+    schedule = given_rate(optimizer)
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return
     check_rate_callbacks(callbacks, "The optimizer has a schedule; `compile` with a number as the learning rate")
