@@ -199,7 +199,7 @@ def test_folders_and_modules_say_what_they_are_for():
 INTERNALS = {"engine/keras_internals.py", "engine/fit_internals.py"}
 PRIVATE = re.compile(r"_[A-Za-z]\w*")
 OF_NAMED_TUPLES = {"_asdict", "_replace"}  # which Python documents
-INNER_PACKAGES = re.compile(r"\b(keras\.src|(tensorflow|tf)\.(python|_api|__internal__)|tensorflow_datasets\..*\._)")
+INNER_PACKAGES = re.compile(r"\b(keras\.src|(tensorflow|tf)\.(python|_api|__internal__))\b")
 OF_FRAMES = {"currentframe", "_getframe", "f_back", "f_locals"}
 
 
@@ -251,12 +251,16 @@ def private_names_of_keras():
     return {name for name in names if isinstance(name, str) and PRIVATE.fullmatch(name)}
 
 
+@functools.cache
+def names_of_package_alone():
+    return {name for names, _ in classes_of_package().values() for name in names} - private_names_of_keras()
+
+
 def private_uses(path):
     """Each use of a private name that is not ours in a file."""
     own, tree = own_names(tree_of(path)), tree_of(path)
     classes = classes_of_package() | own
-    of_package = {name for names, _ in classes.values() for name in names} - private_names_of_keras()
-    ours = OF_NAMED_TUPLES | of_package | {name for names, _ in own.values() for name in names}
+    ours = OF_NAMED_TUPLES | names_of_package_alone() | {name for names, _ in own.values() for name in names}
     in_text = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     in_text |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
 
@@ -265,7 +269,8 @@ def private_uses(path):
         if isinstance(node, ast.ClassDef):
             cls = node.name
         elif isinstance(node, ast.Attribute):
-            if node.attr in OF_FRAMES or INNER_PACKAGES.search(ast.unparse(node)):
+            inner = isinstance(node.value, ast.Name) and INNER_PACKAGES.fullmatch(f"{node.value.id}.{node.attr}")
+            if inner or node.attr in OF_FRAMES:
                 found = node.attr
             elif PRIVATE.fullmatch(node.attr):
                 is_own = cls is not None and (is_self(node.value) or ast.unparse(node.value) == "super()")
