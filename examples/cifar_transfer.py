@@ -7,8 +7,8 @@ The same network is pre-trained on the source in three ways, with the labels, as
 contrast (SimCLR); each then learns the target from 5, 10, 25 and all labelled images of a class. Test accuracies are
 means over seeds, with 95 % intervals of Student's t; a seed draws the labelled images, the order, the head and, of
 Caltech-101, which fifth of each class is the test set. Training from scratch has the same epochs, augmentation and
-schedule, and a learning rate of its own. All compute in bfloat16. What is done is kept in `--run_dir`; a run that was
-stopped goes on there.
+schedule, and a learning rate of its own. All compute in bfloat16 where the machine has it. What is done is kept in
+`--run_dir`; a run that was stopped goes on there.
 """
 
 import argparse
@@ -78,7 +78,7 @@ class TestAccuracy(keras.callbacks.Callback):
 def pretrained(method, arguments):
     """The backbone, pre-trained on the source; from the run's folder if it was before."""
     keras.utils.set_random_seed(0)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.mixed_precision.set_global_policy(arguments.precision)
     backbone = mtf.networks.resnet9(filters=arguments.filters)
     keras.mixed_precision.set_global_policy("float32")
     path = arguments.run_dir / f"{method}.weights.h5"
@@ -209,13 +209,21 @@ def main():
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/SOURCE_TARGET")
     parser.add_argument("--export", default=None, help="where to write the fine-tuned classifier's SavedModel")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="of the network in training; by default the one that this machine computes fastest",
+    )
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.source}_{arguments.target}")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
     # What is kept there is of these settings.
     settings = {
         name: getattr(arguments, name)
-        for name in ("source", "target", "epochs", "pretrain_epochs", "source_images", "filters")
+        for name in ("source", "target", "epochs", "pretrain_epochs", "source_images", "filters", "precision")
     }
     check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
     labels = [None if count == "all" else int(count) for count in arguments.labels]

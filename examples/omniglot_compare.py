@@ -7,8 +7,8 @@
 All learners use Conv4-64 and the 1,100 training characters of the Vinyals split, or 64 of Caltech-101's classes. The
 gradient-based ones and the baselines start from one embedding, that of the prototypical network, and train their head
 from zeros on; the table says so. Each row is trained once with the budget given in `METHODS`; what was trained and
-tested is kept in `--run_dir`, so that a run which was stopped goes on there. Arithmetic is bfloat16 in training and
-float32 in the test.
+tested is kept in `--run_dir`, so that a run which was stopped goes on there. Training computes in
+bfloat16 where the machine has it, the test in float32.
 """
 
 import argparse
@@ -200,7 +200,7 @@ METHODS = methods(INNER_RATES["omniglot"])
 # === Training ===
 
 
-def train(name, ways, shots, data, run_dir, steps=None):
+def train(name, ways, shots, data, run_dir, precision, steps=None):
     """The trained learner in float32, and what its training took; from `run_dir` if it was trained before."""
     method = METHODS[name]
     if steps is not None and method.steps:
@@ -212,10 +212,10 @@ def train(name, ways, shots, data, run_dir, steps=None):
     if record.exists():
         learner.load_weights(run_dir / f"{key}.weights.h5")
         return learner, json.loads(record.read_text())
-    start_from(method.start, learner, data, run_dir, steps)
+    start_from(method.start, learner, data, run_dir, precision, steps)
     took = {"seconds": 0.0, "tasks_per_second": None}
     if method.steps:
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        keras.mixed_precision.set_global_policy(precision)
         trained = build()
         keras.mixed_precision.set_global_policy("float32")
         trained.set_weights(learner.get_weights())
@@ -237,12 +237,12 @@ def fit(learner, method, ways, shots, dataset):
     return {"seconds": seconds, "tasks_per_second": (method.steps - 2) * method.tasks / seconds}
 
 
-def start_from(start, learner, data, run_dir, steps=None):
+def start_from(start, learner, data, run_dir, precision, steps=None):
     """Gives the learner's network the layers of a trained embedding."""
     if start == "random":
         return
     if start == "embedding":
-        source = train("PrototypicalNetwork", 20, 1, data, run_dir, steps)[0].network
+        source = train("PrototypicalNetwork", 20, 1, data, run_dir, precision, steps)[0].network
     else:
         source = pretrained(start, data["train"], run_dir, steps or 1500)
     network = learner.network
@@ -279,7 +279,7 @@ def test(name, setting, data, arguments):
     """One row: the report, and what training took; from the run's folder if it was tested before."""
     ways, shots = SETTINGS[setting]
     path = arguments.run_dir / f"report_{name.replace(' ', '_')}_{setting}.json"
-    learner, took = train(name, ways, shots, data, arguments.run_dir, arguments.steps)
+    learner, took = train(name, ways, shots, data, arguments.run_dir, arguments.precision, arguments.steps)
     if path.exists():
         return mtf.evaluation.Report.from_json(path.read_text()), took
     report = mtf.evaluation.evaluate_episodes(
@@ -323,11 +323,19 @@ def main():
     parser.add_argument("--steps", type=int, default=None, help="of each training, for a short trial; at least 3")
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/DATASET_compare")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="of the network in training; by default the one that this machine computes fastest",
+    )
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.dataset}_compare")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
     # What is kept there is of these settings.
-    settings = {name: getattr(arguments, name) for name in ("dataset", "episodes", "steps")}
+    settings = {name: getattr(arguments, name) for name in ("dataset", "episodes", "steps", "precision")}
     check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 
     METHODS.update(methods(INNER_RATES[arguments.dataset]))

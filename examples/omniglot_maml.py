@@ -4,8 +4,9 @@
     python examples/omniglot_maml.py --shots 1 --body runs/omniglot_prototypical/learner.keras --data_dir DIR
 
 Conv4-64, 5-way. With `--body`, meta-training starts from the embedding of a prototypical network and a head of zeros,
-which takes minutes; without, from random weights, as the paper does, which takes hours. Arithmetic in bfloat16 for
-training, in float32 for the test and the export. A run that was stopped goes on when the command is given again.
+which takes minutes; without, from random weights, as the paper does, which takes hours. Training computes in bfloat16
+where the machine has it, the test and the export in float32. A run that was stopped goes on when the command is given
+again.
 """
 
 import argparse
@@ -59,7 +60,12 @@ def main():
     parser.add_argument("--test_inner_steps", type=int, default=5)
     parser.add_argument("--inner_learning_rate", type=float, default=0.2)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
-    parser.add_argument("--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="of the network in training; by default the one that this machine computes fastest",
+    )
     parser.add_argument("--test_episodes", type=int, default=1000)
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument(
@@ -69,6 +75,8 @@ def main():
         "--export", type=pathlib.Path, default=None, help="path of the SavedModel, such as models/maml/1"
     )
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
     run_dir = arguments.run_dir or pathlib.Path(f"runs/omniglot_maml_5way_{arguments.shots}shot")
     run_dir.mkdir(parents=True, exist_ok=True)
 

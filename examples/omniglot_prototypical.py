@@ -37,12 +37,19 @@ def main():
     parser.add_argument("--train_queries", type=int, default=1, help="per class; the test always has 15")
     parser.add_argument("--learning_rate", type=float, default=4e-3)
     parser.add_argument("--normalization", choices=["transductive", "support", "running"], default="transductive")
-    parser.add_argument("--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="of the network in training; by default the one that this machine computes fastest",
+    )
     parser.add_argument("--test_episodes", type=int, default=1000)
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/omniglot_prototypical"))
     parser.add_argument("--export", type=pathlib.Path, default=None, help="path of the SavedModel")
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
 
     mtf.training.use_task_parallelism()

@@ -63,10 +63,17 @@ def main():
     parser.add_argument("--only", nargs="+", choices=list(EPOCHS), default=list(EPOCHS))
     parser.add_argument("--epochs", type=int, default=None, help=f"by default {EPOCHS}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--precision", choices=["mixed_bfloat16", "float32"], default="mixed_bfloat16")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="of the network in training; by default the one that this machine computes fastest",
+    )
     parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/feature_networks"))
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     for name in arguments.only:

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.emulated_precision import warn_of_emulation
+
 
 class WholeSteps(keras.Model):
     """A Keras model of whose step nothing happens before its batch is there.
@@ -12,6 +14,8 @@ class WholeSteps(keras.Model):
     """
 
     def _make_function(self, step_function):
+        warn_of_emulation(self)
+
         def after_its_batch(data):
             parts = tf.nest.flatten(data, expand_composites=True)
             with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):

@@ -6,9 +6,9 @@ import re
 import keras
 import tensorflow as tf
 
-import metalearn_tf
 from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.serving.limits import LIMITS
+from metalearn_tf.version import __version__
 
 _NORMALIZATIONS = {
     "transductive": (
@@ -299,7 +299,7 @@ def made_with():
 
 
 def _versions():
-    return {"metalearn_tf": metalearn_tf.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
+    return {"metalearn_tf": __version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
 
 
 def table(head, rows):

@@ -1,5 +1,6 @@
 """How training runs on the machine at hand or on many, and goes on where it was stopped."""
 
+from metalearn_tf.training.fastest_precision import fastest_precision
 from metalearn_tf.training.multi_worker_strategy import local_tf_configs, multi_worker_strategy
 from metalearn_tf.training.report_to_ray import ReportToRay
 from metalearn_tf.training.resume import Resume

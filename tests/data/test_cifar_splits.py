@@ -44,7 +44,9 @@ PER_CLASS = {"train": 10, "test": 2}
 
 
 def split_lists(name):
-    return json.loads(resources.files(mtf).joinpath(f"data/named_datasets/splits/{name}.json").read_text(encoding="utf-8"))
+    return json.loads(
+        resources.files(mtf).joinpath(f"data/named_datasets/splits/{name}.json").read_text(encoding="utf-8")
+    )
 
 
 def archive_arrays(split):

@@ -178,7 +178,9 @@ def test_glyphs_are_reached_by_name(monkeypatch):
 
 
 def test_caltech101_list_is_whole_and_keeps_views_of_one_animal_together():
-    lists = json.loads(resources.files(mtf).joinpath("data/named_datasets/splits/caltech101.json").read_text(encoding="utf-8"))
+    lists = json.loads(
+        resources.files(mtf).joinpath("data/named_datasets/splits/caltech101.json").read_text(encoding="utf-8")
+    )
     parts = [lists[split] for split in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [64, 16, 20]
     assert len(set().union(*parts)) == 100

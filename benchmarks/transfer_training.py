@@ -1,6 +1,6 @@
 """Steps a second of a small ResNet through `fit` against the same in PyTorch.
 
-    python tests/benchmarks/transfer_training.py --peer "TORCH_PYTHON tests/benchmarks/torch_resnet9.py" --rounds 3
+    python benchmarks/transfer_training.py --peer "TORCH_PYTHON benchmarks/torch_resnet9.py" --rounds 3
 
 `mtf.networks.resnet9()` with a head of 10 classes on 32×32×3, 128 images a batch, AdamW. Each side is a process of its
 own; the sides take turns, and the medians over the rounds are compared. Run it on an idle machine.

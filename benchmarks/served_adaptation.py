@@ -1,6 +1,6 @@
 """Milliseconds of a served `adapt_and_predict` in C++, beside the same work in eager PyTorch.
 
-    python tests/benchmarks/served_adaptation.py --torch_python TORCH_PYTHON
+    python benchmarks/served_adaptation.py --torch_python TORCH_PYTHON
 
 5-way 5-shot, 75 queries, Conv4-64 on 28×28×1, five MAML steps; the median of 60 runs of each side, the sides taking
 turns three times. The C++ client is that of `tests/serving`: no Python in its process.

@@ -1,6 +1,6 @@
 """The peer of `served_adaptation.py`: adapts by five gradient steps and predicts, in eager PyTorch. Prints the median.
 
-TORCH_PYTHON tests/benchmarks/torch_adaptation.py
+TORCH_PYTHON benchmarks/torch_adaptation.py
 """
 
 import statistics

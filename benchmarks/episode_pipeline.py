@@ -1,6 +1,6 @@
 """Tasks a second of the episode pipeline alone: 5-way 1-shot, 15 queries, 28×28.
 
-    python tests/benchmarks/episode_pipeline.py
+    python benchmarks/episode_pipeline.py
 
 Its peer, in the same process, is what most libraries do: draw each task in Python with NumPy.
 """

@@ -1,6 +1,6 @@
 """Steps a second of a GAN through `fit` against the same in PyTorch; and what MetaGAN costs.
 
-    python tests/benchmarks/gan_training.py --peer "TORCH_PYTHON tests/benchmarks/torch_dcgan.py" --rounds 3
+    python benchmarks/gan_training.py --peer "TORCH_PYTHON benchmarks/torch_dcgan.py" --rounds 3
 
 `mtf.networks.dcgan()` on 28×28×1, 64 images a batch, non-saturating loss, Adam, averaged generator. Each side is a
 process of its own; the sides take turns, and the medians over the rounds are compared. Run it on an idle machine.

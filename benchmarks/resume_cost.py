@@ -1,6 +1,6 @@
 """What `Resume` costs: the time of a step with one save an epoch against the same without, and of the way back.
 
-    python tests/benchmarks/resume_cost.py --steps 50 --rounds 5
+    python benchmarks/resume_cost.py --steps 50 --rounds 5
 
 MAML of a Conv4-64 with Adam, 5-way 1-shot, 15 queries, 8 tasks a batch, 1 inner step. Epochs with and without take
 turns in one process, and their medians are compared. Run it on an idle machine.

@@ -1,6 +1,6 @@
 """Tasks a second of the gradient-based learners through `fit`, each against MAML in the same run.
 
-    python tests/benchmarks/learner_training.py --rounds 3
+    python benchmarks/learner_training.py --rounds 3
 
 Conv4-64 on 28×28×1, 5-way 1-shot, 15 queries, 8 tasks a batch, 5 inner steps. Each measurement is a process of its own;
 the learners take turns, and the medians over the rounds are compared. Run it on an idle machine.

@@ -1,6 +1,6 @@
 """Second-order MAML, tasks a second: through `fit`, as a bare step, and against a PyTorch program that does the same.
 
-    python tests/benchmarks/maml_training.py --peer "TORCH_PYTHON torch_maml.py loop" --rounds 3
+    python benchmarks/maml_training.py --peer "TORCH_PYTHON torch_maml.py loop" --rounds 3
 
 The peer is called as `PEER INNER_STEPS TASKS QUERIES FILTERS [--bfloat16]` and prints `... N tasks/s ...`. Conv4-64 on
 28×28×1, 5-way 1-shot, 15 queries, inner rate 0.4. Each side is a process of its own; the sides take turns, and the

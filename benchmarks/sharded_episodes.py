@@ -1,6 +1,6 @@
 """Tasks a second and memory of a dataset larger than it: 4 GB of 84×84 colour images in shards on disk.
 
-    python tests/benchmarks/sharded_episodes.py [--gigabytes 4] [--folder FOLDER]
+    python benchmarks/sharded_episodes.py [--gigabytes 4] [--folder FOLDER]
 
 The folder needs as much space; what is written there is deleted. Peak memory is that of the whole process, which
 writes the shards and then samples them, TensorFlow included; what the operating system caches is not of the process.

@@ -1,7 +1,7 @@
 """What trainings reach with their default arguments, against a linear probe and a plain Keras network.
 
-    python tests/benchmarks/default_accuracies.py transfer --data photographs vectors --counts 5 10 50 --seeds 3
-    python tests/benchmarks/default_accuracies.py learners --data vectors --counts 10 --steps 300
+    python benchmarks/default_accuracies.py transfer --data photographs vectors --counts 5 10 50 --seeds 3
+    python benchmarks/default_accuracies.py learners --data vectors --counts 10 --steps 300
 
 `transfer`: `fine_tune` of a backbone that was pre-trained on other classes, and `pretrain` with its own head, on a few
 examples a class; beside them `linear_probe` on the frozen features and the same network from scratch (Adam 1e-3, 20

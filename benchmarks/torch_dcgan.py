@@ -1,6 +1,6 @@
 """The DCGAN of `mtf.networks.dcgan()` in PyTorch, trained on noise: the peer of `gan_training.py`.
 
-    python tests/benchmarks/torch_dcgan.py 64 [--bfloat16]
+    python benchmarks/torch_dcgan.py 64 [--bfloat16]
 
 Prints the steps a second; a step trains the discriminator and then the generator, non-saturating loss, Adam.
 """

@@ -1,6 +1,6 @@
 """`mtf.networks.resnet9()` with a head of 10 classes in PyTorch, trained on noise: the peer of `transfer_training.py`.
 
-    python tests/benchmarks/torch_resnet9.py 128 [--bfloat16]
+    python benchmarks/torch_resnet9.py 128 [--bfloat16]
 
 Prints the steps a second; cross-entropy, AdamW.
 """

@@ -1,6 +1,6 @@
 """How training scales with workers: tasks a second, and the time and bytes of what they tell each other.
 
-    python tests/benchmarks/worker_scaling.py
+    python benchmarks/worker_scaling.py
 
 MAML of a Conv4-64, 5-way 1-shot, 15 queries, 1 inner step. Each worker is a process of one thread on a core of its own.
 Two workers share the batch of one (the ratio that is wanted), or have as many tasks each as one alone; two programs
@@ -91,7 +91,8 @@ def work(arguments):
     tasks = mtf.data.episodes(dataset, 5, 1, 15, tasks_per_batch=arguments.tasks)
 
     class Clock(keras.callbacks.Callback):
-        seconds = []
+        def on_train_begin(self, logs=None):
+            self.seconds = []
 
         def on_epoch_begin(self, epoch, logs=None):
             self.start = time.perf_counter()
@@ -99,8 +100,9 @@ def work(arguments):
         def on_epoch_end(self, epoch, logs=None):
             self.seconds.append(time.perf_counter() - self.start)
 
-    learner.fit(tasks, steps_per_epoch=arguments.steps, epochs=arguments.epochs, callbacks=[Clock()], verbose=0)
-    step = statistics.median(Clock.seconds[1:]) / arguments.steps
+    clock = Clock()
+    learner.fit(tasks, steps_per_epoch=arguments.steps, epochs=arguments.epochs, callbacks=[clock], verbose=0)
+    step = statistics.median(clock.seconds[1:]) / arguments.steps
     print(json.dumps({"tasks/s": arguments.tasks / step, "step_ms": 1000 * step}))
 
 
