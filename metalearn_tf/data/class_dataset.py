@@ -3,9 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.check_texts import check_texts, texts_as_objects
+from metalearn_tf.checks.class_names import numbers_of_names
+from metalearn_tf.checks.examples import check_not_empty
 from metalearn_tf.checks.label_advice import label_advice
-from metalearn_tf.data.class_index import ClassIndex, check_class_names
+from metalearn_tf.data.class_index import ClassIndex, names_of_classes
 
 
 class ClassDataset(ClassIndex):
@@ -42,7 +45,7 @@ class ClassDataset(ClassIndex):
     """
 
     def __init__(self, examples, labels, class_names=None, parents=None, domain=None):
-        examples = check_examples(examples)
+        examples = as_examples(examples)
         labels = _check_labels(labels, len(examples))
         if len(examples) != len(labels):
             raise ValueError(
@@ -55,7 +58,7 @@ class ClassDataset(ClassIndex):
         self.examples = examples if already_sorted else examples[order]
         self.labels = classes[order].astype("int32")
         offsets = np.searchsorted(self.labels, np.arange(len(values) + 1)).astype("int64")
-        super().__init__(offsets, check_class_names(class_names, values), parents, domain)
+        super().__init__(offsets, names_of_classes(class_names, values), parents, domain)
         self._tensor = None
 
     def __getstate__(self):
@@ -105,9 +108,8 @@ class ClassDataset(ClassIndex):
         for name, parent in (self.parents or {}).items():
             if parents[name] != parent:
                 raise ValueError(f"{name!r} has two parents. Received: {parent!r} and {parents[name]!r}")
-        numbers = {name: number for number, name in enumerate(names)}
         # Of classes without examples, which have no number, no label is read.
-        labels = [np.array([numbers.get(name, -1) for name in d.class_names])[d.labels] for d in (self, other)]
+        labels = [numbers_of_names(d.class_names, names)[d.labels] for d in (self, other)]
         examples = np.concatenate([self.examples, other.examples])
         domain = self.domain if self.domain == other.domain else None
         return ClassDataset(examples, np.concatenate(labels), names, parents or None, domain)
@@ -125,14 +127,14 @@ class ClassDataset(ClassIndex):
         names = list(class_names)
         if names == self.class_names:
             return self
-        numbers = {name: number for number, name in enumerate(names)}
-        missing = [name for name in self.class_names if name not in numbers]
-        if missing or len(numbers) < len(names):
+        numbers = numbers_of_names(self.class_names, names)
+        missing = [name for name, number in zip(self.class_names, numbers) if number < 0]
+        if missing or len(set(names)) < len(names):
             raise ValueError(
                 "`class_names` must be distinct, and name every class of the dataset; `select` takes some of them. "
                 f"Received: no {missing[:10]} in class_names={names[:10]}"
             )
-        labels = np.array([numbers[name] for name in self.class_names], "int32")[self.labels]
+        labels = numbers.astype("int32")[self.labels]
         order = np.argsort(labels, kind="stable")
         dataset = self._part(order, labels[order], [names[number] for number in np.unique(labels)])
         # Numbered with the gaps, which the constructor closes.
@@ -153,10 +155,10 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
     return ClassDataset(examples, labels, class_names=class_names, parents=parents, domain=domain)
 
 
-def check_examples(examples):
+def as_examples(examples):
+    """Examples as a `ClassDataset` holds them; raises as its constructor."""
     examples = np.asarray(texts_as_objects(examples))
-    if examples.ndim == 0 or len(examples) == 0:
-        raise ValueError(f"`examples` must hold at least one example. Received: shape {examples.shape}")
+    check_not_empty("examples", examples)
     if examples.dtype.kind in "USTO":
         return check_texts("examples", examples)
     if examples.dtype == np.uint8:
@@ -166,9 +168,7 @@ def check_examples(examples):
             f"`examples` must be uint8, floating or strings; convert with `examples.astype('float32')`. "
             f"Received: dtype={examples.dtype}"
         )
-    if not np.isfinite(examples).all():
-        rows = np.flatnonzero(~np.isfinite(examples.reshape(len(examples), -1)).all(axis=1))
-        raise ValueError(f"`examples` must be finite. Received: NaN or infinity in examples {rows[:10].tolist()}")
+    check_finite("examples", examples)
     return examples.astype("float32", copy=False)
 
 

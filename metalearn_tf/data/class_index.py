@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metalearn_tf.checks.class_names import check_class_names
 from metalearn_tf.data.task_tree import check_parents
 
 
@@ -156,17 +157,12 @@ class ClassIndex:
         return number
 
 
-def check_class_names(class_names, values):
+def names_of_classes(class_names, values):
     """One distinct name for each class; by default the labels as text."""
     if class_names is None:
         return [str(value) for value in values]
-    names = [str(name) for name in class_names]
-    if len(names) != len(values) or len(set(names)) != len(names):
-        raise ValueError(
-            f"`class_names` must hold one distinct name for each of the {len(values)} classes. "
-            f"Received: {len(names)} names, {len(set(names))} distinct"
-        )
-    return names
+    names = class_names if isinstance(class_names, str) else [str(name) for name in class_names]
+    return check_class_names(names, len(values))
 
 
 def _check_fractions(fractions):

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-# What rounding may add, in parts of the range.
-_TOLERANCE = 1e-3
+from metalearn_tf.checks.image_range import are_within
+
 # Of images on disk, to tell their range.
 _LOOKED_AT = 256
 
@@ -53,51 +53,10 @@ def range_of_images(argument, dataset, wanted):
     else:
         images = dataset.gather(np.unique(np.linspace(0, len(dataset) - 1, _LOOKED_AT).astype("int64"))).numpy()
     lowest, highest = float(images.min()), float(images.max())
-    for low, high in ((0.0, 1.0), wanted):
-        margin = _TOLERANCE * (high - low)
-        if low - margin <= lowest and highest <= high + margin:
-            return low, high
+    for limits in ((0.0, 1.0), wanted):
+        if are_within(lowest, highest, limits):
+            return limits
     raise ValueError(
         f"`{argument}` must hold images of uint8, in [0, 1] or in the wanted [{wanted[0]:g}, {wanted[1]:g}]. "
         f"Received: values from {lowest:.4g} to {highest:.4g}"
     )
-
-
-def check_limits(image_range):
-    """Refuses what is not the lowest and the highest value of a pixel."""
-    if len(image_range) != 2 or not -np.inf < image_range[0] < image_range[1] < np.inf:
-        raise ValueError(
-            f"`image_range` must be the lowest and the highest value of a pixel. Received: image_range={image_range}"
-        )
-
-
-def are_within(low, high, limits):
-    """Whether pixels from `low` to `high`, numbers or scalar tensors, are in a generator's range `limits`.
-
-    A little more than its bounds is what resizing and arithmetic of low precision leave.
-    """
-    margin = 0.005 * (limits[1] - limits[0])
-    return (low >= limits[0] - margin) & (high <= limits[1] + margin)
-
-
-def check_image_range(argument, images, limits):
-    """Refuses an array that is neither uint8 nor floating in the range `limits`.
-
-    Raises:
-        ValueError: if it is not; names both ranges and, where all pixels are in `[0, 255]`, the fix.
-    """
-    low, high = limits
-    accepted = f"[{low:g}, {high:g}]"
-    if images.dtype == np.uint8:
-        return
-    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
-        raise ValueError(f"`{argument}` must be uint8, or floating in {accepted}. Received: dtype={images.dtype}")
-    lowest, highest = float(images.min()), float(images.max())
-    margin = _TOLERANCE * (high - low)
-    # Written so that NaN fails.
-    if not (lowest >= low - margin and highest <= high + margin):
-        are_bytes = lowest >= 0 and 1 < highest <= 255
-        fix = "; uint8 images are brought there, so that `images.astype('uint8')` helps" if are_bytes else ""
-        raise ValueError(
-            f"`{argument}` must be in {accepted}{fix}. Received: values from {lowest:.4g} to {highest:.4g}"
-        )

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from metalearn_tf.checks.arrays import check_finite_weights
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
@@ -90,12 +91,7 @@ def _check_learner(learner, ways):
             f"`ways` must be the width of the network's head, {width}; {learner.how_to_get_ways(most_ways)}. "
             f"Received: ways={ways}"
         )
-    # An activation such as ReLU makes zeros of NaN, and zeros look like an answer.
-    if not all(np.isfinite(np.asarray(variable)).all() for variable in getattr(learner, "variables", ())):
-        raise ValueError(
-            "`learner` must have finite weights: train it again, at a smaller learning rate or with "
-            "`keras.optimizers.Adam(clipnorm=1.0)`. Received: weights that are NaN or infinite"
-        )
+    check_finite_weights("learner", getattr(learner, "variables", ()))
 
 
 def _logits(learner, inputs, labels):

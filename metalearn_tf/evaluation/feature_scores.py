@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.arrays import check_finite, check_vectors
+from metalearn_tf.checks.whole_numbers import check_whole, check_whole_between
 from metalearn_tf.evaluation.distances import neighbor_radii, share_within
 
 _LARGEST_SUBSET = 1000
@@ -105,8 +106,7 @@ def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
     """
     real, generated = _check_pair(real, generated)
     subset_size = check_subsets(len(real), len(generated), subsets, subset_size)
-    if not is_whole(seed):
-        raise ValueError(f"`seed` must be an integer. Received: seed={seed!r}")
+    check_whole(least=0, seed=seed)
     # The kernel divides products by the number of features.
     real, generated = (features / np.sqrt(features.shape[1]) for features in (real, generated))
     random = np.random.default_rng(seed)
@@ -156,42 +156,20 @@ def check_subsets(real_count, generated_count, subsets, subset_size):
     check_whole(subsets=subsets)
     if subset_size is None:
         return max(2, min(_LARGEST_SUBSET, smaller // 2))
-    if not is_whole(subset_size) or not 2 <= subset_size <= smaller:
-        raise ValueError(
-            f"`subset_size` must be an integer from 2 to {smaller}, the number of images of the smaller set. "
-            f"Received: subset_size={subset_size!r}"
-        )
+    check_whole_between("subset_size", subset_size, 2, smaller, "the number of images of the smaller set")
     return int(subset_size)
 
 
 def check_neighbors(real_count, generated_count, neighbors):
     """Refuses a number of neighbours that a point of the smaller set does not have."""
     smaller = min(real_count, generated_count)
-    if not is_whole(neighbors) or not 1 <= neighbors < smaller:
-        raise ValueError(
-            f"`neighbors` must be a positive integer less than {smaller}, the number of images of the smaller set. "
-            f"Received: neighbors={neighbors!r}"
-        )
-
-
-def check_features(argument, features):
-    """The features as float64 `(n, d)`.
-
-    Raises:
-        ValueError: if they have another shape, or a value that is NaN or infinite.
-    """
-    features = np.asarray(features)
-    if features.ndim != 2 or features.shape[1] == 0:
-        raise ValueError(f"`{argument}` must have shape (images, features). Received: shape {features.shape}")
-    features = features.astype("float64")
-    if not np.isfinite(features).all():
-        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        raise ValueError(f"`{argument}` must be finite. Received: NaN or infinity in rows {rows[:10].tolist()}")
-    return features
+    check_whole_between("neighbors", neighbors, 1, smaller - 1, "fewer than the images of the smaller set")
 
 
 def _check_pair(real, generated):
-    real, generated = check_features("real", real), check_features("generated", generated)
+    real, generated = (
+        check_vectors(name, x).astype("float64") for name, x in (("real", real), ("generated", generated))
+    )
     if real.shape[1] != generated.shape[1]:
         raise ValueError(
             "`real` and `generated` must have the same number of features. "
@@ -210,8 +188,8 @@ def _check_gaussian(number, mean, covariance):
             f"`mean_{number}` must have shape (d,) and `covariance_{number}` shape (d, d). "
             f"Received: shape {mean.shape} and shape {covariance.shape}"
         )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise ValueError(f"`mean_{number}` and `covariance_{number}` must be finite. Received: NaN or infinity")
+    check_finite(f"mean_{number}", mean)
+    check_finite(f"covariance_{number}", covariance)
     return mean, covariance
 
 

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.nearest_images import nearest_images
 from metalearn_tf.evaluation.sample_grid import to_pixels
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.files.whole_files import write_whole
 
@@ -77,10 +77,10 @@ def few_shot_figure(inputs, generated, training_images=None, path=None, columns=
         ValueError: if the images are not such, or differ in shape.
     """
     check_whole(columns=columns)
-    inputs = check_images("inputs", inputs, image_range=image_range)
-    generated = check_images("generated", generated, image_range=image_range)[:columns]
+    inputs = check_scored_images("inputs", inputs, image_range=image_range)
+    generated = check_scored_images("generated", generated, image_range=image_range)[:columns]
     if training_images is not None:
-        training_images = check_images("training_images", training_images, image_range=image_range)
+        training_images = check_scored_images("training_images", training_images, image_range=image_range)
     if inputs.shape[1:] != generated.shape[1:]:
         raise ValueError(
             "`inputs` and `generated` must hold images of the same shape. "

@@ -13,7 +13,7 @@ from metalearn_tf.evaluation.feature_scores import (
     precision_and_recall_of_features,
 )
 from metalearn_tf.evaluation.image_features import check_takes, image_features, outputs
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def generated_accuracy(images, labels, classifier, batch_size=256, image_range=N
     Raises:
         ValueError: if the images are not such or not of the size that the classifier takes, or the labels do not fit.
     """
-    images, labels = check_images("images", images, image_range=image_range), np.asarray(labels)
+    images, labels = check_scored_images("images", images, image_range=image_range), np.asarray(labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise ValueError(
             f"`labels` must be one integer for each image{label_advice(labels, (len(images),), 'labels')}. "
@@ -178,8 +178,8 @@ def generated_accuracy(images, labels, classifier, batch_size=256, image_range=N
 
 
 def _check(real, generated, feature_network, image_range):
-    real = check_images("real", real, 2, image_range)
-    generated = check_images("generated", generated, 2, image_range)
+    real = check_scored_images("real", real, 2, image_range)
+    generated = check_scored_images("generated", generated, 2, image_range)
     if real.shape[1:] != generated.shape[1:]:
         raise ValueError(
             "`real` and `generated` must hold images of the same shape. "

@@ -6,7 +6,7 @@ from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
 from metalearn_tf.evaluation.model_images import ModelImages
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
 class GenerativeScores(keras.callbacks.Callback):
@@ -51,7 +51,7 @@ class GenerativeScores(keras.callbacks.Callback):
         image_range=None,
     ):
         super().__init__()
-        real_images = check_images("real_images", real_images, 2, image_range)
+        real_images = check_scored_images("real_images", real_images, 2, image_range)
         check_whole(least=2, count=count)
         check_whole(every=every)
         self.feature_network = feature_network

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from metalearn_tf.checks.arrays import check_vectors
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
-from metalearn_tf.evaluation.feature_scores import check_features
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
 def image_features(images, feature_network, batch_size=256, image_range=None):
@@ -24,15 +25,14 @@ def image_features(images, feature_network, batch_size=256, image_range=None):
         ValueError: if the images are not such or not of the size that the network takes, or the features are not
             2-D or not finite.
     """
-    images = check_images("images", images, image_range=image_range)
+    images = check_scored_images("images", images, image_range=image_range)
     check_takes("feature_network", feature_network, images)
-    return check_features("features", outputs(feature_network, images, batch_size)).astype("float32")
+    return check_vectors("features", outputs(feature_network, images, batch_size)).astype("float32")
 
 
 def outputs(network, images, batch_size=256):
     """The outputs of a network for checked images, one array."""
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+    check_whole(batch_size=batch_size)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
     return np.concatenate(
         [np.asarray(network(to_image_range(batch, SCORED_RANGE), training=False)) for batch in batches]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, to_scored_range
 
 
@@ -20,8 +20,7 @@ class ModelImages:
 
     def __init__(self, count, labels, seed):
         check_whole(count=count)
-        if not is_whole(seed):
-            raise ValueError(f"`seed` must be an integer. Received: seed={seed!r}")
+        check_whole(least=None, seed=seed)
         if labels is not None and (np.ndim(labels) == 0 or len(labels) != count):
             raise ValueError(
                 f"`labels` must have shape {(count, *np.shape(labels)[1:])}. Received: shape {np.shape(labels)}"

@@ -4,7 +4,7 @@ import numpy as np
 
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.evaluation.distances import BLOCK, squared_distances
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
 def nearest_images(generated, images, image_range=None):
@@ -22,8 +22,8 @@ def nearest_images(generated, images, image_range=None):
     Raises:
         ValueError: if the images are not such, or differ in shape.
     """
-    generated = check_images("generated", generated, image_range=image_range)
-    images = check_images("images", images, image_range=image_range)
+    generated = check_scored_images("generated", generated, image_range=image_range)
+    images = check_scored_images("images", images, image_range=image_range)
     if generated.shape[1:] != images.shape[1:]:
         raise ValueError(
             "`generated` and `images` must hold images of the same shape. "

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.model_images import ModelImages
-from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_images
+from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.files.whole_files import write_whole
 
@@ -31,7 +31,7 @@ def sample_grid(images, columns=None, image_range=None):
     Raises:
         ValueError: if the images are not such, or `columns` is not a positive integer.
     """
-    pixels = to_pixels(check_images("images", images, image_range=image_range))
+    pixels = to_pixels(check_scored_images("images", images, image_range=image_range))
     count, height, width, channels = pixels.shape
     if columns is None:
         columns = math.ceil(math.sqrt(count))

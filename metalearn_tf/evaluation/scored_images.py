@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from metalearn_tf.data.image_range import check_image_range, check_limits
+from metalearn_tf.checks.image_range import check_image_range, check_limits
 
 SCORED_RANGE = (-1.0, 1.0)
 
 
-def check_images(argument, images, least=1, image_range=None):
+def check_scored_images(argument, images, least=1, image_range=None):
     """The images as an array `(n, height, width, channels)`, uint8 or floating in `[-1, 1]`.
 
     Args:

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from metalearn_tf.checks.class_names import check_class_names
+
 
 def task_figure(support_x, support_y, query_x, probabilities, query_y=None, class_names=None, queries_per_row=10):
     """Draws one row a class: its support images, then the queries that were given to the class.
@@ -65,8 +67,8 @@ def _check(support_x, support_y, query_x, probabilities, query_y, class_names):
         )
     if query_y is not None and len(query_y) != len(query_x):
         raise ValueError(f"`query_y` must have one label for each query. Received: {len(query_y)} for {len(query_x)}")
-    if class_names is not None and len(class_names) != ways:
-        raise ValueError(f"`class_names` must hold {ways} names. Received: {len(class_names)}")
+    if class_names is not None:
+        check_class_names(class_names, ways)
 
 
 def _draw(axis, image, color):

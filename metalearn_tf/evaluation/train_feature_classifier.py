@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.image_range import check_image_range
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.image_range import check_image_range, to_image_range
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.evaluation.feature_networks import build_classifier

@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.batches import check_has_end
 from metalearn_tf.engine.array_batches import fit_arguments
+from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest, check_is_logged
-from metalearn_tf.gan.keras_options import callback_list, check_compile_options, check_data_options, check_end
+from metalearn_tf.gan.keras_options import check_compile_options, check_data_options
 
 
 class AdversarialModel(ReplicatedModel):
@@ -130,10 +132,10 @@ class AdversarialModel(ReplicatedModel):
         x, y = self.check_data(x, y)
         if isinstance(x, types.GeneratorType):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default, which a generator cannot follow
-        check_end("x", x, "steps_per_epoch", kwargs.get("steps_per_epoch"))
+        check_has_end("x", x, "steps_per_epoch", kwargs.get("steps_per_epoch"))
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._validation_data(kwargs["validation_data"])
-            check_end("validation_data", kwargs["validation_data"], "validation_steps", kwargs.get("validation_steps"))
+            validation = kwargs["validation_data"] = self._validation_data(kwargs["validation_data"])
+            check_has_end("validation_data", validation, "validation_steps", kwargs.get("validation_steps"))
             kwargs.setdefault("validation_batch_size", batch_size)
         callbacks, keep_best = callback_list(callbacks), KeepBest(self.monitor, self.mode) if self.compiled else None
         if keep_best is not None:
@@ -164,14 +166,14 @@ class AdversarialModel(ReplicatedModel):
         if not is_within_fit(kwargs):  # `fit` has checked its validation data once for all epochs
             check_data_options({"sample_weight": sample_weight}, "evaluate")
             x, y = self.check_data(x, y)
-            check_end("x", x, "steps", steps)
+            check_has_end("x", x, "steps", steps)
         options = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks, **kwargs}
         return super().evaluate(x, y, **options)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As `keras.Model.predict`; the first batch is checked before any work is done."""
         x = self.check_inputs(x)
-        check_end("x", x, "steps", steps)
+        check_has_end("x", x, "steps", steps)
         return super().predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     def predict_on_batch(self, x):

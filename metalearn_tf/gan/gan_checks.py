@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.checks.whole_numbers import check_whole
-from metalearn_tf.data.image_range import are_within
-from metalearn_tf.gan.batches import as_arrays, first_batch
+from metalearn_tf.checks.arrays import check_shape
+from metalearn_tf.checks.examples import check_not_empty
+from metalearn_tf.checks.image_range import check_image_range
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
+from metalearn_tf.gan.batches import as_arrays, first_ordered_batch
 from metalearn_tf.gan.label_checks import check_classes
-from metalearn_tf.gan.network_checks import check_seed, shapes_meet
 from metalearn_tf.gan.network_inputs import are_bytes, condition_of, has_pairs
 
 
@@ -37,21 +38,21 @@ def check_training_data(gan, x, y, argument="x"):
     has_parts = isinstance(x, (tuple, list)) and len(x) in (1, 2) and y is None
     if has_parts and all(hasattr(part, "shape") for part in x) and np.ndim(x[0]) == 4:
         x, y = x if len(x) == 2 else (x[0], None)
-    x, y = as_arrays(x, argument), as_arrays(y, "labels")
+    x, y = as_arrays(argument, x), as_arrays("labels", y)
     if hasattr(x, "shape"):
-        check_images(gan, x, f"`{argument}`")
-        check_labels(gan, y, len(x))
+        check_gan_images(argument, x, gan)
+        check_gan_labels(gan, y, len(x))
         return x, y
-    first, x = first_batch(x, argument)
+    first, x = first_ordered_batch(argument, x)
     if first is not None:
-        name = f"the first batch of `{argument}`"
         if isinstance(first, (tuple, list)) and len(first) > 2:
             raise ValueError(
-                f"{name} must be images, or images and labels: a GAN takes no weights. Received: {len(first)} parts"
+                f"`{argument}` must be images, or images and labels: a GAN takes no weights. "
+                f"Received: {len(first)} parts"
             )
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(first)
-        check_images(gan, images, name)
-        check_labels(gan, labels, len(images), in_batches=True)
+        check_gan_images(argument, images, gan)
+        check_gan_labels(gan, labels, len(images), in_batches=True)
     return x, y
 
 
@@ -67,83 +68,65 @@ def check_inputs(gan, x):
     """
     if hasattr(x, "shape") or isinstance(x, (list, tuple)):
         are_parts = isinstance(x, (list, tuple)) and len(x) == 2 and np.ndim(x[0]) == 2
-        x = [as_arrays(part, "x") for part in x] if are_parts else as_arrays(x, "x")
-        _check_noise_and_labels(gan, x, "`x`")
+        x = [as_arrays("x", part) for part in x] if are_parts else as_arrays("x", x)
+        _check_noise_and_labels(gan, x)
         return x
-    first, x = first_batch(x, "x", "noise")
+    first, x = first_ordered_batch("x", x, "noise")
     if first is not None:
         inputs = keras.utils.unpack_x_y_sample_weight(first)[0]
-        _check_noise_and_labels(gan, inputs, "the first batch of `x`", in_batches=True)
+        _check_noise_and_labels(gan, inputs, in_batches=True)
     return x
 
 
-def _check_noise_and_labels(gan, inputs, name, in_batches=False):
+def _check_noise_and_labels(gan, inputs, in_batches=False):
     noise, *labels = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     if len(labels) != gan.conditional:
         batches = ", as batches of `((noise, labels),)`" if in_batches else ""
         what = f"`[noise, labels]`{batches}, which the generator takes" if gan.conditional else "noise alone"
-        raise ValueError(f"{name} must be {what}. Received: {1 + len(labels)} part{'s' if labels else ''}")
+        raise ValueError(f"`x` must be {what}. Received: {1 + len(labels)} part{'s' if labels else ''}")
     noise = np.asarray(noise)
     if noise.ndim != 2 or noise.shape[1] != gan.latent_dim or noise.dtype.kind not in "fiu":
         raise ValueError(
-            f"{name} must have noise of the shape (n, {gan.latent_dim}), floating. "
+            f"`x` must have noise of the shape (n, {gan.latent_dim}), floating. "
             f"Received: shape {noise.shape}, dtype={noise.dtype}"
         )
-    check_labels(gan, labels[0] if labels else None, len(noise), in_batches)
+    check_gan_labels(gan, labels[0] if labels else None, len(noise), in_batches)
 
 
-def check_images(gan, images, name="`images`", shape=None):
+def check_gan_images(argument, images, gan, shape=None):
     """Refuses images of another shape, dtype or range than the generator's.
 
     Args:
-        gan: a `GAN`.
+        argument: the name in error messages.
         images: array.
-        name: of the images, for the errors.
+        gan: a `GAN`.
         shape: `(height, width, channels)` of images that are not the generator's; `None` for its own.
 
     Returns:
         The images as a NumPy array.
     """
     images, limits = np.asarray(images), gan.image_range
-    expected, whose = (gan.image_shape, "the generator's images") if shape is None else (shape, "the source images")
-    if images.ndim != 4 or not shapes_meet(images.shape[1:], expected):
+    expected, whose = (gan.image_shape, "the generator makes") if shape is None else (shape, "the source images have")
+    check_shape(argument, images, expected, whose)
+    check_not_empty(argument, images)
+    check_image_range(argument, images, limits)
+    if limits is None and images.dtype == np.uint8:
         raise ValueError(
-            f"{name} must have the shape (n, {', '.join(map(str, expected))}) of {whose}. "
-            f"Received: shape {images.shape}"
-        )
-    if len(images) == 0:
-        raise ValueError(f"{name} must hold at least one image. Received: none")
-    if images.dtype == np.uint8:
-        if limits is None:
-            raise ValueError(
-                f"{name} must be floating where the range of the generator is not known: its last layers do not say "
-                "it. Declare it by `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
-                "Received: uint8"
-            )
-        return images
-    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
-        raise ValueError(
-            f"{name} must be floating, or uint8; `images.astype('uint8')` makes bytes of numbers from 0 to 255. "
-            f"Received: dtype={images.dtype}"
+            f"`{argument}` must be floating where the range of the generator is not known: its last layers do not say "
+            "it. Declare it by `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
+            "Received: uint8"
         )
     low, high = float(images.min()), float(images.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError(f"{name} must be finite. Received: NaN or infinite pixels")
-    if limits is not None and not are_within(low, high, limits):
-        raise ValueError(
-            f"{name} must be in the range [{limits[0]:g}, {limits[1]:g}] of the generator; uint8 images are brought "
-            f"there by themselves. Received: values from {low:g} to {high:g}"
-        )
     if limits is None and are_bytes(low, high):
         raise ValueError(
-            f"{name} must not be floats from 0 to 255 where the range of the generator is not known: from small noise "
-            "such numbers are hardly learned. Scale them, or declare them by `GAN(..., image_range=(0, 255))`. "
+            f"`{argument}` must not be floats from 0 to 255 where the range of the generator is not known: from small "
+            "noise such numbers are hardly learned. Scale them, or declare them by `GAN(..., image_range=(0, 255))`. "
             f"Received: values from {low:g} to {high:g}"
         )
     return images
 
 
-def check_labels(gan, labels, count, in_batches=False):
+def check_gan_labels(gan, labels, count, in_batches=False):
     """Refuses labels for networks that take none, and their absence for others.
 
     Args:
@@ -165,7 +148,7 @@ def check_labels(gan, labels, count, in_batches=False):
     if not has_pairs(gan):
         check_classes(gan, labels, count if isinstance(count, tuple) else (count,), in_batches)
         return
-    check_images(gan, labels, "`labels`", gan.source_shape)
+    check_gan_images("labels", labels, gan, gan.source_shape)
     if len(labels) != count:
         raise ValueError(f"`labels` must hold {count} source images, one for each image. Received: {len(labels)}")
 
@@ -177,7 +160,7 @@ def check_sampling(gan, n, labels=None, seed=0):
         ValueError: see `GAN.sample`.
     """
     check_whole(n=n)
-    check_seed(seed)
+    check_seed(seed, signed=True)
     if labels is None and gan.conditional and not has_pairs(gan):
         condition, classes = gan.generator.inputs[1], gan.number_of_classes
         if classes is None or len(condition.shape) > 2:
@@ -186,6 +169,6 @@ def check_sampling(gan, n, labels=None, seed=0):
             )
             raise ValueError(f"`labels` are needed: {what}. Received: None")
         labels = np.arange(n) % classes
-    labels = as_arrays(labels, "labels")
-    check_labels(gan, labels, n)
+    labels = as_arrays("labels", labels)
+    check_gan_labels(gan, labels, n)
     return None if labels is None else condition_of(gan, tf.convert_to_tensor(labels))

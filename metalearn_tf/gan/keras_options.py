@@ -3,7 +3,6 @@
 import inspect
 
 import keras
-import tensorflow as tf
 
 _OF_COMPILE = {
     "loss": "the losses are those of the game: `GAN(..., loss=...)`",
@@ -58,20 +57,3 @@ def _refuse(options, reasons, method):
 
 def _short(value):
     return repr(value) if isinstance(value, (str, int, float, list, dict)) else f"a {type(value).__name__}"
-
-
-def check_end(argument, data, steps_argument, steps):
-    """Refuses a dataset without end where no one says how many of its batches to take: Keras would wait for ever."""
-    endless = isinstance(data, tf.data.Dataset) and data.cardinality() == tf.data.INFINITE_CARDINALITY
-    if endless and steps is None:
-        raise ValueError(
-            f"`{steps_argument}` must say how many batches of `{argument}` to take, which has no end. "
-            f"Received: {steps_argument}=None"
-        )
-
-
-def callback_list(callbacks):
-    """What `fit` takes as `callbacks`, as a list: `None`, one, several, or a `keras.callbacks.CallbackList`."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
-    return [callback for callback in keras.tree.flatten(callbacks) if callback is not None]

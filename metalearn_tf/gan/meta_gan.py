@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.engine.fresh_trace import FreshTrace
 from metalearn_tf.engine.inner_batches import inner_batch_rows
 from metalearn_tf.engine.replicas import apply_mean
@@ -12,7 +12,6 @@ from metalearn_tf.engine.update_rules import scheduled_gradient_descent
 from metalearn_tf.gan.adversarial_model import AdversarialModel
 from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses, traced_parts
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, make_outer_optimizer
-from metalearn_tf.gan.network_checks import check_seed
 from metalearn_tf.gan.network_inputs import images_of
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
 from metalearn_tf.gan.players import stateless_players
@@ -88,7 +87,7 @@ class MetaGAN(AdversarialModel):
     ):
         # === Networks ===
         check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned_rates)
-        check_seed(seed)
+        check_seed(seed, signed=True)
         optional = {"inner_batch_size": inner_batch_size, "test_inner_steps": test_inner_steps}
         check_whole(inner_steps=inner_steps, **{key: number for key, number in optional.items() if number is not None})
         super().__init__(["generator_loss", "discriminator_loss"], gan.dtype, **kwargs)

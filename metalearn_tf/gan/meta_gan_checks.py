@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.engine.keras_internals import flat_layers, own_states
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.network_checks import check_trainable
@@ -37,8 +38,8 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
             )
     if algorithm not in ALGORITHMS:
         raise ValueError(f"`algorithm` must be one of {ALGORITHMS}. Received: {algorithm!r}")
-    if inner_learning_rate is not None and not inner_learning_rate > 0:
-        raise ValueError(f"`inner_learning_rate` must be positive. Received: {inner_learning_rate!r}")
+    if inner_learning_rate is not None:
+        check_positive("inner_learning_rate", inner_learning_rate)
     if inner_optimizer is not None and (algorithm == "maml" or inner_learning_rate is not None):
         raise ValueError(
             '`inner_optimizer` must be None for "maml", which descends along gradients, and has its rate in itself '

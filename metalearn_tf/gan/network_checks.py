@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
-from metalearn_tf.data.image_range import check_limits
+from metalearn_tf.checks.image_range import check_limits
+from metalearn_tf.checks.real_numbers import check_below_one, check_not_negative
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.engine.copy_network import check_can_be_copied
 from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.gan.augmentation import check_policy
@@ -115,12 +116,12 @@ def check_options(gan):
         check_policy(objective.augmentation, "augmentation")
     for name in ("penalty_weight", "feature_matching_weight", "reconstruction_weight"):
         weight = getattr(objective, name)
-        if weight is not None and not 0 <= weight < np.inf:
-            raise ValueError(f"`{name}` must not be negative, and finite. Received: {weight!r}")
+        if weight is not None:
+            check_not_negative(name, weight)
     check_whole(discriminator_steps=gan.discriminator_steps)
-    check_seed(gan.seed)
-    if gan.average_decay is not None and not 0 <= gan.average_decay < 1:
-        raise ValueError(f"`average_decay` must be in [0, 1), or None. Received: {gan.average_decay!r}")
+    check_seed(gan.seed, signed=True)
+    if gan.average_decay is not None:
+        check_below_one("average_decay", gan.average_decay)
     if objective.feature_matching_weight and "features" not in [layer.name for layer in gan.discriminator.layers]:
         raise ValueError(
             '`feature_matching_weight` needs a layer named "features" in the discriminator. '
@@ -168,12 +169,6 @@ def check_trainable(gan):
                 f"`{name}` must have trainable weights: both players learn. Set `{name}.trainable = True` before "
                 "`compile`; the steps of one player leave the other alone. Received: a network without any"
             )
-
-
-def check_seed(seed):
-    """Refuses a seed that is no integer of 32 bits."""
-    if not is_whole(seed) or not -(2**31) <= seed < 2**31:
-        raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={seed!r}")
 
 
 def shapes_meet(shape, other):

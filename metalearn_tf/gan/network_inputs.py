@@ -6,7 +6,8 @@ every batch, inside the graph, since later ones are seen by no one else.
 
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import are_within, to_image_range
+from metalearn_tf.checks.image_range import are_within
+from metalearn_tf.data.image_range import to_image_range
 
 # Above what images of an unknown range may have as floats: standardised ones stay far below, bytes far above.
 MOST_WITHOUT_RANGE = 30.0

@@ -4,13 +4,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import as_array
+from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.engine.copy_network import as_model
 from metalearn_tf.engine.keras_internals import release
 from metalearn_tf.engine.saveable_model import SaveableModel
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.label_checks import as_array
 from metalearn_tf.learners.predict_array import predict_array
-from metalearn_tf.learners.task_checks import check_dtype, check_examples
+from metalearn_tf.learners.task_checks import check_learner_examples, kind_of_examples
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -58,7 +59,7 @@ class AdaptedModel(SaveableModel):
         network = self.learner.network
         if isinstance(query_x, (tuple, list, dict)):
             raise ValueError(f"`query_x` must be one array of queries. Received: {type(query_x).__name__}")
-        check_dtype(self.learner, "query_x", query_x.dtype)
+        check_dtype("query_x", query_x.dtype, kind_of_examples(network))
         shape = network.input_shape[1:]
         if not query_x.shape.is_compatible_with((None, *shape)):
             raise ValueError(
@@ -104,7 +105,7 @@ class AdaptedModel(SaveableModel):
         """Queries in memory as the network takes them; what is read in batches is looked at by `call`."""
         if not isinstance(x, (list, tuple, np.ndarray, tf.Tensor)):
             return x
-        x = check_examples(self.learner, "query_x", x)
+        x = check_learner_examples("query_x", x, self.learner)
         return tf.constant(x) if takes_texts(self.learner.network) else x
 
     def set_weights(self, weights):

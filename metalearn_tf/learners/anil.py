@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.engine.update_rules import gradient_descent
-from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.network_pass import run_network
 from metalearn_tf.learners.task_checks import check_network
 
@@ -40,7 +41,7 @@ class ANIL(GradientBasedLearner):
                 f"Received: a network that ends with {network.layers[-1].name!r}"
             )
         super().__init__(network, inner_steps, **kwargs)
-        check_rate("inner_learning_rate", inner_learning_rate)
+        check_positive("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
 
     @property

@@ -1,55 +1,14 @@
 """Checks on the batches of tasks that come in at a learner's methods, made before any work is done."""
 
-import itertools
-import types
-
-import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import as_array
+from metalearn_tf.checks.dtypes import check_dtype
+from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.label_checks import as_array, check_labels, check_metric_fits, check_same_kind
-from metalearn_tf.learners.task_checks import check_dtype, check_examples, check_input_scale
-
-
-def check_has_end(argument, data, steps_argument, steps):
-    """Refuses data without an end where no number of steps ends the pass over them."""
-    if steps is not None:
-        return
-    is_endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
-    is_endless = is_endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None)
-    if is_endless:
-        raise ValueError(
-            f"`{steps_argument}` must be given with data that never end, as the tasks of `mtf.data.episodes`. "
-            f"Received: {steps_argument}=None, and `{argument}` without an end"
-        )
-
-
-def read_first_batch(argument, data):
-    """The first batch of what `fit`, `evaluate` or `predict` is about to read, and the data with that batch in them.
-
-    Args:
-        argument: the name in error messages.
-        data: as Keras takes it for `x`.
-
-    Returns:
-        A pair: the batch `(x, y, sample_weight)`, or `None` for arrays and what cannot be read twice; and the data to
-        go on with, which for a generator are another one.
-    """
-    if isinstance(data, keras.utils.PyDataset):
-        first = data[0] if data.num_batches != 0 else None
-    elif isinstance(data, tf.data.Dataset):
-        first = next(iter(data.take(1)), None)
-    elif isinstance(data, types.GeneratorType):
-        first = next(data, None)
-        data = (batch for batch in itertools.chain([] if first is None else [first], data))
-    elif type(data).__module__.startswith("torch."):
-        first = next(iter(data), None)
-    else:
-        return None, data
-    if first is None:
-        raise ValueError(f"`{argument}` must hold at least one batch of tasks. Received: no batch")
-    return keras.utils.unpack_x_y_sample_weight(first), data
+from metalearn_tf.learners.label_checks import check_learner_labels, check_metric_fits, check_same_kind
+from metalearn_tf.learners.task_checks import check_input_scale, check_learner_examples, kind_of_examples
 
 
 def check_tasks(learner, x, y=None, sample_weight=None, training=True):
@@ -84,16 +43,16 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
             "`support_x` and `query_x` must be of the same tasks. "
             f"Received: {support_x.shape[0]} and {query_x.shape[0]} tasks"
         )
-    check_labels(learner, "support_y", support_y, support_x.shape[:2])
+    check_learner_labels("support_y", support_y, support_x.shape[:2], learner)
     if query_y is not None:
-        check_labels(learner, "query_y", query_y, query_x.shape[:2])
+        check_learner_labels("query_y", query_y, query_x.shape[:2], learner)
     for name, examples, labels in (("support_x", support_x, support_y), ("query_x", query_x, query_y)):
         is_real = np.ones(examples.shape[:2], bool) if labels is None or labels.dtype.kind == "f" else labels != -1
-        check_examples(learner, name, examples[is_real])
+        check_learner_examples(name, examples[is_real], learner)
     if query_y is not None:
         check_same_kind(support_y, query_y)
         check_metric_fits(learner, query_y)
-        _check_weights(sample_weight, query_y.shape[:2])
+        check_sample_weight("sample_weight", sample_weight, query_y.shape[:2])
     if support_y.dtype.kind != "f":
         if query_y is not None and sample_weight is None:
             for name, labels in (("support_y", support_y), ("query_y", query_y)):
@@ -131,7 +90,7 @@ def _check_task_examples(learner, name, examples):
         )
     if not takes_texts(learner.network):
         _check_task_dtype(learner, name, examples.dtype)
-        check_input_scale(learner, name, examples)
+        check_input_scale(name, examples, learner)
     if 0 in examples.shape[:2]:
         raise ValueError(f"`{name}` must hold tasks of at least one example. Received: shape {examples.shape}")
 
@@ -142,20 +101,7 @@ def _check_task_dtype(learner, name, dtype):
             f"`{name}` must be floating, in the range that the learner will adapt to; divide images by 255. "
             "Received: dtype=uint8"
         )
-    check_dtype(learner, name, dtype)
-
-
-def _check_weights(sample_weight, shape):
-    if sample_weight is None:
-        return
-    weights = as_array("sample_weight", sample_weight)
-    if weights.shape != shape or weights.dtype.kind not in "fiub":
-        raise ValueError(
-            f"`sample_weight` must have a number for each query, the shape (tasks, queries) = {shape}; a number a task "
-            f"is `np.repeat(weights[:, None], {shape[1]}, axis=1)`. Received: shape {weights.shape}"
-        )
-    if not np.isfinite(weights).all():
-        raise ValueError("`sample_weight` must be finite. Received: NaN or infinite values")
+    check_dtype(name, dtype, kind_of_examples(learner.network))
 
 
 def _check_without_padding(name, labels):

@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.engine.keras_internals import arguments_of
+from metalearn_tf.checks.losses_and_metrics import OTHER_METRICS, keras_name, metric_name, takes_logits
 
 
 def check_compile(loss, metrics, jit_compile, options):
@@ -48,7 +48,7 @@ def check_loss(loss):
         )
     # Keras turns a loss's class name into an instance, and its function's name into the function.
     resolved = keras.losses.get(loss)
-    name = _keras_name(resolved)
+    name = keras_name(resolved)
     takes_probabilities = name in (_OF_PROBABILITIES if callable(resolved) and hasattr(resolved, "__name__") else ())
     if isinstance(resolved, keras.losses.Loss):
         takes_probabilities = resolved.get_config().get("from_logits") is False or name == "kldivergence"
@@ -66,22 +66,6 @@ def check_loss(loss):
         )
 
 
-def loss_takes(loss):
-    """What a loss takes beside logits or predictions.
-
-    Args:
-        loss: as `compile` takes it.
-
-    Returns:
-        `"labels"`, class numbers; `"targets"`, floating targets; or `None` where it may be both, as `task_loss` and any
-        function of the user's own.
-    """
-    name = _keras_name(keras.losses.get(loss))
-    if name in ("sparsecategoricalcrossentropy", "relationloss"):
-        return "labels"
-    return "targets" if name in _OF_TARGETS else None
-
-
 def check_metrics(argument, metrics):
     """Refuses metrics that would show a number that says nothing: a learner puts out logits, for class numbers.
 
@@ -93,9 +77,8 @@ def check_metrics(argument, metrics):
         ValueError: if one of them takes probabilities, one-hot labels or a fixed number of outputs.
     """
     for metric in keras.tree.flatten(metrics):
-        name = _metric_name(metric)
-        of_logits = arguments_of(metric).get("from_logits") or getattr(metric, "from_logits", False)
-        if name in _OTHER_METRICS or (name in _CROSS_ENTROPIES and not of_logits):
+        name = metric_name(metric)
+        if name in OTHER_METRICS or (name in _CROSS_ENTROPIES and not takes_logits(metric)):
             raise ValueError(
                 f'`{argument}` must take class numbers and logits, as "accuracy" and '
                 "`keras.metrics.SparseCategoricalCrossentropy(from_logits=True)`; recall and f1 are in the report of "
@@ -107,30 +90,6 @@ def check_metrics(argument, metrics):
                 "without: `def top_2(y, logits): return tf.reduce_any(tf.math.top_k(logits, 2).indices == "
                 f"tf.cast(y, tf.int32)[..., None], axis=-1)`. Received: {metric!r}"
             )
-
-
-def metric_of_targets(*metrics):
-    """The first metric, as `compile` takes them, that compares predictions with targets of their shape; or `None`."""
-    return next((metric for metric in keras.tree.flatten(metrics) if _metric_name(metric) in _METRICS_OF_TARGETS), None)
-
-
-def takes_other_labels(metric):
-    """Whether a metric of Keras, as `compile` takes it, is for one-hot labels or for targets, not for class numbers."""
-    return _metric_name(metric) in (*_OTHER_METRICS, *_METRICS_OF_TARGETS)
-
-
-def _metric_name(metric):
-    if metric is None or (isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce")):
-        return metric and metric.lower()  # shorthands, for which Keras chooses by the shapes
-    return _keras_name(keras.metrics.get(metric))
-
-
-def _keras_name(one):
-    """The name of a loss or a metric of Keras or of this library, the same for its class and its function."""
-    named = one if hasattr(one, "__name__") else type(one)
-    if not named.__module__.startswith(("keras.", "metalearn_tf.")):
-        return None
-    return named.__name__.replace("_", "").lower()
 
 
 _OF_PROBABILITIES = (
@@ -151,62 +110,4 @@ _OF_OTHER_LABELS = (
     "dice",
     "tversky",
 )
-_OF_TARGETS = (
-    "meansquarederror",
-    "meanabsoluteerror",
-    "meanabsolutepercentageerror",
-    "meansquaredlogarithmicerror",
-    "huber",
-    "logcosh",
-    "cosinesimilarity",
-    "poisson",
-    "binarycrossentropy",
-    "binaryfocalcrossentropy",
-    "hinge",
-    "squaredhinge",
-)
 _CROSS_ENTROPIES = ("crossentropy", "ce", "sparsecategoricalcrossentropy", "binarycrossentropy")
-_OTHER_METRICS = (
-    "auc",
-    "binaryaccuracy",
-    "binaryiou",
-    "categoricalaccuracy",
-    "categoricalcrossentropy",
-    "categoricalhinge",
-    "f1score",
-    "falsenegatives",
-    "falsepositives",
-    "fbetascore",
-    "hinge",
-    "iou",
-    "kldivergence",
-    "meaniou",
-    "onehotiou",
-    "onehotmeaniou",
-    "precision",
-    "precisionatrecall",
-    "recall",
-    "recallatprecision",
-    "sensitivityatspecificity",
-    "specificityatsensitivity",
-    "squaredhinge",
-    "topkcategoricalaccuracy",
-    "truenegatives",
-    "truepositives",
-)
-_METRICS_OF_TARGETS = (
-    "meansquarederror",
-    "rootmeansquarederror",
-    "meanabsoluteerror",
-    "meanabsolutepercentageerror",
-    "meansquaredlogarithmicerror",
-    "logcosh",
-    "logcosherror",
-    "huber",
-    "cosinesimilarity",
-    "poisson",
-    "r2score",
-    "binarycrossentropy",
-    "concordancecorrelation",
-    "pearsoncorrelation",
-)

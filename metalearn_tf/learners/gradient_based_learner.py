@@ -273,9 +273,3 @@ class GradientBasedLearner(MetaLearner):
             "first_order": self.first_order,
             "rematerialize": self.rematerialize,
         }
-
-
-def check_rate(name, rate):
-    """Refuses a learning rate that is not positive."""
-    if not rate > 0:
-        raise ValueError(f"`{name}` must be positive. Received: {rate!r}")

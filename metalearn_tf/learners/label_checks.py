@@ -1,25 +1,22 @@
 """Checks on the labels and the targets of tasks, made before any work is done."""
 
-import keras
-import numpy as np
-
-from metalearn_tf.checks.check_texts import texts_as_objects
+from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.label_advice import label_advice, may_be_labels
-from metalearn_tf.learners.compile_checks import loss_takes
+from metalearn_tf.checks.losses_and_metrics import loss_takes
 from metalearn_tf.learners.task_loss import own_loss
 
 
-def check_labels(learner, argument, y, shape):
+def check_learner_labels(argument, y, shape, learner):
     """Refuses what is neither a class number for each example nor, where the learner takes them, targets.
 
     One-hot labels look like targets. So rows of zeros and ones, or that are distributions, are taken for targets only
     where the learner is compiled with a loss of targets.
 
     Args:
-        learner: a `MetaLearner`.
         argument: the name in error messages.
         y: array, integers `(*shape)` or floating `(*shape, outputs)`.
         shape: of the examples: `(n,)` or `(tasks, n)`.
+        learner: a `MetaLearner`.
 
     Raises:
         ValueError: if they are neither, are not finite, or the loss or the network is for the other kind.
@@ -37,8 +34,7 @@ def check_labels(learner, argument, y, shape):
     targets_shape = (*shape, *learner.network.output_shape[1:])
     fits = learner.takes_targets and y.dtype.kind == "f" and y.shape == targets_shape
     if fits and takes != "labels" and (takes == "targets" or not may_be_labels(y)):
-        if not np.isfinite(y).all():
-            raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
+        check_finite(argument, y)
         return
     kinds = f"class numbers, one label for each example: integers of shape {shape}"
     if learner.takes_targets and takes != "labels":
@@ -80,26 +76,3 @@ def check_metric_fits(learner, query_y):
             '`metrics` must take class numbers and logits for such tasks, as "accuracy". '
             f"Received: {metric!r}, which compares predictions with floating targets"
         )
-
-
-def as_array(argument, value):
-    """A list, a tensor or an array as an array.
-
-    Lists of texts become arrays of objects, which need no more memory for one long text among short ones.
-
-    Raises:
-        ValueError: if it is a list of parts of different shapes.
-    """
-    value = texts_as_objects(value)
-    if isinstance(value, (list, tuple)):
-        shapes = sorted({tuple(np.shape(part)) for part in value if not isinstance(part, (list, tuple))})
-        if len(shapes) > 1:
-            raise ValueError(
-                f"`{argument}` must be one array, of parts of the same shape. Received: a list of the shapes {shapes}"
-            )
-    if keras.utils.is_keras_tensor(value):
-        raise ValueError(f"`{argument}` must hold numbers. Received: a symbolic Keras tensor")
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"`{argument}` must be one array, of parts of the same shape. Received: {error}") from error

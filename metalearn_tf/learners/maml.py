@@ -3,10 +3,11 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.keras_internals import flat_layers, own_weights
 from metalearn_tf.engine.update_rules import at_step, gradient_descent, scheduled_gradient_descent
-from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
@@ -68,7 +69,7 @@ class MAML(GradientBasedLearner):
         **kwargs,
     ):
         super().__init__(network, inner_steps, test_inner_steps, first_order, rematerialize, **kwargs)
-        check_rate("inner_learning_rate", inner_learning_rate)
+        check_positive("inner_learning_rate", inner_learning_rate)
         _check_annealing(first_order, multi_step_loss, annealing_steps)
         # === Config ===
         self.inner_learning_rate = inner_learning_rate

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_below_one
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.gradient_checks import check_reached
 from metalearn_tf.engine.replicas import draw_rows
@@ -252,5 +253,4 @@ def _check_arguments(sizes, usage_decay):
         raise ValueError(
             f"`read_heads` must be at most `memory_slots`, {sizes['memory_slots']}. Received: {sizes['read_heads']}"
         )
-    if not 0.0 <= usage_decay < 1.0:
-        raise ValueError(f"`usage_decay` must be in [0, 1). Received: {usage_decay!r}")
+    check_below_one("usage_decay", usage_decay)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.learners.query_blocks import in_query_blocks
@@ -37,8 +38,7 @@ class MatchingNetwork(MetaLearner):
     def __init__(self, network, logit_scale=1.0, **kwargs):
         super().__init__(network, **kwargs)
         check_embedding(network)
-        if not logit_scale > 0:
-            raise ValueError(f"`logit_scale` must be positive. Received: {logit_scale!r}")
+        check_positive("logit_scale", logit_scale)
         self.logit_scale = logit_scale
 
     def adapt_task(self, support_x, support_y):

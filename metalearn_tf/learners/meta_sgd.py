@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.engine.update_rules import gradient_descent
-from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner, check_rate
+from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -30,7 +31,7 @@ class MetaSGD(GradientBasedLearner):
 
     def __init__(self, network, inner_steps=5, inner_learning_rate=0.1, **kwargs):
         super().__init__(network, inner_steps, **kwargs)
-        check_rate("inner_learning_rate", inner_learning_rate)
+        check_positive("inner_learning_rate", inner_learning_rate)
         self.inner_learning_rate = inner_learning_rate
         self.inner_rates = [self._rate_of(variable) for variable in self.all_weights()]
 

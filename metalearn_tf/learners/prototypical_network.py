@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.task_checks import check_embedding
 
@@ -40,8 +41,7 @@ class PrototypicalNetwork(MetaLearner):
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: {distance!r}")
         if logit_scale is None:
             logit_scale = 10.0 if distance == "cosine" else 1.0
-        if not logit_scale > 0:
-            raise ValueError(f"`logit_scale` must be positive. Received: {logit_scale!r}")
+        check_positive("logit_scale", logit_scale)
         self.distance = distance
         self.logit_scale = logit_scale
 

@@ -2,12 +2,12 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from metalearn_tf.checks.check_texts import check_texts as check_strings
+from metalearn_tf.checks.arrays import as_array, check_finite_weights
+from metalearn_tf.checks.examples import check_examples, check_not_empty
 from metalearn_tf.engine.copy_network import check_can_be_copied
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.label_checks import as_array, check_labels
+from metalearn_tf.learners.label_checks import check_learner_labels
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 
@@ -91,11 +91,10 @@ def check_support(learner, support_x, support_y):
     Raises:
         ValueError: see `MetaLearner.adapt`.
     """
-    support_x = check_examples(learner, "support_x", support_x)
+    support_x = check_learner_examples("support_x", support_x, learner)
     support_y = as_array("support_y", support_y)
-    if len(support_x) == 0:
-        raise ValueError("`support_x` must hold at least one example. Received: an empty support set")
-    check_labels(learner, "support_y", support_y, (len(support_x),))
+    check_not_empty("support_x", support_x)
+    check_learner_labels("support_y", support_y, (len(support_x),), learner)
     if support_y.dtype.kind == "f":
         return support_x, support_y.astype("float32")
     present = np.unique(support_y)
@@ -116,11 +115,7 @@ def check_support(learner, support_x, support_y):
 def check_adapted(learner, state):
     """The task state, a list of arrays, once it is finite: the classes of NaN would look like an answer."""
     # First of all the weights: an activation such as ReLU makes zeros of NaN.
-    if not all(np.isfinite(np.asarray(variable)).all() for variable in learner.variables):
-        raise ValueError(
-            "The learner's weights must be finite: train it again, at a smaller learning rate or with "
-            "`keras.optimizers.Adam(clipnorm=1.0)`. Received: weights that are NaN or infinite"
-        )
+    check_finite_weights("learner", learner.variables)
     if all(np.isfinite(values).all() for values in state):
         return state
     raise ValueError(
@@ -133,31 +128,30 @@ def check_adapted(learner, state):
 # === Examples ===
 
 
-def check_examples(learner, argument, examples):
+def check_learner_examples(argument, examples, learner):
     """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them.
 
     Texts stay strings, as an array of objects; the numbers of tokens, for a network that takes integers, integers.
     """
-    examples, shape = as_array(argument, examples), learner.network.input_shape[1:]
-    if takes_texts(learner.network):
-        return check_texts(argument, examples, shape)
-    check_dtype(learner, argument, examples.dtype)
-    fits = examples.ndim == len(shape) + 1 and all(s is None or s == n for s, n in zip(shape, examples.shape[1:]))
-    if not fits:
-        raise ValueError(
-            f"`{argument}` must have the shape (n, {', '.join(map(str, shape))}) that the network takes. "
-            f"Received: shape {examples.shape}"
-        )
-    if takes_integers(learner.network):
-        return examples.astype(learner.network.inputs[0].dtype)
-    if examples.dtype != np.uint8 and not np.isfinite(examples).all():
-        raise ValueError(f"`{argument}` must be finite. Received: NaN or infinite values")
+    network = learner.network
+    examples = check_examples(argument, examples, network.input_shape[1:], kind_of_examples(network))
+    if takes_texts(network):
+        return examples
+    if takes_integers(network):
+        return examples.astype(network.inputs[0].dtype)
     scaled = examples.astype("float32") / (255.0 if examples.dtype == np.uint8 else 1.0)
-    check_input_scale(learner, argument, scaled)
+    check_input_scale(argument, scaled, learner)
     return scaled
 
 
-def check_input_scale(learner, argument, images):
+def kind_of_examples(network):
+    """What a learner's network takes, as `checks.dtypes` names it: bytes become `[0, 1]` of whatever shape they are."""
+    if takes_texts(network):
+        return "texts"
+    return "integers" if takes_integers(network) else "pixels"
+
+
+def check_input_scale(argument, images, learner):
     """Refuses images in [0, 1] for a network that divides pixels by 255 itself: all of them would be nearly one."""
     if len(learner.network.input_shape) != 4 or not 0.0 < np.max(np.abs(images), initial=0.0) <= 1.0:
         return
@@ -167,28 +161,3 @@ def check_input_scale(learner, argument, images):
             f"{first_rescaling(learner.network).name!r}: uint8 images are brought to [0, 1], so take that layer out of "
             f"the network, or give floats in [0, 255]. Received: values up to {np.max(np.abs(images)):.4g}"
         )
-
-
-def check_dtype(learner, argument, dtype):
-    """Refuses examples of a dtype, NumPy's or TensorFlow's, that the network does not take."""
-    dtype = tf.as_dtype(dtype)
-    if takes_texts(learner.network):
-        accepted, fits = "strings, which the network takes", dtype == tf.string
-    elif takes_integers(learner.network):
-        accepted, fits = "integers, which the network takes", dtype.is_integer
-    else:
-        accepted, fits = "floating, or uint8 images", dtype.is_floating or dtype == tf.uint8
-    if not fits:
-        fix = "; pixels of 0 to 255 are `images.astype('uint8')`" if "uint8" in accepted and dtype.is_integer else ""
-        raise ValueError(f"`{argument}` must be {accepted}{fix}. Received: dtype={dtype.name}")
-
-
-def check_texts(argument, texts, shape):
-    """An array of strings `(n, *shape)` as an array of objects; refuses all else, and empty texts."""
-    texts = check_strings(argument, texts)
-    if texts.shape[1:] != tuple(1 if side is None else side for side in shape):
-        raise ValueError(
-            f"`{argument}` must have the shape (n{''.join(f', {side}' for side in shape)}) that the network takes. "
-            f"Received: shape {texts.shape}"
-        )
-    return texts

@@ -6,11 +6,13 @@ import types
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.batches import check_has_end, first_batch
+from metalearn_tf.checks.losses_and_metrics import metric_of_targets
 from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicated_model import ReplicatedModel
-from metalearn_tf.learners.batch_checks import check_has_end, check_tasks, read_first_batch
-from metalearn_tf.learners.compile_checks import check_compile, metric_of_targets
+from metalearn_tf.learners.batch_checks import check_tasks
+from metalearn_tf.learners.compile_checks import check_compile
 from metalearn_tf.learners.label_assertions import with_support_assertions
 from metalearn_tf.learners.own_arguments import with_checked_arguments
 from metalearn_tf.learners.task_loss import task_loss
@@ -128,11 +130,12 @@ class TaskModel(ReplicatedModel):
 
     def _checked(self, argument, x, y, sample_weight, training=False, labelled=True):
         """`x` and `y` to go on with, once their first batch has been checked."""
-        batch, x = read_first_batch(argument, x)
-        if batch is None:
+        first, x = first_batch(argument, x)
+        if first is None:
             x, y = check_tasks(self, x, y, sample_weight, training)
             batch = x, y
         else:
+            batch = keras.utils.unpack_x_y_sample_weight(first)
             check_tasks(self, *batch, training=training)
         if labelled:
             _check_there_are_labels(argument, batch[1])

@@ -2,6 +2,7 @@
 
 import keras
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.networks.checks import check_generator_and_discriminator
 from metalearn_tf.networks.deformation import Deformation
 from metalearn_tf.networks.example_normalization import ExampleNormalization
@@ -37,8 +38,7 @@ def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32, largest
         [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025)
     """
     check_generator_and_discriminator(image_shape, latent_dim, None, filters)
-    if not 0 < largest_move < float("inf"):
-        raise ValueError(f"`largest_move` must be a positive number. Received: largest_move={largest_move!r}")
+    check_positive("largest_move", largest_move)
     return _generator(image_shape, latent_dim, filters, largest_move), _discriminator(image_shape, filters)
 
 

@@ -21,6 +21,20 @@ def is_for_other_range(network, width):
     return rescaling is not None and np.max(np.abs(rescaling.scale)) * width < 0.1
 
 
+def check_range_is_taken(network, image_range):
+    """Refuses a range of pixels that a network's own first `Rescaling` is not for: all images would be nearly one.
+
+    Raises:
+        ValueError: if what comes out of it is in less than a tenth of a range of length 1.
+    """
+    if is_for_other_range(network, image_range[1] - image_range[0]):
+        raise ValueError(
+            f"`image_range` must be the range that {network.name!r} takes: it divides pixels itself, in the layer "
+            f"{first_rescaling(network).name!r}, for `image_range=(0, 255)`; or take that layer out. "
+            f"Received: image_range={image_range}"
+        )
+
+
 def _in_order(model):
     """The layers of a model, those of models within it in their place."""
     for layer in getattr(model, "layers", ()):

@@ -2,6 +2,7 @@
 
 import keras
 
+from metalearn_tf.checks.real_numbers import check_below_one
 from metalearn_tf.networks.checks import check_image_network
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.task_normalization import TaskNormalization
@@ -43,8 +44,7 @@ def resnet12(
     check_image_network(
         input_shape, outputs, smallest_side=16, **{f"filters[{index}]": width for index, width in enumerate(filters)}
     )
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
+    check_below_one("dropout", dropout)
 
     def convolve(x, width, kernel, label):
         x = keras.layers.Conv2D(width, kernel, padding="same", use_bias=False, name=f"convolution_{label}")(x)

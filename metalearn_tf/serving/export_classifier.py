@@ -3,11 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import check_limits
+from metalearn_tf.checks.class_names import check_class_names
+from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.engine.keras_internals import origin_of
 from metalearn_tf.networks.batch_dependence import check_batch_independence
-from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
+from metalearn_tf.networks.input_scale import check_range_is_taken
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
 from metalearn_tf.serving.encoded_images import decode_images, read_files, takes_encoded_images
 from metalearn_tf.serving.export import check_destination, model_name, write_saved_model
@@ -62,7 +63,7 @@ def export_classifier(model, path, class_names=None, description=None, warm_up=N
     )
     if model.output_shape[1] < 2:
         raise ValueError(f"`model` must have two outputs or more. Received: output shape {model.output_shape}")
-    class_names = _check_class_names(class_names, model.output_shape[1])
+    class_names = _names_of_one_line(class_names, model.output_shape[1])
     gives_probabilities = _gives_probabilities(model)
 
     def answer(images):
@@ -193,25 +194,17 @@ def _check_network(network, argument, outputs, image_range, limits):
         )
     check_batch_independence(network, argument)
     check_limits(image_range)
-    if is_for_other_range(network, image_range[1] - image_range[0]):
-        raise ValueError(
-            f"`image_range` must be that of the pixels that `{argument}` takes, and it divides them itself, in the "
-            f"layer {first_rescaling(network).name!r}: `image_range=(0, 255)`. Received: image_range={image_range}"
-        )
+    check_range_is_taken(network, image_range)
     shape = network.input_shape[1:]
     return export_limits(limits, ["max_images", *image_limits(shape, takes_encoded_images(network))])
 
 
-def _check_class_names(class_names, classes):
+def _names_of_one_line(class_names, classes):
     """The names as a list; `None` as it is."""
     if class_names is None:
         return None
-    names = [class_names] if isinstance(class_names, str) else list(class_names)
+    names = check_class_names(class_names, classes)
     # A name of two lines would be two in the file.
-    single = all(isinstance(name, str) and name.strip() and name.splitlines() == [name] for name in names)
-    if len(names) != classes or len(set(names)) != len(names) or not single:
-        raise ValueError(
-            f"`class_names` must be {classes} distinct names of one line each, as many as the model has outputs. "
-            f"Received: {len(names)} names, {names[:10]}"
-        )
+    if not all(isinstance(name, str) and name.strip() and name.splitlines() == [name] for name in names):
+        raise ValueError(f"`class_names` must be names of one line each. Received: {names[:10]}")
     return names

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metalearn_tf.data.image_range import are_within
+from metalearn_tf.checks.image_range import are_within
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.serving.file_headers import is_png
 

@@ -66,8 +66,7 @@ class TaskBoard(keras.callbacks.TensorBoard):
         if importlib.util.find_spec("tensorboard") is None:
             raise ImportError("`TaskBoard` needs the tensorboard package: `pip install tensorboard`.")
         check_whole(batches=batches, every=every)
-        if not isinstance(seed, int) or isinstance(seed, bool):
-            raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
+        check_whole(least=None, seed=seed)
         super().__init__(log_dir, **kwargs)
         self.every = every
         self._batches = _read(tasks, batches)

@@ -2,7 +2,7 @@
 
 import keras
 
-from metalearn_tf.checks.whole_numbers import check_whole, is_whole
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.engine.describe import describe
 from metalearn_tf.engine.random_state_kept import random_state_kept
@@ -115,7 +115,7 @@ def tune(
     """
     numbers = {"steps_per_epoch": steps_per_epoch, "epochs": epochs, "validation_episodes": validation_episodes}
     check_whole(**numbers, trials=trials, grace_period=grace_period)
-    _check_seed(seed)
+    check_seed(seed)
     if concurrent_trials is not None:
         check_whole(concurrent_trials=concurrent_trials)
     _check_halving(grace_period, reduction_factor, epochs)
@@ -179,12 +179,6 @@ def _write(directory, report):
 
 
 # === Checks ===
-
-
-def _check_seed(seed):
-    # What `keras.utils.set_random_seed` takes.
-    if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must be an integer from 0 to 2**32 - 1. Received: seed={seed!r}")
 
 
 def _check_halving(grace_period, reduction_factor, epochs):

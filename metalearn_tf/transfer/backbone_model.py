@@ -6,25 +6,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.batches import check_has_end, first_batch
+from metalearn_tf.checks.dtypes import check_dtype
+from metalearn_tf.checks.image_range import check_limits
+from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.data.image_range import check_limits, to_image_range
+from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.engine.array_batches import fit_arguments
+from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.engine.gradient_checks import check_reached
 from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicas import replica_count
 from metalearn_tf.engine.saveable_model import SaveableModel
+from metalearn_tf.networks.input_scale import check_range_is_taken
 from metalearn_tf.transfer.backbone_checks import (
     check_backbone,
-    check_dtype,
-    check_examples,
-    check_input_scale,
+    check_backbone_examples,
     float_dtype,
+    kind_of_examples,
     takes_images,
 )
-from metalearn_tf.transfer.batch_checks import first_batch
-from metalearn_tf.transfer.data_kinds import check_batched, check_ends, is_batches, read_examples
-from metalearn_tf.transfer.transfer_checks import callback_list, check_augmentation, check_schedule_goes_on
+from metalearn_tf.transfer.data_kinds import check_batched, is_batches, read_examples
+from metalearn_tf.transfer.transfer_checks import check_schedule_goes_on
 
 
 class BackboneModel(SaveableModel):
@@ -47,9 +51,11 @@ class BackboneModel(SaveableModel):
 
     def __init__(self, backbone, augmentation=None, image_range=(0.0, 1.0), dtype=None, **kwargs):
         check_backbone(backbone)
-        check_augmentation(augmentation)
+        if augmentation is not None:
+            check_is_layer("augmentation", augmentation)
         check_limits(image_range)
-        check_input_scale(backbone, image_range)
+        if takes_images(backbone):
+            check_range_is_taken(backbone, image_range)
         if dtype is not None and keras.dtype_policies.get(dtype).variable_dtype != backbone.variable_dtype:
             raise ValueError(
                 f"`dtype` must be that of the backbone's weights, {backbone.variable_dtype!r}; build the backbone in "
@@ -72,10 +78,10 @@ class BackboneModel(SaveableModel):
             ValueError: if the backbone does not take their dtype or, outside of a graph, their range.
         """
         x = tf.convert_to_tensor(x)
-        check_dtype("x", x.dtype, self.backbone, self.image_range)
+        check_dtype("x", x.dtype, kind_of_examples(self.backbone), self.image_range)
         if takes_images(self.backbone):
             if tf.executing_eagerly():
-                check_examples("x", x, self.backbone, self.image_range)
+                check_backbone_examples("x", x, self.backbone, self.image_range)
             x = to_image_range(x, self.image_range) if x.dtype == tf.uint8 else x
         x = tf.cast(x, self.float_dtype) if x.dtype.is_floating else x
         return self.augmentation(x, training=True) if training and self.augmentation is not None else x
@@ -108,8 +114,7 @@ class BackboneModel(SaveableModel):
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
         if isinstance(x, types.GeneratorType):
             options.setdefault("shuffle", False)  # Keras warns of its own default
-        if not options.get("steps_per_epoch"):
-            check_ends("x", x)
+        check_has_end("x", x, "steps_per_epoch", options.get("steps_per_epoch"))
         x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
         if options["sample_weight"] is not None or options.get("validation_split"):
             x = _as_keras_reads(x)  # which then makes the batches
@@ -160,12 +165,12 @@ class BackboneModel(SaveableModel):
             check_batched(argument, x, len(self.backbone.input_shape))
         first, x = first_batch(argument, x)
         if first is None:
-            x = check_examples(argument, x, self.backbone, self.image_range)
+            x = check_backbone_examples(argument, x, self.backbone, self.image_range)
             if targets:
                 y, sample_weight = self.check_targets(x, y, sample_weight)
             return x, y, sample_weight
         batch, labels, weights = keras.utils.unpack_x_y_sample_weight(first)
-        check_examples(argument, batch, self.backbone, self.image_range)
+        check_backbone_examples(argument, batch, self.backbone, self.image_range)
         if targets:
             self.check_targets(batch, labels, weights)
         return x, y, sample_weight
@@ -187,8 +192,7 @@ class BackboneModel(SaveableModel):
         if isinstance(data, ClassIndex):
             data = tuple(part for part in self.read_dataset("validation_data", data) if part is not None)
         if not isinstance(data, (tuple, list)):
-            if options.get("validation_steps") is None:
-                check_ends("validation_data", data)
+            check_has_end("validation_data", data, "validation_steps", options.get("validation_steps"))
             return self.check_data("validation_data", data)[0]
         x, *rest = self.check_data("validation_data", *keras.utils.unpack_x_y_sample_weight(tuple(data)))
         return (_as_keras_reads(x), *(part for part in rest if part is not None))
@@ -198,15 +202,16 @@ class BackboneModel(SaveableModel):
     ):
         """As `keras.Model.evaluate`; the data are checked first."""
         if not is_within_fit(kwargs):  # within `fit`, which has checked them
-            if steps is None:
-                check_ends("x", x)
+            check_has_end("x", x, "steps", steps)
             x, y, sample_weight = self.check_data("x", x, y, sample_weight)
             x = _as_keras_reads(x)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As `keras.Model.predict`; the data are checked first."""
-        return super().predict(_as_keras_reads(self.check_data("x", x, targets=False)[0]), *args, **kwargs)
+        check_has_end("x", x, "steps", steps)
+        x = _as_keras_reads(self.check_data("x", x, targets=False)[0])
+        return super().predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`; the data are checked first."""

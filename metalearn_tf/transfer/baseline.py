@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_not_negative, check_positive
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.update_rules import momentum_descent
-from metalearn_tf.learners.gradient_based_learner import check_rate
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype
 from metalearn_tf.learners.prototypical_network import cosine_similarity
@@ -52,9 +52,8 @@ class Baseline(MetaLearner):
         check_python_whole(epochs=epochs)
         if batch_size is not None:
             check_python_whole(batch_size=batch_size)
-        check_rate("learning_rate", learning_rate)
-        if not weight_decay >= 0:
-            raise ValueError(f"`weight_decay` must not be negative. Received: {weight_decay!r}")
+        check_positive("learning_rate", learning_rate)
+        check_not_negative("weight_decay", weight_decay)
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -153,8 +152,7 @@ class BaselinePlusPlus(Baseline):
 
     def __init__(self, network, scale=2.0, **kwargs):
         super().__init__(network, **kwargs)
-        if not scale > 0:
-            raise ValueError(f"`scale` must be positive. Received: {scale!r}")
+        check_positive("scale", scale)
         self.scale = scale
 
     def first_head(self, ways):

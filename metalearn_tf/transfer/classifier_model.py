@@ -1,5 +1,6 @@
 """What the classifiers among the trainings of a backbone share: classes with numbers and, where known, names."""
 
+from metalearn_tf.checks.class_names import check_class_names
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.data_kinds import numbers_by_name, read_examples
@@ -24,7 +25,7 @@ class ClassifierModel(BackboneModel):
     def __init__(self, backbone, classes, class_names=None, **kwargs):
         super().__init__(backbone, **kwargs)
         self.classes = classes
-        self.class_names = class_names if class_names is None else _check_names(class_names, classes)
+        self.class_names = class_names if class_names is None else check_class_names(class_names, classes)
 
     def read_dataset(self, argument, x, y=None):
         if not isinstance(x, ClassIndex):
@@ -41,12 +42,3 @@ class ClassifierModel(BackboneModel):
 
     def get_config(self):
         return {**super().get_config(), "classes": self.classes, "class_names": self.class_names}
-
-
-def _check_names(class_names, classes):
-    names = class_names if isinstance(class_names, str) else list(class_names)
-    if isinstance(names, str) or len(names) != classes or len(set(names)) < classes:
-        raise ValueError(
-            f"`class_names` must be the {classes} different names of the classes. Received: class_names={names!r}"
-        )
-    return names

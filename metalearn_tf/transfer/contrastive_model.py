@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.keras_internals import loss_tracker
 from metalearn_tf.learners.prototypical_network import cosine_similarity
@@ -36,8 +37,7 @@ class ContrastiveModel(LabelFreeModel):
 
     def __init__(self, backbone, augmentation=None, temperature=0.5, projection=64, image_range=(0.0, 1.0), **kwargs):
         check_python_whole(projection=projection)
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+        check_positive("temperature", temperature)
         # === Layers ===
         if augmentation is None:
             augmentation = view_augmentation(backbone.input_shape[1:], image_range)

@@ -1,13 +1,14 @@
 """The kinds of data that are read into arrays."""
 
-import collections.abc
 import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.checks.check_texts import check_texts, texts_as_objects
+from metalearn_tf.checks.arrays import as_array
+from metalearn_tf.checks.batches import check_has_end
+from metalearn_tf.checks.class_names import numbers_of_names
 from metalearn_tf.data.class_index import ClassIndex
 
 
@@ -46,11 +47,11 @@ def read_examples(argument, data, rank):
         x = data.examples if hasattr(data, "examples") else data.gather(tf.range(len(data), dtype=tf.int64)).numpy()
         return Examples(x, np.repeat(np.arange(data.num_classes), data.class_sizes), None, data.class_names)
     if isinstance(data, tf.data.Dataset):
-        check_ends(argument, data)
+        check_has_end(argument, data)
         check_batched(argument, data, rank)
         return _concatenated(argument, list(data))
     if isinstance(data, keras.utils.PyDataset):
-        check_ends(argument, data)
+        check_has_end(argument, data)
         return _concatenated(argument, [data[number] for number in range(data.num_batches)])
     return Examples(data)
 
@@ -58,37 +59,6 @@ def read_examples(argument, data, rank):
 def is_batches(data):
     """Whether data come batch by batch, with their labels."""
     return isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
-
-
-def check_ends(argument, data):
-    """Refuses a `tf.data.Dataset` or a `PyDataset` that says of itself that it has no end."""
-    endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
-    if endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None):
-        raise ValueError(
-            f"`{argument}` must have an end; `dataset.take(batches)` gives a `tf.data.Dataset` one, and `__len__` a "
-            f"`PyDataset`; or a number of steps. Received: an endless {type(data).__name__}"
-        )
-
-
-def as_array(argument, x):
-    """What stands for an array, such as a list or a tensor, as one of NumPy's.
-
-    Raises:
-        ValueError: names the kind of what is none, or what is no text among texts.
-    """
-    is_none = x is None or isinstance(x, (str, bytes, set, ClassIndex, tf.data.Dataset, keras.utils.PyDataset))
-    if is_none or isinstance(x, (collections.abc.Mapping, collections.abc.Iterator)):
-        fix = ""
-        if isinstance(x, ClassIndex):
-            fix = "; those of a dataset are `dataset.examples` and `dataset.labels`"
-        elif isinstance(x, collections.abc.Iterator):
-            fix = "; `np.concatenate` puts the batches of a generator together"
-        raise ValueError(f"`{argument}` must be an array{fix}. Received: {type(x).__name__}")
-    try:
-        x = np.asarray(texts_as_objects(x))
-    except ValueError as error:
-        raise ValueError(f"`{argument}` must be an array, of examples of one shape. Received: {error}") from error
-    return check_texts(argument, x, may_be_empty=True) if x.dtype == object else x
 
 
 def numbers_by_name(argument, data, classes, class_names):
@@ -115,14 +85,14 @@ def numbers_by_name(argument, data, classes, class_names):
                 f"Received: the {len(names)} classes {names[:10]}"
             )
         return data.y
-    numbers = {name: number for number, name in enumerate(class_names)}
-    unknown = [name for name in names if name not in numbers]
+    numbers = numbers_of_names(names, class_names)
+    unknown = [name for name, number in zip(names, numbers) if number < 0]
     if unknown:
         raise ValueError(
             f"`{argument}` must hold classes of the training data; `dataset.select(names)` picks them. "
             f"Received: the classes {unknown[:10]}, which are none of {class_names[:10]}"
         )
-    return np.asarray([numbers[name] for name in names])[data.y]
+    return numbers[data.y]
 
 
 def check_batched(argument, dataset, rank):

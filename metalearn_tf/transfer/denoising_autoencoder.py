@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_not_negative
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.keras_internals import loss_tracker
 from metalearn_tf.transfer.backbone_checks import float_dtype
@@ -36,8 +37,7 @@ class DenoisingAutoencoder(LabelFreeModel):
 
     def __init__(self, backbone, noise=0.1, filters=32, augmentation=None, image_range=(0.0, 1.0), **kwargs):
         check_python_whole(filters=filters)
-        if not noise >= 0:
-            raise ValueError(f"`noise` must not be negative. Received: noise={noise}")
+        check_not_negative("noise", noise)
         # === Layers ===
         super().__init__(backbone, augmentation, image_range, **kwargs)
         self.decoder = _decoder(backbone, filters)

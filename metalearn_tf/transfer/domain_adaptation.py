@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.sample_weights import check_sample_weight
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
@@ -17,11 +19,8 @@ from metalearn_tf.transfer.domain_checks import (
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
 from metalearn_tf.transfer.transfer_checks import (
-    check_labels,
     check_own_objective,
-    check_sample_weight,
     check_schedule_goes_on,
-    check_seed,
 )
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
@@ -264,7 +263,7 @@ class DomainAdaptation(ClassifierModel):
 
     def check_targets(self, x, y, sample_weight):
         y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
-        return y, check_sample_weight("sample_weight", sample_weight, len(x))
+        return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
 
     def get_config(self):
         return {

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
+from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_index import ClassIndex
-from metalearn_tf.transfer.backbone_checks import check_examples
+from metalearn_tf.transfer.backbone_checks import check_backbone_examples
 from metalearn_tf.transfer.data_kinds import Examples, is_batches, numbers_by_name, read_examples
 from metalearn_tf.transfer.domain_losses import check_bandwidths
-from metalearn_tf.transfer.transfer_checks import check_labels
 
 METHODS = ("dann", "mmd", "coral", "source_only")
 
@@ -60,7 +60,7 @@ def check_domains(model, source, target_x):
             "`source` must be `(source_x, source_y)`, a `ClassDataset`, or batches of such pairs, without weights. "
             f"Received: {type(source).__name__}"
         )
-    source_x = check_examples("source_x", source.x, model.backbone, model.image_range)
+    source_x = check_backbone_examples("source_x", source.x, model.backbone, model.image_range)
     source_y = numbers_by_name("source", source, model.classes, model.class_names)
     source_y = check_labels("source_y", source_y, len(source_x), model.classes)[0]
     if model.method == "source_only":
@@ -68,7 +68,7 @@ def check_domains(model, source, target_x):
     if target_x is None:
         raise ValueError(f"`target_x` is needed by `method={model.method!r}`. Received: None")
     target_x = read_examples("target_x", target_x, rank).x
-    return source_x, source_y, check_examples("target_x", target_x, model.backbone, model.image_range)
+    return source_x, source_y, check_backbone_examples("target_x", target_x, model.backbone, model.image_range)
 
 
 def check_fit_options(options):

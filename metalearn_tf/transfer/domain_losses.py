@@ -4,8 +4,9 @@ They take features `(n, d)` and `(m, d)` in any floating dtype, compute in float
 batches may differ in size; each needs two examples.
 """
 
-import numpy as np
 import tensorflow as tf
+
+from metalearn_tf.checks.real_numbers import check_all_positive
 
 # Of the kernels of `mmd_loss`, in parts of the mean squared distance between two examples.
 _BANDWIDTH_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -86,11 +87,8 @@ def adaptation_schedule(progress):
 
 def check_bandwidths(bandwidths):
     """Refuses what is neither `None` nor one or more positive numbers."""
-    if bandwidths is None:
-        return
-    numbers = isinstance(bandwidths, (list, tuple)) and all(isinstance(b, (int, float, np.number)) for b in bandwidths)
-    if not numbers or not bandwidths or not all(0 < b < float("inf") for b in bandwidths):
-        raise ValueError(f"`bandwidths` must be positive numbers, as `(0.5, 1.0)`, or None. Received: {bandwidths!r}")
+    if bandwidths is not None:
+        check_all_positive("bandwidths", bandwidths)
 
 
 def _features(source_features, target_features):

@@ -12,7 +12,7 @@ from metalearn_tf.engine.describe import describe
 from metalearn_tf.engine.text_inputs import vocabulary_files
 from metalearn_tf.files.cache import cached_arrays
 from metalearn_tf.files.fingerprint import fingerprint
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples, takes_images
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_backbone_examples, takes_images
 from metalearn_tf.transfer.data_kinds import read_examples
 
 # Of the files' content; features of another version are computed again.
@@ -46,7 +46,7 @@ def extract_features(backbone, x, cache_dir=None, batch_size=256, image_range=(0
             takes, or a feature is NaN or infinite.
     """
     check_backbone(backbone)
-    x = check_examples("x", read_examples("x", x, len(backbone.input_shape)).x, backbone, image_range)
+    x = check_backbone_examples("x", read_examples("x", x, len(backbone.input_shape)).x, backbone, image_range)
     check_whole(batch_size=batch_size)
 
     def build():

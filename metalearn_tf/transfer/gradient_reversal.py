@@ -1,8 +1,9 @@
 """The layer that sets one part of a network against another."""
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from metalearn_tf.checks.real_numbers import check_not_negative
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -31,8 +32,7 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, strength=1.0, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(strength, (int, float, np.number)) or not 0 <= strength < float("inf"):
-            raise ValueError(f"`strength` must be a number of at least 0. Received: {strength!r}")
+        check_not_negative("strength", strength)
         self.first_strength = float(strength)
         self.strength = self.add_weight(
             name="strength",

@@ -2,20 +2,19 @@
 
 import keras
 
-from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.schedule import warm_up_and_cosine
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_backbone_examples
 from metalearn_tf.transfer.budget import training_budget
 from metalearn_tf.transfer.contrastive_model import ContrastiveModel
 from metalearn_tf.transfer.data_kinds import Examples, read_examples
 from metalearn_tf.transfer.denoising_autoencoder import DenoisingAutoencoder
 from metalearn_tf.transfer.transfer_checks import (
-    check_labels,
     check_rate_callbacks,
     check_rates,
-    check_seed,
     check_validation,
 )
 from metalearn_tf.transfer.transfer_classifier import TransferClassifier
@@ -105,7 +104,7 @@ def pretrain(
     check_rate_callbacks(callbacks, "`pretrain` has a schedule: give `learning_rate`")
 
     def check_x(argument, examples):
-        return check_examples(argument, examples, backbone, image_range)
+        return check_backbone_examples(argument, examples, backbone, image_range)
 
     rank = len(backbone.input_shape)
     data = Examples(*data) if isinstance(data, (tuple, list)) and len(data) == 2 else read_examples("data", data, rank)

@@ -4,10 +4,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.arrays import check_vectors
+from metalearn_tf.checks.dtypes import check_dtype
+from metalearn_tf.checks.examples import check_not_empty
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.real_numbers import check_positive
+from metalearn_tf.checks.whole_numbers import check_whole_between
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
-from metalearn_tf.transfer.transfer_checks import check_labels
 
 # Similarities held at a time: 64 MB.
 _MOST_SIMILARITIES = 2**24
@@ -42,8 +47,7 @@ def linear_probe(features, labels, l2=1.0):
     """
     features = _check_features(features)
     labels, classes = check_labels("labels", labels, len(features))
-    if not 0 < l2 < np.inf:
-        raise ValueError(f"`l2` must be positive. Received: l2={l2!r}")
+    check_positive("l2", l2)
     mean, deviation = _mean_and_deviation(features)
     weights, biases = fit_logistic_regression((features - mean) / deviation, labels, classes, l2)
 
@@ -104,11 +108,7 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
     """
     features = _check_features(features)
     labels, classes = check_labels("labels", labels, len(features))
-    if not isinstance(neighbors, int) or not 1 <= neighbors <= len(features):
-        raise ValueError(
-            f"`neighbors` must be an integer in [1, {len(features)}], the number of features. "
-            f"Received: neighbors={neighbors!r}"
-        )
+    check_whole_between("neighbors", neighbors, 1, len(features), "the number of features")
     inputs = keras.Input((features.shape[1],), dtype="float32", name="features")
     votes = NeighborVotes(*features.shape, classes, neighbors, distance, temperature, name="votes")
     model = keras.Model(inputs, votes(inputs), name="nearest_neighbors")
@@ -117,17 +117,9 @@ def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperat
 
 
 def _check_features(features):
-    features = np.asarray(features)
-    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
-        raise ValueError(
-            "`features` must be floating, of shape (n, d), as `mtf.transfer.extract_features` returns them. "
-            f"Received: shape {features.shape}, dtype={features.dtype}"
-        )
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"`features` must be finite. Received: NaN or infinity in rows {np.flatnonzero(~finite)[:10].tolist()}"
-        )
+    features = check_vectors("features", features)
+    check_not_empty("features", features)
+    check_dtype("features", features.dtype, "numbers")
     return features.astype("float32", copy=False)
 
 
@@ -157,8 +149,8 @@ class NeighborVotes(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         if distance not in DISTANCES:
             raise ValueError(f"`distance` must be one of {DISTANCES}. Received: distance={distance!r}")
-        if temperature is not None and not temperature > 0:
-            raise ValueError(f"`temperature` must be positive, or None. Received: temperature={temperature!r}")
+        if temperature is not None:
+            check_positive("temperature", temperature)
         self.classes = classes
         self.neighbors = neighbors
         self.distance = distance

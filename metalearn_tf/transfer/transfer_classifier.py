@@ -6,19 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.losses_and_metrics import check_metrics_of_classes, check_takes_probabilities, loss_takes
+from metalearn_tf.checks.sample_weights import check_sample_weight, class_weights
 from metalearn_tf.checks.whole_numbers import is_whole
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.engine.keras_internals import loss_of_step, loss_tracker
-from metalearn_tf.learners.compile_checks import loss_takes
 from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.transfer_checks import (
-    check_labels,
-    check_metrics_of_classes,
     check_plan,
-    check_sample_weight,
-    check_takes_probabilities,
-    class_weights,
 )
 from metalearn_tf.transfer.unfreezing import Unfreeze, Unfreezing, layer_weights
 
@@ -234,7 +231,7 @@ class TransferClassifier(ClassifierModel):
         """Class numbers and weights, checked; targets of another loss than the default one are the user's own."""
         if self._has_class_numbers:
             y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
-        return y, check_sample_weight("sample_weight", sample_weight, len(x))
+        return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
 
     @property
     def _has_class_numbers(self):

@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from metalearn_tf.checks.real_numbers import check_positive, check_share
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
@@ -40,8 +41,6 @@ from metalearn_tf.workflows.workflow_checks import (
     check_domains,
     check_images,
     check_learner,
-    check_positive,
-    check_share,
     check_target,
     merged_sources,
 )
@@ -158,8 +157,8 @@ def daml(
         for dataset in sources:
             check_disjoint(dataset, target)
     check_share("keep", keep)
-    check_positive("ratio", [ratio])
-    check_positive("fine_tune_learning_rate", [fine_tune_learning_rate])
+    check_positive("ratio", ratio)
+    check_positive("fine_tune_learning_rate", fine_tune_learning_rate)
     budget = {"steps": steps, "gan_steps": gan_steps, "fine_tune_steps": fine_tune_steps}
     budget |= {"episodes": episodes, "seeds": seeds}
     if quick:

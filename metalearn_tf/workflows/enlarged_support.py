@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.checks.whole_numbers import check_python_whole
-from metalearn_tf.data.image_range import change_range, check_limits
+from metalearn_tf.data.image_range import change_range
 from metalearn_tf.data.tasks.augmentation import augment_images, augmentation_model
 from metalearn_tf.engine.copy_network import as_model, copy_network
 from metalearn_tf.learners.meta_learner import MetaLearner

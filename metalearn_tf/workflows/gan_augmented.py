@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 
+from metalearn_tf.checks.real_numbers import check_all_positive, check_positive, check_share
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
@@ -31,8 +32,6 @@ from metalearn_tf.workflows.workflow_checks import (
     check_images,
     check_layer,
     check_learner,
-    check_positive,
-    check_share,
     merged_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
@@ -161,8 +160,8 @@ def gan_augmented(
         if dataset.domain == target.domain:
             check_disjoint(dataset, target)
     check_share("keep", keep)
-    check_positive("ratios", ratios)
-    check_positive("variety", [variety])
+    check_all_positive("ratios", ratios)
+    check_positive("variety", variety)
     budget = {"steps": steps, "gan_steps": gan_steps, "episodes": episodes, "seeds": seeds, "classes": classes}
     if quick:
         budget = {name: min(value, _QUICK[name]) for name, value in budget.items()}

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.real_numbers import check_share
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
@@ -31,7 +32,6 @@ from metalearn_tf.workflows.workflow_checks import (
     check_domains,
     check_images,
     check_layer,
-    check_share,
     check_target,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish

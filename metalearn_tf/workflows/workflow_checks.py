@@ -2,11 +2,11 @@
 
 import functools
 
+from metalearn_tf.checks.image_range import check_image_range
+from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.image_range import check_image_range
 from metalearn_tf.data.tasks.augmentation import check_value_range
 from metalearn_tf.learners.meta_learner import MetaLearner
-from metalearn_tf.transfer.transfer_checks import check_augmentation
 
 
 def check_images(**datasets):
@@ -158,17 +158,5 @@ def check_compiled(argument, model):
 
 def check_layer(augmentation):
     """Refuses what is no Keras layer for images in [0, 1]."""
-    check_augmentation(augmentation)
+    check_is_layer("augmentation", augmentation)
     check_value_range("augmentation", augmentation)
-
-
-def check_positive(name, values):
-    """Refuses numbers that are not positive, or none at all."""
-    if not len(values) or not all(0 < value < float("inf") for value in values):
-        raise ValueError(f"`{name}` must be positive, and there at least once. Received: {name}={values!r}")
-
-
-def check_share(name, value):
-    """Refuses what is not in (0, 1]."""
-    if not 0 < value <= 1:
-        raise ValueError(f"`{name}` must be in (0, 1]. Received: {name}={value!r}")

@@ -158,7 +158,7 @@ def test_generating_one_image_only_has_precision_without_recall():
 @pytest.mark.parametrize("score", [fid_of_features, kid_of_features, precision_and_recall_of_features])
 def test_features_that_cannot_be_compared_are_refused(score):
     good = np.random.default_rng(0).normal(size=(8, 4))
-    with pytest.raises(ValueError, match=r"`generated` must have shape \(images, features\).*\(8, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"`generated` must be numbers of shape \(n, d\).*\(8, 2, 2\)"):
         score(good, good.reshape(8, 2, 2))
     with pytest.raises(ValueError, match="same number of features.*4 and 3"):
         score(good, good[:, :3])
@@ -179,7 +179,7 @@ def test_subsets_that_do_not_fit_are_refused(options):
 
 @pytest.mark.parametrize("neighbors", [0, 8, 1.5])
 def test_neighbors_that_do_not_fit_are_refused(neighbors):
-    with pytest.raises(ValueError, match=f"less than 8.*Received: neighbors={neighbors}"):
+    with pytest.raises(ValueError, match=f"`neighbors` must be an integer from 1 to 7, .*neighbors={neighbors}"):
         precision_and_recall_of_features(np.eye(8), np.eye(10, 8), neighbors=neighbors)
 
 

@@ -98,7 +98,7 @@ def test_images_that_cannot_be_compared_are_refused_before_any_work(score, image
         score(real, generated[:, 1:], network)
     with pytest.raises(ValueError, match=r"`real` must be in \[-1, 1\]; uint8 images.*255"):
         score(np.full((3, *SHAPE), 255.0), generated, network)
-    with pytest.raises(ValueError, match=r"`generated` must be in \[-1, 1\].*nan"):
+    with pytest.raises(ValueError, match="`generated` must be finite.*NaN"):
         score(real, np.where(generated == generated.max(), np.nan, generated), network)
     with pytest.raises(ValueError, match=r"`real` must be uint8, or floating in \[-1, 1\].*int64"):
         score(np.zeros((3, *SHAPE), "int64"), generated, network)
@@ -107,11 +107,11 @@ def test_images_that_cannot_be_compared_are_refused_before_any_work(score, image
 def test_networks_that_do_not_fit_are_refused(network, images):
     with pytest.raises(ValueError, match=r"`feature_network` takes images of shape \(4, 4, 1\).*\(4, 4, 3\)"):
         fid(*np.repeat(images, 3, axis=-1), network)
-    with pytest.raises(ValueError, match=r"`features` must have shape \(images, features\).*\(40, 4, 4, 1\)"):
+    with pytest.raises(ValueError, match=r"`features` must be numbers of shape \(n, d\).*\(40, 4, 4, 1\)"):
         fid(*images, lambda batch, training: batch)
     with pytest.raises(ValueError, match="`features` must be finite"):
         fid(*images, lambda batch, training: tf.math.log(network(batch)))
-    with pytest.raises(ValueError, match="`batch_size` must be positive. Received: batch_size=0"):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer. Received: batch_size=0"):
         fid(*images, network, batch_size=0)
 
 

@@ -46,5 +46,5 @@ def test_lengths_that_do_not_fit_are_refused(position, argument):
 def test_query_labels_and_names_must_fit():
     with pytest.raises(ValueError, match="`query_y`.*Received: 2"):
         task_figure(*make_task(), query_y=[0, 1])
-    with pytest.raises(ValueError, match="`class_names` must hold 3 names.*Received: 1"):
+    with pytest.raises(ValueError, match="`class_names` must hold one distinct name.*Received: 1 names"):
         task_figure(*make_task(), class_names=["cat"])

@@ -299,12 +299,12 @@ def test_bytes_are_brought_to_the_range_by_predict_too(pixels):
     np.testing.assert_allclose(pairs.predict(dataset, verbose=0), expected, atol=1e-6)
     for wrong in ([noise, pixels[1]], [noise, pixels[0] * 1.0]):
         for door in (pairs.predict, pairs.predict_on_batch, lambda x: pairs.sample(12, x[1])):
-            with pytest.raises(ValueError, match=r"`labels` must be in the range \[0, 1\]"):
+            with pytest.raises(ValueError, match=r"`labels` must be in \[0, 1\]"):
                 door(wrong)
     meta_gan = mtf.gan.MetaGAN(tiny(), inner_steps=1)
     tasks = [part.reshape(2, 6, *SHAPE) for part in pixels]
     np.testing.assert_allclose(*(meta_gan.predict(part, verbose=0) for part in tasks), atol=1e-6)
-    with pytest.raises(ValueError, match=r"`x` must be in the range \[-1, 1\]"):
+    with pytest.raises(ValueError, match=r"`x` must be in \[-1, 1\]"):
         meta_gan.predict(tasks[0] * 1.0, verbose=0)
 
 

@@ -211,12 +211,12 @@ def test_divergence_says_when_and_keeps_what_was_good(images):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x.astype("float32"), r"range \[-1, 1\] of the generator.*0 to 255"),
+        (lambda x: x.astype("float32"), r"must be in \[-1, 1\]; uint8 images.*0 to 255"),
         (lambda x: x[..., 0], "must have the shape"),
         (lambda x: np.concatenate([x, x], axis=1), "must have the shape"),
-        (lambda x: x[:0], "at least one image"),
+        (lambda x: x[:0], "at least one example"),
         (lambda x: np.full(x.shape, np.nan, "float32"), "must be finite"),
-        (lambda x: x.astype("int64"), "must be floating, or uint8"),
+        (lambda x: x.astype("int64"), "must be uint8, or floating"),
     ],
 )
 @pytest.mark.parametrize("as_dataset", [False, True])
@@ -280,7 +280,7 @@ def test_networks_that_do_not_meet_are_refused(networks, message):
         ({"average_decay": 1.0}, "`average_decay`"),
         ({"augmentation": "blur"}, "blur"),
         ({"reconstruction_weight": 1.0}, "needs an `encoder`"),
-        ({"feature_matching_weight": -1.0}, "must not be negative"),
+        ({"feature_matching_weight": -1.0}, "must be a number of at least 0"),
     ],
 )
 def test_bad_options_are_refused(options, message):

@@ -200,7 +200,7 @@ def test_bad_arguments_are_refused(make, message):
     [
         (lambda x: x[:1], "at least 4 images"),
         (lambda x: x[:3], "one inner batch"),
-        (lambda x: x.astype("float32"), r"range \[-1, 1\]"),
+        (lambda x: x.astype("float32"), r"must be in \[-1, 1\]"),
         (lambda x: x[..., 0], "must have the shape"),
     ],
 )

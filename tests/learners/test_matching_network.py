@@ -57,5 +57,5 @@ def test_a_class_without_examples_gets_no_probability_and_finite_gradients():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_bad_arguments_are_named(value):
-    with pytest.raises(ValueError, match="`logit_scale` must be positive.*Received: "):
+    with pytest.raises(ValueError, match="`logit_scale` must be a positive number.*Received: "):
         mtf.learners.MatchingNetwork(identity_network(2), logit_scale=value)

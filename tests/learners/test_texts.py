@@ -196,7 +196,7 @@ def test_adapted_models_refuse_tensors_of_numbers(build):
 
 def test_learners_of_numbers_refuse_texts():
     learner = mtf.learners.PrototypicalNetwork(mtf.networks.mlp((1,)))
-    with pytest.raises(ValueError, match="`support_x` must be floating"):
+    with pytest.raises(ValueError, match="`support_x` must be uint8, or floating"):
         learner.adapt([["a text"], ["another"]], [0, 1])
 
 

@@ -313,7 +313,7 @@ def test_a_network_that_divides_pixels_itself_is_served_pixels_to_255(served):
     ask(signatures, "adapt_and_predict", task)
     with pytest.raises(tf.errors.InvalidArgumentError, match="`query_images` must be in the range that the network"):
         ask(signatures, "adapt_and_predict", {**task, "query_images": images(2) + 0.5})
-    with pytest.raises(ValueError, match=r"`image_range` must be that of the pixels.*`image_range=\(0, 255\)`"):
+    with pytest.raises(ValueError, match=r"`image_range` must be the range that.*`image_range=\(0, 255\)`"):
         served("features", divides_by_255())
     served("features", divides_by_255(), image_range=(0, 255))
 

@@ -183,7 +183,7 @@ def test_a_path_that_exists_is_refused_before_any_work(export, tmp_path):
     "names", [["cat", "dog"], ["cat", "cat", "owl"], ["cat", "dog\n", "owl"], ["cat", "", "owl"], [0, 1, 2], "cat"]
 )
 def test_names_that_are_not_one_for_each_class_are_refused(names, tmp_path):
-    with pytest.raises(ValueError, match="`class_names` must be 3 distinct names of one line each"):
+    with pytest.raises(ValueError, match="`class_names` must (hold one distinct name|be names of one line each)"):
         export_classifier(classifier(), tmp_path / "1", class_names=names)
 
 

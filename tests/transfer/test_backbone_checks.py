@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import metalearn_tf as mtf
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_examples
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_backbone_examples
 
 
 @pytest.fixture
@@ -50,15 +50,15 @@ def test_networks_of_features_pass(make):
 
 def test_uint8_images_stay_and_floating_ones_become_float32(backbone):
     images = np.zeros((2, 16, 16, 3), "uint8")
-    assert check_examples("x", images, backbone) is images
-    assert check_examples("x", images.astype("float64"), backbone, (-1, 1)).dtype == np.float32
+    assert check_backbone_examples("x", images, backbone) is images
+    assert check_backbone_examples("x", images.astype("float64"), backbone, (-1, 1)).dtype == np.float32
 
 
 def test_vectors_and_texts_have_no_range():
     vectors = np.float64([[-300.0, 7.0]])
-    checked = check_examples("x", vectors, mtf.networks.mlp((2,)))
+    checked = check_backbone_examples("x", vectors, mtf.networks.mlp((2,)))
     assert checked.dtype == np.float32 and checked.tolist() == vectors.tolist()
-    texts = check_examples("x", ["one", "two"], mtf.networks.bag_of_words(["one"]))
+    texts = check_backbone_examples("x", ["one", "two"], mtf.networks.bag_of_words(["one"]))
     assert texts.dtype == object and texts.tolist() == ["one", "two"]
 
 
@@ -70,35 +70,35 @@ def images(shape=(2, 16, 16, 3), value=0.0, dtype="float32"):
     "x, message",
     [
         (images((2, 8, 9, 3)), r"\(n, 16, 16, 3\).*image_size=\(16, 16\).*Received: shape \(2, 8, 9, 3\)"),
-        (images((2, 16, 16, 1)), r"\(n, 16, 16, 3\) that the backbone takes. Received: shape \(2, 16, 16, 1\)"),
+        (images((2, 16, 16, 1)), r"\(n, 16, 16, 3\) that the network takes. Received: shape \(2, 16, 16, 1\)"),
         (images((16, 16, 3)), r"Received: shape \(16, 16, 3\)"),
         (images((0, 16, 16, 3)), "at least one example"),
         (images(value=-0.5), r"`x` must be in \[0, 1\].*-0.5"),
         (images(value=200.0), r"`x` must be in \[0, 1\]; uint8.*200"),
-        (images(value=np.nan), r"`x` must be in \[0, 1\].*nan"),
+        (images(value=np.nan), "`x` must be finite.*NaN"),
         (images(dtype="int64"), "uint8, or floating.*int64"),
     ],
 )
 def test_images_of_another_size_or_range_are_refused(backbone, x, message):
     with pytest.raises(ValueError, match=message):
-        check_examples("x", x, backbone)
+        check_backbone_examples("x", x, backbone)
 
 
 @pytest.mark.parametrize("limits", [(1, 0), (0, np.inf), (0, np.nan), (1,)])
 def test_a_range_that_is_none_is_refused(backbone, limits):
     with pytest.raises(ValueError, match="`image_range`"):
-        check_examples("x", images(), backbone, limits)
+        check_backbone_examples("x", images(), backbone, limits)
 
 
 @pytest.mark.parametrize("x, message", [([[1, 2]], "floating.*int64"), ([[1.0, np.inf]], "finite")])
 def test_vectors_must_be_finite_and_floating(x, message):
     with pytest.raises(ValueError, match=message):
-        check_examples("x", x, mtf.networks.mlp((2,)))
+        check_backbone_examples("x", x, mtf.networks.mlp((2,)))
 
 
 def test_texts_must_be_strings():
     with pytest.raises(ValueError, match="strings"):
-        check_examples("x", [1.0], mtf.networks.bag_of_words(["one"]))
+        check_backbone_examples("x", [1.0], mtf.networks.bag_of_words(["one"]))
 
 
 @pytest.mark.parametrize("normalization", ["transductive", "support"])

@@ -107,7 +107,7 @@ def test_a_folder_without_a_class_is_scored_right(tmp_path, eager):
 
 def test_names_that_do_not_fit_are_refused():
     for names in (NAMES[:3], ["ant"] * 4, "ants"):
-        with pytest.raises(ValueError, match="`class_names` must be the 4 different names of the classes"):
+        with pytest.raises(ValueError, match="`class_names` must hold one distinct name for each of the 4 classes"):
             mtf.transfer.TransferClassifier(plain_backbone(), 4, class_names=names)
     model = mtf.transfer.TransferClassifier(plain_backbone(), 4)
     model.compile()

@@ -354,7 +354,7 @@ def refused_data():
             255.0 * floats,
             r"`target_x` must be in \[0, 1\].*Received: values from 0 to 2",
         ),
-        "NaN": ((np.where(floats > 0.5, np.nan, floats), y), target, r"`source_x` must be in \[0, 1\].*nan"),
+        "NaN": ((np.where(floats > 0.5, np.nan, floats), y), target, "`source_x` must be finite.*NaN"),
         "an empty target": ((x, y), target[:0], "`target_x` must hold at least one"),
     }
 

@@ -117,7 +117,7 @@ def test_other_shapes_are_refused(name):
 
 @pytest.mark.parametrize("bandwidths", [(), (0.0,), (1.0, -1.0), "wide", (float("nan"),), 1.0])
 def test_other_bandwidths_are_refused(bandwidths):
-    with pytest.raises(ValueError, match="`bandwidths` must be positive numbers"):
+    with pytest.raises(ValueError, match="`bandwidths` must be one or more positive numbers"):
         mtf.transfer.mmd_loss(tf.zeros([4, 3]), tf.zeros([4, 3]), bandwidths=bandwidths)
 
 

@@ -153,7 +153,7 @@ def test_what_is_no_task_is_refused(task, probe, change, message):
 
 @pytest.mark.parametrize("neighbors", [0, 121, 2.0])
 def test_as_many_neighbors_as_there_are(task, neighbors):
-    with pytest.raises(ValueError, match=rf"integer in \[1, 120\].*neighbors={neighbors}"):
+    with pytest.raises(ValueError, match=f"`neighbors` must be an integer from 1 to 120.*neighbors={neighbors}"):
         nearest_neighbors(*task, neighbors=neighbors)
 
 
@@ -161,9 +161,9 @@ def test_as_many_neighbors_as_there_are(task, neighbors):
     "probe, options, message",
     [
         (nearest_neighbors, {"distance": "manhattan"}, "`distance` must be one of"),
-        (nearest_neighbors, {"temperature": 0}, "`temperature` must be positive, or None"),
-        (linear_probe, {"l2": 0.0}, "`l2` must be positive"),
-        (linear_probe, {"l2": float("nan")}, "`l2` must be positive"),
+        (nearest_neighbors, {"temperature": 0}, "`temperature` must be a positive number"),
+        (linear_probe, {"l2": 0.0}, "`l2` must be a positive number"),
+        (linear_probe, {"l2": float("nan")}, "`l2` must be a positive number"),
     ],
 )
 def test_options_out_of_range_are_refused(task, probe, options, message):

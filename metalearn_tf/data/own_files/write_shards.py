@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from metalearn_tf.data.class_dataset import ClassDataset, check_examples
-from metalearn_tf.data.class_index import check_class_names
+from metalearn_tf.data.class_dataset import ClassDataset, as_examples
+from metalearn_tf.data.class_index import names_of_classes
 from metalearn_tf.data.task_tree import check_parents
 from metalearn_tf.files.cache import write_arrays
 from metalearn_tf.files.local_path import local_path
@@ -55,7 +55,7 @@ def write_shards(examples, directory, class_names=None, parents=None, domain=Non
     directory.mkdir(parents=True, exist_ok=True)
     labels, checksums, first, sizes = _write_records(examples, directory, shard_bytes)
     values, classes = np.unique(labels, return_inverse=True)
-    class_names = check_class_names(class_names, values)
+    class_names = names_of_classes(class_names, values)
     description = {
         "format": FORMAT,
         "shape": first.shape,
@@ -105,7 +105,7 @@ def _write_records(examples, directory, shard_bytes):
 
 
 def _check_example(example, first, number):
-    batch = check_examples(np.asarray(example)[None])
+    batch = as_examples(np.asarray(example)[None])
     if batch.dtype.kind == "O":
         raise TypeError("`examples` must be uint8 or floating; shards hold no strings. Received: strings")
     example = batch[0]

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.tasks.sampling import random_bits
 from metalearn_tf.engine.keras_internals import flat_layers
 
@@ -68,10 +69,7 @@ def check_augmentation(name, layer, dataset):
         TypeError: if it is not a Keras layer, or the examples are strings.
         ValueError: if it has a `value_range` other than that of the images.
     """
-    if not isinstance(layer, keras.layers.Layer):
-        raise TypeError(
-            f"`{name}` must be a Keras layer; put several into a `keras.Sequential`. Received: {type(layer).__name__}"
-        )
+    check_is_layer(name, layer)
     if dataset.dtype.kind == "O":
         raise TypeError(f"`{name}` needs images or other numbers. Received: a dataset of strings")
     if dataset.dtype == "uint8":

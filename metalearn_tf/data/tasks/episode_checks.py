@@ -11,8 +11,7 @@ from metalearn_tf.data.tasks.task_plan import TaskSize
 def check_integers(tasks_per_batch, seed):
     """Refuses batches that are not positive and seeds that are not integers."""
     check_whole(tasks_per_batch=tasks_per_batch)
-    if not isinstance(seed, (int, np.integer)):
-        raise ValueError(f"`seed` must be an integer. Received: {seed!r}")
+    check_whole(least=None, seed=seed)
 
 
 def check_size(ways, shots, queries, uneven_shots):
@@ -66,7 +65,7 @@ def check_query_dataset(datasets, query_dataset):
     return query_dataset if same_order else query_dataset.select(dataset.class_names)
 
 
-def check_classes(datasets, size, within_parent):
+def check_enough_classes(datasets, size, within_parent):
     """Refuses domains, or parents, that have too few classes for a task."""
     smallest, largest = size.ways
     for number, dataset in enumerate(datasets):
@@ -91,7 +90,7 @@ def check_classes(datasets, size, within_parent):
             )
 
 
-def check_examples(datasets, query_datasets, size):
+def check_enough_examples(datasets, query_datasets, size):
     """Refuses classes with too few examples for a task."""
     (_, shots), (_, queries) = size.shots, size.queries
     if query_datasets is datasets:

@@ -5,9 +5,9 @@ import tensorflow as tf
 from metalearn_tf.data.tasks.augmentation import augment, check_augmentation
 from metalearn_tf.data.tasks.class_pools import first_rows, make_class_pools
 from metalearn_tf.data.tasks.episode_checks import (
-    check_classes,
     check_domains,
-    check_examples,
+    check_enough_classes,
+    check_enough_examples,
     check_integers,
     check_query_dataset,
     check_size,
@@ -94,8 +94,8 @@ def episodes(
     datasets = query_datasets = check_domains(dataset, proportions)
     if query_dataset is not None:
         query_datasets = [check_query_dataset(datasets, query_dataset)]
-    check_classes(datasets, size, within_parent)
-    check_examples(datasets, query_datasets, size)
+    check_enough_classes(datasets, size, within_parent)
+    check_enough_examples(datasets, query_datasets, size)
     if support_augmentation is not None:
         support_augmentation = check_augmentation("support_augmentation", support_augmentation, datasets[0])
     if query_augmentation is not None:

@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
+from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
-from metalearn_tf.data.image_range import change_range, check_limits, range_of_images
+from metalearn_tf.data.image_range import change_range, range_of_images
 from metalearn_tf.data.tasks.episode_checks import check_domains
 from metalearn_tf.data.tasks.episodes import episodes
 from metalearn_tf.engine.worker_batches import by_worker

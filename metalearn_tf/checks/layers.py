@@ -1,0 +1,16 @@
+"""Keras layers among arguments."""
+
+import keras
+
+
+def check_is_layer(argument, layer):
+    """Refuses what is no Keras layer.
+
+    Raises:
+        TypeError: if it is something else, such as a list of layers.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        raise TypeError(
+            f"`{argument}` must be a Keras layer; put several into a `keras.Sequential`. "
+            f"Received: {type(layer).__name__}"
+        )
