@@ -22,7 +22,8 @@ class ClassIndex:
     def __init__(self, offsets, class_names, parents, domain):
         self.offsets = offsets
         self.class_names = class_names
-        self.parents = check_parents(parents, class_names)
+        # A class without examples, which may be named for its number alone, needs no place in the tree.
+        self.parents = check_parents(parents, [name for name, size in zip(class_names, np.diff(offsets)) if size])
         self.domain = domain
         self._numbers = {}
 

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from metalearn_tf.engine.keras_internals import flat_layers
@@ -28,6 +29,8 @@ def copy_vocabularies(source, target):
     """
     # Not all layers side by side: the order of the others may depend on when they were built.
     for layer, copy in zip(_layers_with_vocabularies(source), _layers_with_vocabularies(target)):
+        if _is_without_words(layer):  # Keras writes a file that it cannot read
+            continue
         with tempfile.TemporaryDirectory() as folder:
             layer.save_assets(folder)
             copy.load_assets(folder)
@@ -41,6 +44,25 @@ def vocabulary_files(network):
             layer.save_assets(folder)
             contents += [path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()]
     return contents
+
+
+def check_vocabularies(network):
+    """Refuses a network with a layer of words that was never adapted, of which TensorFlow says less.
+
+    A network is built before its layer is adapted; and a file of weights alone holds no words.
+    """
+    for layer in _layers_with_vocabularies(network):
+        if _is_without_words(layer):
+            raise ValueError(
+                "`network` must know its words: adapt its layer, `layer.adapt(texts)`, or read the whole model by "
+                "`keras.models.load_model`, since files of weights have none. "
+                f"Received: the {type(layer).__name__} {layer.name!r} without words"
+            )
+
+
+def _is_without_words(layer):
+    layer = layer._lookup_layer if isinstance(layer, keras.layers.TextVectorization) else layer
+    return isinstance(layer, (keras.layers.StringLookup, keras.layers.IntegerLookup)) and not layer.lookup_table.size()
 
 
 def _layers_with_vocabularies(network):

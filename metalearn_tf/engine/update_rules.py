@@ -126,11 +126,20 @@ def stateless_optimizer(optimizer, variables):
         ValueError: if the steps of the optimizer are no function of its variables, or it has options that do nothing in
             an inner loop.
     """
+    optimizer = given_optimizer(optimizer)
     _check_inner_optimizer(optimizer)
-    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), assigning_methods())
+    methods = {**assigning_methods(), "is_stateless": True}
+    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), methods)
     optimizer = stateless.from_config(optimizer.get_config())
     optimizer.build(variables)
     return optimizer
+
+
+def given_optimizer(optimizer):
+    """An ordinary optimizer of the configuration of what `stateless_optimizer` made; others as they are."""
+    if not getattr(optimizer, "is_stateless", False):
+        return optimizer
+    return type(optimizer).__bases__[0].from_config(optimizer.get_config())
 
 
 # Optimizers whose steps are no function of a state that a task could begin with.

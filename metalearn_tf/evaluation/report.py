@@ -61,12 +61,15 @@ class Report:
         return f"{_number(self.ways)}-way {_number(self.shots)}-shot"
 
     def to_dict(self):
-        """All fields, with the accuracy and its interval, as Python's numbers, texts, lists and dicts."""
+        """All fields, with the accuracy and its interval, as Python's numbers, texts, lists and dicts.
+
+        The interval of one episode is `None`: JSON has no NaN.
+        """
         return {
             **plain_values({field.name: getattr(self, field.name) for field in dataclasses.fields(self)}),
             "episodes": self.episodes,
             "accuracy": self.accuracy,
-            "confidence_interval": self.confidence_interval,
+            "confidence_interval": self.confidence_interval if self.episodes > 1 else None,
             "by_domain": {name: report.to_dict() for name, report in self.by_domain.items()},
         }
 

@@ -113,6 +113,20 @@ class AdversarialModel(ReplicatedModel):
 
     # === Keras ===
 
+    def kept_in_traces(self):
+        """What a step's trace holds of what may be changed between two calls of `fit`, as a value that compares."""
+        return None
+
+    def make_train_function(self, force=False):
+        kept = self.kept_in_traces()
+        super().make_train_function(force or getattr(self.train_function, "kept", kept) != kept)
+        self.train_function.kept = kept
+
+    def make_test_function(self, force=False):
+        kept = self.kept_in_traces()
+        super().make_test_function(force or getattr(self.test_function, "kept", kept) != kept)
+        self.test_function.kept = kept
+
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """As `keras.Model.fit`; the first batch is checked before any work is done.
 

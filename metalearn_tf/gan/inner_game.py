@@ -1,10 +1,9 @@
 """The two players of a GAN with weights that are arguments: what MetaGAN plays on each task. Pure functions."""
 
-import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.engine.gradient_checks import check_reached
-from metalearn_tf.engine.update_rules import UpdateRule, keras_optimizer, stateless_optimizer
+from metalearn_tf.gan.inner_rules import described_optimizer
 from metalearn_tf.gan.objectives import draw_noise, split_seed
 from metalearn_tf.gan.players import stateless_players
 
@@ -76,14 +75,8 @@ def traced_parts(meta_gan):
         [gan.generator, gan.judge, list(gan.objective), gan.discriminator_steps],
         [variable.trainable for variable in variables],
         {name: value for name, value in vars(meta_gan).items() if isinstance(value, plain)},
+        described_optimizer(meta_gan),
     ]
-
-
-def fresh_rule(optimizer, variables):
-    """The update rule of a Keras optimizer that has seen no gradient yet, whatever task comes."""
-    optimizer = stateless_optimizer(optimizer, variables)
-    start = [np.asarray(variable) for variable in optimizer.variables]
-    return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)
 
 
 def gradients_of(tape, loss, weights, variables):

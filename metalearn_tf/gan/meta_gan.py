@@ -10,7 +10,8 @@ from metalearn_tf.engine.replicas import apply_mean
 from metalearn_tf.engine.task_mapping import sum_over_tasks
 from metalearn_tf.engine.update_rules import scheduled_gradient_descent
 from metalearn_tf.gan.adversarial_model import AdversarialModel
-from metalearn_tf.gan.inner_game import fresh_rule, gradients_of, inner_step, outer_losses, traced_parts
+from metalearn_tf.gan.inner_game import gradients_of, inner_step, outer_losses, traced_parts
+from metalearn_tf.gan.inner_rules import InnerRules, described_optimizer
 from metalearn_tf.gan.meta_gan_checks import check_meta_gan, make_outer_optimizer
 from metalearn_tf.gan.network_inputs import images_of
 from metalearn_tf.gan.objectives import draw_noise, split_seed, task_seeds
@@ -95,22 +96,18 @@ class MetaGAN(AdversarialModel):
         # === Inner rule ===
         self.inner_learning_rate = inner_learning_rate
         self.inner_optimizer = keras.optimizers.get(inner_optimizer)
-        rate = inner_learning_rate or (1e-2 if algorithm == "maml" else 1e-3)
         if algorithm == "maml":
             self.inner_rates = [
                 self.add_weight(
                     name=f"{network.name}_inner_rates",
                     shape=(inner_steps, len(network.trainable_variables)),
-                    initializer=keras.initializers.Constant(rate),
+                    initializer=keras.initializers.Constant(inner_learning_rate or 1e-2),
                     trainable=learned_rates,
                 )
                 for network in (gan.generator, gan.discriminator)
             ]
         else:
-            optimizer = self.inner_optimizer or keras.optimizers.Adam(rate, beta_1=0.0)
-            self._keras_rules = [
-                fresh_rule(optimizer, net.trainable_variables) for net in (gan.generator, gan.discriminator)
-            ]
+            self._keras_rules = InnerRules(self)
         # === Config ===
         self._settings = (
             "algorithm inner_steps inner_learning_rate inner_batch_size learned_rates test_inner_steps seed"
@@ -156,7 +153,7 @@ class MetaGAN(AdversarialModel):
         """The update rules of generator and discriminator."""
         if self.algorithm == "maml":
             return [scheduled_gradient_descent(tf.convert_to_tensor(rates)) for rates in self.inner_rates]
-        return self._keras_rules
+        return self._keras_rules()
 
     def _initial_values(self):
         weights = [[tf.convert_to_tensor(variable) for variable in variables] for variables in self._trained()]
@@ -244,6 +241,9 @@ class MetaGAN(AdversarialModel):
 
     check_data, check_inputs = check_tasks, check_task_inputs
 
+    def kept_in_traces(self):
+        return described_optimizer(self), self.inner_learning_rate
+
     def train_step(self, data):
         step = tf.cast(self.steps, tf.int32)
         means = self._mean_over_tasks(self.task_gradients, data, step, self.trainable_variables)
@@ -309,7 +309,7 @@ class MetaGAN(AdversarialModel):
             "name": self.name,
             "trainable": self.trainable,
             "gan": keras.saving.serialize_keras_object(self.gan),
-            "inner_optimizer": self.inner_optimizer and keras.saving.serialize_keras_object(self.inner_optimizer),
+            "inner_optimizer": described_optimizer(self),
             **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self._settings.split()},
         }
 

@@ -6,12 +6,12 @@ import tensorflow as tf
 from metalearn_tf.checks.real_numbers import check_below_one
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.gradient_checks import check_reached
-from metalearn_tf.engine.replicas import draw_rows
+from metalearn_tf.engine.replicas import draw_rows, is_sum
 from metalearn_tf.engine.task_mapping import map_tasks, task_context
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
 from metalearn_tf.learners.network_pass import result_dtype, with_layer_losses
-from metalearn_tf.learners.padding import real_examples, restore_padding
+from metalearn_tf.learners.padding import hide_ways, real_examples, restore_padding
 from metalearn_tf.learners.task_batches import map_in_training, tasks_differ
 from metalearn_tf.learners.task_checks import check_embedding
 
@@ -144,8 +144,8 @@ class MANN(MetaLearner):
         real = weight = tf.cast(labels >= 0, dtype)
         if weighted:
             weight *= tf.concat([tf.ones(tf.shape(support_y), dtype), tf.cast(tasks[4], dtype)], axis=1)
-        # The mean over a task's examples does not count its padding.
-        weight *= tf.cast(tf.shape(labels)[1], dtype) / tf.reduce_sum(real, axis=1, keepdims=True)
+        if not is_sum(self.loss):  # the mean over a task's examples does not count its padding
+            weight *= tf.cast(tf.shape(labels)[1], dtype) / tf.reduce_sum(real, axis=1, keepdims=True)
         # A random order for each task, with the padding after everything that counts.
         key = tf.stack([tf.convert_to_tensor(self.step), tf.constant(0, tf.int64)])
         presentations = tf.shape(labels)[1]
@@ -157,7 +157,8 @@ class MANN(MetaLearner):
         with tf.GradientTape() as tape:
             embeddings, added, states = self._encode_batch(tf.concat([tasks[0], tasks[2]], axis=1), labels, weighted)
             sequences = [tf.gather(tensor, order, batch_dims=1) for tensor in (embeddings, labels)]
-            logits = tf.gather(self._run(*sequences)[1], tf.argsort(order), batch_dims=1)[:, :, :ways]
+            logits = tf.gather(self._run(*sequences)[1], tf.argsort(order), batch_dims=1)
+            logits = hide_ways(logits[:, :, :ways], labels)
             loss = self.batch_loss(tf.maximum(labels, 0), logits, weight, tf.shape(labels)[0])
             loss = tf.cast(loss, dtype) + tf.reduce_mean(added)
             scaled_loss = self.optimizer.scale_loss(loss)

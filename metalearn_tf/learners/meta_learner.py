@@ -13,14 +13,14 @@ from metalearn_tf.engine.regularization import regularization_loss, with_regular
 from metalearn_tf.engine.replicas import apply_mean, is_sum, mean_over_replicas, undivided
 from metalearn_tf.engine.task_mapping import TASK_MAPPINGS, has_loops, is_vectorized, shared_ways
 from metalearn_tf.engine.text_inputs import takes_texts
+from metalearn_tf.learners import task_batches
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
 from metalearn_tf.learners.kept_state import KeptState
-from metalearn_tf.learners.label_assertions import with_label_assertions
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
 from metalearn_tf.learners.shared_copy import SharedCopy
-from metalearn_tf.learners.task_batches import batch_gradients, batch_logits, batch_logits_and_losses, real_queries
+from metalearn_tf.learners.task_assertions import with_assertions
 from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_model import TaskModel
@@ -157,7 +157,7 @@ class MetaLearner(TaskModel, KeptState):
             inputs, _ = check_tasks(self, inputs, training=False)
         else:
             check_task_specs(self, inputs)
-        return batch_logits(self, inputs, training)
+        return task_batches.batch_logits(self, inputs, training)
 
     def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
         """The loss of one task, that meta-training differentiates.
@@ -209,7 +209,7 @@ class MetaLearner(TaskModel, KeptState):
 
     def batch_gradients(self, tasks, ways):
         """`task_gradients` of each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
-        return batch_gradients(self, tasks, ways)
+        return task_batches.batch_gradients(self, tasks, ways)
 
     def train_step(self, data):
         """One outer step: the mean over tasks of the gradient of the query loss through the adaptation."""
@@ -218,7 +218,7 @@ class MetaLearner(TaskModel, KeptState):
         tasks += [] if sample_weight is None else [tf.convert_to_tensor(sample_weight)]
         if not tasks[1].dtype.is_floating:
             tasks[1] = tf.cast(tasks[1], tf.int32)
-        tasks[1], tasks[3] = with_label_assertions(tasks[1], tasks[3], self.max_ways)
+        tasks[:4] = with_assertions(tasks[:4], self.max_ways)
         losses, y_pred, gradients, states = self.batch_gradients(tasks, most_ways(tasks[1]))
         gradients, penalty = with_regularization(self, [tf.reduce_mean(gradient, axis=0) for gradient in gradients])
         apply_mean(self.optimizer, gradients, self.trainable_variables)
@@ -226,21 +226,18 @@ class MetaLearner(TaskModel, KeptState):
         for variable, value in zip(self.running_state(), mean_over_replicas(states)):
             variable.assign(value)
         loss_tracker(self).update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
-        return self.compute_metrics(x, *real_queries(self, x, y, y_pred, sample_weight))
+        return self.compute_metrics(x, *task_batches.real_queries(self, x, y, y_pred, sample_weight))
 
     def test_step(self, data):
-        (support_x, *labels, query_x), y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels = with_label_assertions(*map(tf.convert_to_tensor, (*labels, y)), self.max_ways)
-        x, y = (support_x, labels[0], query_x), labels[1]
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        *x, y = with_assertions([*map(tf.convert_to_tensor, (*x, y))], self.max_ways)
         y_real = None if sample_weight is None else y
-        y_pred, added = batch_logits_and_losses(self, x, False, y_real)
-        y, y_pred, sample_weight = real_queries(self, x, y, y_pred, sample_weight)
-        tasks = tf.shape(x[0])[0]
-        loss = self.batch_loss(y, y_pred, sample_weight, tasks, False)
+        y_pred, added = task_batches.batch_logits_and_losses(self, x, False, y_real)
+        loss = task_batches.mean_task_loss(self, x, y, y_pred, sample_weight)
         for more in (tf.reduce_mean(added), self.regularization_loss()):
             loss += 0.0 if more is None else tf.cast(more, loss.dtype)
-        loss_tracker(self).update_state(loss, sample_weight=tasks)
-        return self.compute_metrics(x, y, y_pred, sample_weight)
+        loss_tracker(self).update_state(loss, sample_weight=tf.shape(x[0])[0])
+        return self.compute_metrics(x, *task_batches.real_queries(self, x, y, y_pred, sample_weight))
 
     def get_config(self):
         config, loss = keras.Model.get_config(self), own_loss(self)
@@ -292,7 +289,7 @@ class MetaLearner(TaskModel, KeptState):
 
         Queries whose label in `query_y` `(tasks, queries)` is -1 are padding: they are left out, with logits of 0.
         """
-        return batch_logits(self, inputs, False, query_y, by_step=True)
+        return task_batches.batch_logits(self, inputs, False, query_y, by_step=True)
 
     @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
     def copy(self):

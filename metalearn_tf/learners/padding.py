@@ -35,3 +35,9 @@ def pad_ways(logits, ways):
         return logits
     before = [[0, 0]] * (logits.shape.rank - 1)
     return tf.pad(logits, [*before, [0, ways - tf.shape(logits)[-1]]], constant_values=_NEVER)
+
+
+def hide_ways(logits, labels):
+    """Logits `(tasks, n, ways)` with a probability of 0 for classes that labels `(tasks, n)` of a task do not have."""
+    ways = tf.reduce_max(labels, axis=1)[:, None, None] + 1
+    return tf.where(tf.range(tf.shape(logits)[-1]) < ways, logits, tf.cast(_NEVER, logits.dtype))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.inner_batches import inner_batch_rows
 from metalearn_tf.engine.regularization import regularization_loss
-from metalearn_tf.engine.update_rules import keras_optimizer, on_some_weights, stateless_optimizer
+from metalearn_tf.engine.update_rules import given_optimizer, keras_optimizer, on_some_weights, stateless_optimizer
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
 
@@ -28,7 +28,8 @@ class Reptile(GradientBasedLearner):
     Args:
         network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
         inner_steps: optimizer steps in meta-training.
-        inner_optimizer: a `keras.optimizers.Optimizer`, or its name; `None` for Adam of rate 1e-3 with `beta_1=0`.
+        inner_optimizer: a `keras.optimizers.Optimizer`, or its name; `None` for Adam of rate 1e-3 with `beta_1=0`. The
+            learner has a copy, whose options may change: `learner.inner_optimizer.learning_rate = 1e-4`.
         inner_batch_size: examples in an inner step. They are taken in turn, so that classes alternate.
         test_inner_steps: optimizer steps outside training.
         **kwargs: see `MetaLearner`.
@@ -47,16 +48,28 @@ class Reptile(GradientBasedLearner):
         check_python_whole(inner_batch_size=inner_batch_size)
         if inner_optimizer is None:
             inner_optimizer = keras.optimizers.Adam(1e-3, beta_1=0.0)
-        optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.all_weights())
-        self._rule = keras_optimizer(optimizer)
-        self.inner_optimizer_state = list(optimizer.variables)
+        self._inner_optimizer = stateless_optimizer(keras.optimizers.get(inner_optimizer), self.all_weights())
+        self._rule = keras_optimizer(self._inner_optimizer)
+        self.inner_optimizer_state = list(self._inner_optimizer.variables)
         # === Config ===
-        self.inner_optimizer = keras.optimizers.get(inner_optimizer)
         self.inner_batch_size = inner_batch_size
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """As `MetaLearner.compile`; the default of the outer optimizer is `keras.optimizers.SGD(1.0)`."""
         super().compile(keras.optimizers.SGD(1.0) if optimizer is None else optimizer, loss, metrics, **kwargs)
+
+    @property
+    def inner_optimizer(self):
+        """The optimizer of the inner steps, with the moments that tasks begin with."""
+        return self._inner_optimizer
+
+    @inner_optimizer.setter
+    def inner_optimizer(self, optimizer):
+        raise AttributeError(
+            "`inner_optimizer` must stay that of the learner, which keeps its moments: set its options, as "
+            "`learner.inner_optimizer.learning_rate = 1e-4`, or build another learner. "
+            f"Received: {type(optimizer).__name__}"
+        )
 
     def update_rule(self):
         return on_some_weights(self._rule, self.all_weights())
@@ -93,12 +106,15 @@ class Reptile(GradientBasedLearner):
     def running_state(self):
         return [*super().running_state(), *self.inner_optimizer_state]
 
+    def _python_state(self):
+        return super()._python_state(), self.inner_optimizer.get_config()
+
     def get_config(self):
         config = super().get_config()
         del config["first_order"], config["rematerialize"]  # there is no derivative of the inner steps
         return {
             **config,
-            "inner_optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
+            "inner_optimizer": keras.saving.serialize_keras_object(given_optimizer(self.inner_optimizer)),
             "inner_batch_size": self.inner_batch_size,
         }
 

@@ -157,6 +157,14 @@ def real_queries(learner, x, *queries):
     return real_examples(labels, *queries)
 
 
+def mean_task_loss(learner, x, y, y_pred, sample_weight):
+    """The loss of `compile` outside training, as in it the mean over tasks, whatever their numbers of queries."""
+    if sample_weight is None or not tasks_differ(learner, tf.convert_to_tensor(x[1]), weighted=True):
+        return learner.batch_loss(y, y_pred, sample_weight, tf.shape(y)[0], training=False)
+    of_task = lambda task: learner.compiled_loss(*real_examples(task[0], *task))  # noqa: E731
+    return tf.reduce_mean(tf.map_fn(of_task, (y, y_pred, sample_weight), fn_output_signature=y_pred.dtype))
+
+
 def tasks_differ(learner, support_y, weighted):
     """Whether tasks may be of different sizes, so that each drops its padding and has its own number of ways."""
     return not support_y.dtype.is_floating and not tasks_are_vectorized(learner, weighted)

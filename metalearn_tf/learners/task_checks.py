@@ -6,7 +6,7 @@ import numpy as np
 from metalearn_tf.checks.arrays import as_array, check_finite_weights
 from metalearn_tf.checks.examples import check_examples, check_not_empty
 from metalearn_tf.engine.copy_network import check_can_be_copied
-from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
+from metalearn_tf.engine.text_inputs import check_vocabularies, takes_integers, takes_texts
 from metalearn_tf.learners.label_checks import check_learner_labels
 from metalearn_tf.networks.head_activation import head_activation
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
@@ -134,6 +134,7 @@ def check_learner_examples(argument, examples, learner):
     Texts stay strings, as an array of objects; the numbers of tokens, for a network that takes integers, integers.
     """
     network = learner.network
+    check_vocabularies(network)
     examples = check_examples(argument, examples, network.input_shape[1:], kind_of_examples(network))
     if takes_texts(network):
         return examples

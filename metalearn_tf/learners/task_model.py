@@ -13,8 +13,8 @@ from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.learners.batch_checks import check_tasks
 from metalearn_tf.learners.compile_checks import check_compile
-from metalearn_tf.learners.label_assertions import with_support_assertions
 from metalearn_tf.learners.own_arguments import with_checked_arguments
+from metalearn_tf.learners.task_assertions import with_assertions
 from metalearn_tf.learners.task_loss import task_loss
 
 
@@ -101,9 +101,8 @@ class TaskModel(ReplicatedModel):
         return super().predict(self._checked("x", x, None, None, labelled=False)[0], **options)
 
     def predict_step(self, data):
-        (support_x, support_y, query_x), *_ = keras.utils.unpack_x_y_sample_weight(data)
-        support_y = with_support_assertions(tf.convert_to_tensor(support_y), self.max_ways)
-        return self((support_x, support_y, query_x), training=False)
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(with_assertions([*map(tf.convert_to_tensor, x)], self.max_ways), training=False)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""

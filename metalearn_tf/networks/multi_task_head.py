@@ -66,10 +66,13 @@ def task_of_class(dataset):
         dataset: a `ClassDataset` with `parents`.
 
     Raises:
-        ValueError: if the dataset has no parents.
+        ValueError: if the dataset has no parents, or a class without examples has none.
     """
     if not dataset.parents:
         raise ValueError("`dataset` must have `parents`, one task for each. Received: a dataset without parents")
+    without = [name for name in dataset.class_names if name not in dataset.parents]
+    if without:
+        raise ValueError(f"`dataset` must have a parent for each class. Received: none for {without[:10]}")
     parents = [dataset.parents[name] for name in dataset.class_names]
     numbers = {parent: number for number, parent in enumerate(dict.fromkeys(parents))}
     return np.array([numbers[parent] for parent in parents], "int32")

@@ -6,6 +6,7 @@ import pathlib
 
 from matplotlib.figure import Figure
 
+from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.files.whole_files import write_text, write_whole
 from metalearn_tf.training.trial_records import FINISHED, Trial
 
@@ -46,11 +47,13 @@ class TuningReport:
 
     def to_dict(self):
         """The setting, the best parameters and every trial as plain Python values."""
-        return {
-            "best_parameters": self.best_parameters,
-            "setting": self.setting,
-            "trials": [dataclasses.asdict(trial) for trial in self.trials],
-        }
+        return plain_values(
+            {
+                "best_parameters": self.best_parameters,
+                "setting": self.setting,
+                "trials": [dataclasses.asdict(trial) for trial in self.trials],
+            }
+        )
 
     def to_json(self, path=None):
         """The report as JSON text; written to `path` too, if one is given."""

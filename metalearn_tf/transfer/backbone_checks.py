@@ -28,12 +28,6 @@ def check_backbone(backbone, argument="backbone"):
 def check_features(backbone, argument):
     """As `check_backbone`, for learners, whose tasks may normalise their examples together."""
     check_network(backbone, argument)
-    if not isinstance(backbone.input_shape, tuple) or not isinstance(backbone.output_shape, tuple):
-        raise ValueError(
-            f"`{argument}` must have one input and one output; choose them with `keras.Model(input, output)`. "
-            f"Received: {backbone.name!r} of input shape {backbone.input_shape} and output shape "
-            f"{backbone.output_shape}"
-        )
     if len(backbone.output_shape) != 2 or backbone.output_shape[1] is None:
         raise ValueError(
             f"`{argument}` must give features of shape (batch, d); end it with "

@@ -156,16 +156,16 @@ class WorkflowReport:
     def to_dict(self):
         """All fields as plain Python values, each arm with its accuracy, intervals and gain.
 
-        An interval over seeds is `None` where there is none.
+        An interval is `None` where there is none, over one seed or one episode.
         """
         values = dataclasses.asdict(self)
         for name, arm in self.arms.items():
             gain = self.gain(name)
             found = {
                 "accuracy": arm.accuracy,
-                "confidence_interval": arm.confidence_interval,
+                "confidence_interval": _plain(arm.confidence_interval),
                 "interval_over_seeds": _plain(arm.interval_over_seeds),
-                "gain": {**dataclasses.asdict(gain), "over_seeds": _plain(gain.over_seeds), "holds": gain.holds},
+                "gain": {**{key: _plain(value) for key, value in vars(gain).items()}, "holds": gain.holds},
             }
             values["arms"][name] = {**found, **values["arms"][name]}
         return plain_values(values)

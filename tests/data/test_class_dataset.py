@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from metalearn_tf.data import ClassDataset, from_arrays
+from metalearn_tf.data import ClassDataset, episodes, from_arrays
+from metalearn_tf.networks.multi_task_head import task_of_class
 
 few = hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
 
@@ -301,3 +302,17 @@ def test_to_look_at_each_class_takes_time_in_proportion_to_the_classes():
 
 def test_names_of_the_order_that_there_is_copy_nothing(animals):
     assert animals.with_classes(tuple(animals.class_names)) is animals
+
+
+def test_classes_without_examples_are_left_out_of_a_merge_and_refused_in_episodes(animals):
+    pets = animals.select(["bee", "cat"])
+    more = pets.with_classes(["yak", "cat", "bee"])
+    assert more.merge(pets).class_names == ["cat", "bee"]
+    assert more.parents == pets.parents and more.select(["cat"]).parents == {"cat": "mammal"}
+    with pytest.raises(ValueError, match="'yak' with 0.*`dataset.select"):
+        episodes(more, ways=2, shots=1, queries=1)
+    with pytest.raises(ValueError, match="a parent for each class. Received: none for .'yak'."):
+        task_of_class(more)
+    for names in (["cat"], ["cat", "bee", "cat"]):
+        with pytest.raises(ValueError, match="`class_names` must be distinct.*Received: "):
+            pets.with_classes(names)

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from metalearn_tf.data.own_files.from_directory import from_directory
 
@@ -206,3 +206,21 @@ def test_image_size_is_checked(tmp_path, image_size):
 def test_channels_are_checked(tmp_path):
     with pytest.raises(ValueError, match=r"`channels` must be None, 1 or 3. Received: channels=4"):
         from_directory(tmp_path, 8, channels=4)
+
+
+@pytest.mark.parametrize("ending", [".PNG", ".JpG", ".bmp", ".GIF", ".webp", ".TIFF", ".ppm", ".avif"])
+def test_endings_of_any_case_are_read(tmp_path, ending):
+    if ending == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    save(Image.new("RGB", (8, 8), (90, 90, 90)), tmp_path / "a" / f"one{ending}")
+    assert abs(int(from_directory(tmp_path, 8).examples.mean()) - 90) <= 1
+
+
+def test_named_classes_have_the_numbers_of_their_names(tmp_path):
+    for name in "ab":
+        save(Image.new("L", (8, 8), ord(name)), tmp_path / name / "one.png")
+    dataset = from_directory(tmp_path, 8, class_names=["b", "c", "a"])
+    assert dataset.class_names == ["b", "c", "a"] and dataset.labels.tolist() == [0, 2]
+    assert dataset.class_examples("a").max() == ord("a") and len(dataset.class_examples("c")) == 0
+    with pytest.raises(ValueError, match=r"`class_names` must name every class folder.*Received: no \['b'\]"):
+        from_directory(tmp_path, 8, class_names=["a", "c"])

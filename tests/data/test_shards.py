@@ -1,5 +1,7 @@
 """Shards: the same episodes as from memory, parts without copies, and damage that is told from the file's name."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -122,3 +124,18 @@ def test_what_cannot_be_written_is_refused(tmp_path, examples, error, message):
 def test_a_folder_in_use_is_not_written_to(directory):
     with pytest.raises(ValueError, match="`directory` must be empty or new. Received: "):
         mtf.data.write_shards([(np.zeros(2), 0)], directory)
+
+
+def test_examples_of_a_stream_are_never_in_memory_together(tmp_path):
+    """500 of 10 kB: neither writing nor opening nor taking parts holds a tenth of them."""
+    stream = ((np.full(10_000, number % 251, "uint8"), number % 5) for number in range(500))
+    tracemalloc.start()
+    try:
+        mtf.data.write_shards(stream, tmp_path / "shards", shard_bytes=95_000)
+        dataset = mtf.data.from_shards(tmp_path / "shards")
+        dataset.split([0.6, 0.4]), dataset.split_examples([0.5, 0.5]), dataset.select([3, 1])
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    sizes = sorted(shard.stat().st_size for shard in (tmp_path / "shards").glob("*.bin"))
+    assert sizes[-1] == 90_000 and sum(sizes) == 500 * 10_000

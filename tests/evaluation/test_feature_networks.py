@@ -1,6 +1,7 @@
 """The networks that ship with the library, and training one's own."""
 
 import functools
+import random
 from importlib import resources
 
 import keras
@@ -145,6 +146,8 @@ def test_datasets_that_cannot_be_learnt_are_refused(toy_dataset):
         train_feature_classifier(mtf.data.ClassDataset(np.full((4, 8, 8, 1), 9.0), [0, 0, 1, 1]))
     with pytest.raises(ValueError, match="`dataset` must have at least 2 classes. Received: 1"):
         train_feature_classifier(toy_dataset.select([0]))
+    with pytest.raises(ValueError, match="must be at least 8 pixels a side. Received: "):
+        train_feature_classifier(mtf.data.ClassDataset(np.zeros((4, 7, 7, 1)), [0, 0, 1, 1]))
     with pytest.raises(ValueError, match="`epochs` must be a positive integer. Received: epochs=0"):
         train_feature_classifier(toy_dataset, epochs=0)
     with pytest.raises(TypeError, match="`augmentation` must be a Keras layer. Received: str"):
@@ -164,3 +167,12 @@ def test_inception_features(channels):
 def test_inception_takes_grey_and_color_images_only():
     with pytest.raises(ValueError, match=r"`image_shape` must have 1 or 3 channels. Received: \(8, 8, 2\)"):
         inception_features((8, 8, 2), weights=None)
+
+
+def test_training_leaves_the_users_random_numbers_alone(toy_dataset):
+    np.random.seed(5)
+    keras.utils.set_random_seed(5)
+    expected = np.random.random(), random.random(), float(keras.random.uniform(()))
+    keras.utils.set_random_seed(5)
+    train_feature_classifier(toy_dataset.select([0, 1]), epochs=1, features=4)
+    assert (np.random.random(), random.random(), float(keras.random.uniform(()))) == expected

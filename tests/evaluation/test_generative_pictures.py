@@ -174,3 +174,13 @@ def test_few_shot_figure_without_training_images():
         few_shot_figure(random_images(8, shape=(5, 6, 3)), random_images(3))
     with pytest.raises(ValueError, match="`columns` must be a positive integer"):
         few_shot_figure(random_images(8), random_images(3), columns=0)
+
+
+def test_figures_are_written_in_the_format_of_their_ending(tmp_path):
+    images = np.linspace(-1, 1, 6 * 16).reshape(6, 4, 4, 1)
+    few_shot_figure(images[:2], images[2:], path=tmp_path / "few.png")
+    training_curves({"loss": [2.0, 1.0]}, path=tmp_path / "curves.svg")
+    assert (tmp_path / "few.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "curves.svg").read_text().startswith("<?xml")
+    with pytest.raises(ValueError, match="`inputs` and `generated` must hold images of the same shape.*Received: "):
+        few_shot_figure(images, images[:, :2])

@@ -121,6 +121,8 @@ def test_generated_accuracy_is_the_share_of_labels_that_the_classifier_agrees_wi
         image[row] = 1.0
     assert generated_accuracy(images, [0, 1, 2, 3, 0], network) == 0.8
     assert generated_accuracy(images, [1, 0, 3, 2, 2], network, batch_size=2) == 0.0
+    of_probabilities = keras.Model(network.input, keras.layers.Softmax()(network.output))
+    assert generated_accuracy(images, [0, 1, 2, 3, 0], of_probabilities) == 0.8
 
 
 def test_labels_that_do_not_fit_are_refused(network, images):

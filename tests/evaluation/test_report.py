@@ -235,3 +235,8 @@ def test_numbers_of_numpy_are_written_as_python_s():
     again = Report.from_json(report.to_json())
     assert (again.ways, again.shots, again.seed, again.episode_accuracies) == (5, (1, 2), 0, (0.5, 1.0))
     assert again.to_json() == report.to_json()
+
+
+def test_one_episode_has_no_interval_in_json():
+    assert json.loads(make_report([0.5]).to_json(), parse_constant=pytest.fail)["confidence_interval"] is None
+    assert Report.from_json(make_report([0.5]).to_json()) == make_report([0.5])

@@ -48,3 +48,14 @@ def test_query_labels_and_names_must_fit():
         task_figure(*make_task(), query_y=[0, 1])
     with pytest.raises(ValueError, match="`class_names` must hold one distinct name.*Received: 1 names"):
         task_figure(*make_task(), class_names=["cat"])
+
+
+def test_of_many_queries_the_wrong_and_the_surest_are_drawn():
+    support = np.zeros((2, 8, 8, 1))
+    surest = [0.9, 0.6, 0.7, 0.8, 0.55]
+    probabilities = np.array([[value, 1.0 - value] for value in surest])
+    queries, labels = np.zeros((5, 8, 8, 1)), [0, 0, 0, 0, 1]
+    _, titles = images_and_titles(task_figure(support, [0, 1], queries, probabilities, queries_per_row=2))
+    assert [title for title in titles if title] == ["90 %", "80 %"]
+    figure = task_figure(support, [0, 1], queries, probabilities, labels, ["cat", "dog"], queries_per_row=2)
+    assert [title for title in images_and_titles(figure)[1] if title] == ["55 %\ndog", "90 %"]

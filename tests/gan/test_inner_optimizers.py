@@ -80,3 +80,32 @@ def test_it_works_in_float64_and_eagerly(algorithm, images, request):
     tf.config.run_functions_eagerly(True)
     request.addfinalizer(lambda: tf.config.run_functions_eagerly(False))
     np.testing.assert_allclose(meta_gan.adapt(images[:6]).sample(2), graph, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["reptile", "fomaml"])
+@pytest.mark.parametrize("option", ["inner_optimizer", "inner_learning_rate"])
+def test_what_is_changed_in_an_inner_rule_is_followed(algorithm, option, images):
+    """By adaptation, training and evaluation, all of them traced before."""
+
+    def new(rate):
+        options = {option: rate if option == "inner_learning_rate" else K.SGD(rate)}
+        meta_gan = mtf.gan.MetaGAN(new_gan(), algorithm, inner_steps=2, **options)
+        meta_gan.compile(K.SGD(0.0))
+        return meta_gan
+
+    def answers(meta_gan):
+        adapted = meta_gan.adapt(images[:6], seed=1).get_weights()
+        meta_gan.steps.assign(0)  # whose noise is that of the step
+        logs = meta_gan.fit(images[None, :6], verbose=0).history
+        return [*adapted, logs["generator_loss"], meta_gan.evaluate(images[None, :6], verbose=0)]
+
+    changed, expected = new(1e-4), answers(new(0.05))
+    before = answers(changed)
+    if option == "inner_optimizer":
+        changed.inner_optimizer.learning_rate = 0.05
+    else:
+        changed.inner_learning_rate = 0.05
+    after = answers(changed)
+    assert not np.allclose(before[-1], after[-1], rtol=1e-4)
+    for one, other in zip(after, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

@@ -122,6 +122,45 @@ def test_reptile_leaves_out_queries_of_no_weight():
     assert_close(*ends)
 
 
+@pytest.mark.parametrize("option, value", [("learning_rate", 0.5), ("momentum", 0.9)])
+def test_reptile_follows_the_options_of_its_inner_optimizer(option, value, tmp_path):
+    """What was traced before does too; a new `compile` traces a training step anew, as of any Keras model."""
+    random = np.random.default_rng(0)
+    x, y = np.float32(random.normal(size=(6, 5))), np.arange(6) % 3
+
+    def new(**options):
+        keras.utils.set_random_seed(0)
+        optimizer = keras.optimizers.SGD(**{"learning_rate": 0.01, "momentum": 0.5, **options})
+        learner = mtf.learners.Reptile(
+            mtf.networks.mlp((5,), (4,), outputs=3), inner_optimizer=optimizer, test_inner_steps=3
+        )
+        learner.compile(keras.optimizers.SGD(0.0))
+        return learner
+
+    def answers(learner):
+        loss = learner.train_on_batch((x[None], y[None], x[None]), y[None])
+        for variable in learner.inner_optimizer_state[2:]:
+            variable.assign(tf.zeros_like(variable))  # no moments from the step
+        return np.append(learner.adapt(x, y).predict(x, verbose=0), loss)
+
+    learner, expected = new(), answers(new(**{option: value}))
+    before = answers(learner)
+    setattr(learner.inner_optimizer, option, value)
+    if option != "learning_rate":
+        learner.compile(keras.optimizers.SGD(0.0))
+    learner.reset_metrics()
+    assert not np.allclose(answers(learner), before, atol=1e-3)
+    learner.reset_metrics()
+    np.testing.assert_allclose(answers(learner), expected, rtol=1e-4)
+    learner.save(tmp_path / "learner.keras")
+    for one in (learner.copy(), keras.models.load_model(tmp_path / "learner.keras")):
+        np.testing.assert_allclose(one.adapt(x, y).predict(x, verbose=0).ravel(), expected[:-1], rtol=1e-4)
+    another = mtf.learners.Reptile(learner.network, inner_optimizer=learner.inner_optimizer)
+    assert another.get_config()["inner_optimizer"] == learner.get_config()["inner_optimizer"]
+    with pytest.raises(AttributeError, match="`inner_optimizer` must stay.*Received: Adam"):
+        learner.inner_optimizer = keras.optimizers.Adam()
+
+
 def test_reptile_keeps_the_moments_of_its_inner_optimizer():
     x, y = random_tasks()
     learner = mtf.learners.Reptile(small_network(), inner_steps=3)

@@ -10,9 +10,13 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.engine.text_inputs import takes_texts
 
 random = np.random.default_rng(0)
 Y = np.arange(9) % 3
+# The layer that turns words into numbers is adapted to words, and later to the same words by another frequency.
+WORDS = np.array(["red", "green", "blue"])[Y]
+OTHER_WORDS = np.array(["blue"] * 3 + ["red"] * 2 + ["green"])
 X, QUERIES = (np.float32(5 + 3 * np.eye(3, 4)[Y] + random.normal(size=(9, 4))) for _ in range(2))
 
 
@@ -52,6 +56,26 @@ def network():
     return keras.Sequential([keras.Input((4,)), *layers])
 
 
+def texts_network(layer):
+    """A network of words, the layer of which is adapted when the network has been built."""
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            layer,
+            keras.layers.Embedding(6, 4),
+            *([keras.layers.GlobalAveragePooling1D()] if isinstance(layer, keras.layers.TextVectorization) else []),
+            keras.layers.Dense(3),
+        ]
+    )
+    layer.adapt(WORDS)
+    return network
+
+
+def adapt_words(learner):
+    learner.network.layers[0].adapt(OTHER_WORDS)
+
+
 def adapt_normalization(learner):
     learner.network.layers[0].adapt(10 * X)
 
@@ -61,41 +85,88 @@ def train(learner):
     learner.train_on_batch((X[None], Y[None], QUERIES[None]), Y[None])
 
 
+# How a learner is built, what is changed in it, and whether its examples are words.
 CHANGES = {
-    "an adapted layer": (Unit, adapt_normalization),
-    "an attribute of a layer": (Unit, lambda learner: setattr(learner.network.layers[1], "factor", 0.3)),
-    "an argument of a class of one's own": (Unit, lambda learner: setattr(learner, "unit", np.float64(7.0))),
-    "a training step": (Unit, train),
-    "a number of steps": (mtf.learners.MAML, lambda learner: setattr(learner, "test_inner_steps", 9)),
-    "a flag": (mtf.learners.MAML, lambda learner: setattr(learner.network.layers[2], "trainable", False)),
+    "an adapted layer": (lambda: Unit(network()), adapt_normalization),
+    "an attribute of a layer": (
+        lambda: Unit(network()),
+        lambda learner: setattr(learner.network.layers[1], "factor", 0.3),
+    ),
+    "an argument of a class of one's own": (
+        lambda: Unit(network()),
+        lambda learner: setattr(learner, "unit", np.float64(7.0)),
+    ),
+    "a training step": (lambda: Unit(network()), train),
+    "a number of steps": (
+        lambda: mtf.learners.MAML(network()),
+        lambda learner: setattr(learner, "test_inner_steps", 9),
+    ),
+    "a flag": (
+        lambda: mtf.learners.MAML(network()),
+        lambda learner: setattr(learner.network.layers[2], "trainable", False),
+    ),
+    "a vocabulary": (lambda: mtf.learners.PrototypicalNetwork(texts_network(keras.layers.StringLookup())), adapt_words),
+    "a vocabulary of texts": (
+        lambda: mtf.learners.MAML(texts_network(keras.layers.TextVectorization(output_sequence_length=2))),
+        adapt_words,
+    ),
 }
 
 
+def examples(learner):
+    """A support set and queries."""
+    if takes_texts(learner.network):
+        return WORDS, np.array(["green", "blue", "red", "unknown"])
+    return X, QUERIES
+
+
 def answers(learner):
-    return learner.adapt(X, Y).predict(QUERIES, verbose=0)
+    x, queries = examples(learner)
+    return learner.adapt(x, Y).predict(queries, verbose=0)
+
+
+def called(learner):
+    """The probabilities that the learner itself has for the queries of the task."""
+    x, queries = examples(learner)
+    inputs = tf.constant(x[None]), Y[None], tf.constant(queries[None])
+    return np.asarray(tf.nn.softmax(learner(inputs)[0]))
 
 
 def assert_all_answer(learner, expected, folder):
+    x, queries = examples(learner)
+    kind = "texts" if takes_texts(learner.network) else "inputs"
     learner.save(folder / "learner.keras")
-    adapted = learner.adapt(X, Y)
+    adapted = learner.adapt(x, Y)
     adapted.save(folder / "adapted.keras")
+    adapted.export(folder / "adapted", verbose=False)
+    learner.export(folder / "served", warm_up=False)
+    exported, served = (tf.saved_model.load(str(folder / name)) for name in ("adapted", "served"))
     learner.save_weights(folder / "learner.weights.h5")
     new = type(learner).from_config(learner.get_config())
     new.load_weights(folder / "learner.weights.h5")
+    if takes_texts(learner.network):
+        with pytest.raises(ValueError, match="`network` must know its words.*load_model.*Received: the"):
+            answers(new)
+        adapt_words(new)
     load = keras.models.load_model
     found = {
-        "adapted, called": np.asarray(adapted(QUERIES)),
-        "adapted, in batches": adapted.predict(QUERIES, batch_size=4, verbose=0),
-        "adapted, from a dataset": adapted.predict(tf.data.Dataset.from_tensor_slices(QUERIES).batch(4), verbose=0),
-        "adapted, of one batch": adapted.predict_on_batch(QUERIES),
-        "adapted, copied deeply": copy.deepcopy(adapted).predict(QUERIES, verbose=0),
-        "adapted, loaded": load(folder / "adapted.keras").predict(QUERIES, verbose=0),
-        "learner": np.asarray(tf.nn.softmax(learner((X[None], Y[None], QUERIES[None]))[0])),
+        "adapted, called": np.asarray(adapted(tf.constant(queries))),
+        "adapted, in batches": adapted.predict(queries, batch_size=4, verbose=0),
+        "adapted, from a dataset": adapted.predict(tf.data.Dataset.from_tensor_slices(queries).batch(4), verbose=0),
+        "adapted, of one batch": adapted.predict_on_batch(queries),
+        "adapted, copied deeply": copy.deepcopy(adapted).predict(queries, verbose=0),
+        "adapted, loaded": load(folder / "adapted.keras").predict(queries, verbose=0),
+        "adapted, exported": exported.serve(tf.constant(queries)),
+        "learner": called(learner),
         "copy": answers(learner.copy()),
         "deep copy": answers(copy.deepcopy(learner)),
         "loaded": answers(load(folder / "learner.keras")),
         "loaded without `compile`": answers(load(folder / "learner.keras", compile=False)),
         "weights loaded": answers(new),
+        "exported": served.signatures["adapt_and_predict"](
+            support_labels=tf.constant(Y, "int32"),
+            **{f"{name}_{kind}": tf.constant(part) for name, part in (("support", x), ("query", queries))},
+        )["probabilities"],
     }
     for name, values in found.items():
         np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-5, err_msg=name)
@@ -104,14 +175,15 @@ def assert_all_answer(learner, expected, folder):
 @pytest.mark.parametrize("change", CHANGES)
 def test_all_that_is_made_of_a_learner_follows_its_changes(change, tmp_path):
     build, make_change = CHANGES[change]
-    learner = build(network())
-    earlier = learner.adapt(X, Y)
-    before = earlier.predict(QUERIES, verbose=0)
+    learner = build()
+    _, queries = examples(learner)
+    earlier = learner.adapt(examples(learner)[0], Y)
+    before = earlier.predict(queries, verbose=0)
     make_change(learner)
-    after = np.asarray(tf.nn.softmax(learner((X[None], Y[None], QUERIES[None]))[0]))
+    after = called(learner)
     assert not np.allclose(before, after, atol=1e-3)
     assert_all_answer(learner, after, tmp_path)
-    np.testing.assert_array_equal(earlier.predict(QUERIES, verbose=0), before)
+    np.testing.assert_array_equal(earlier.predict(queries, verbose=0), before)
 
 
 def test_attributes_that_are_no_arguments_go_with_a_copy():

@@ -104,18 +104,55 @@ def test_training_metrics_count_real_queries_alone(learner, tasks, padded):
     np.testing.assert_allclose(found["accuracy"], correct / sum(len(task[3]) for task in tasks), rtol=1e-5)
 
 
-def test_evaluation_counts_real_queries_alone(tasks, padded):
-    learner = LEARNERS["PrototypicalNetwork"]()
-    learner.compile(metrics=["accuracy"])
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_evaluation_counts_real_queries_alone(batch_size, learner, tasks, padded):
+    """The loss is the mean over tasks, as in training, and so the same for all sizes of batches."""
     x, y, weight = padded
-    results = learner.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    results = learner.evaluate(x, y, batch_size, sample_weight=weight, verbose=0, return_dict=True)
     losses, right = [], []
     for support_x, support_y, query_x, query_y in tasks:
-        logits = np.asarray(learner((support_x[None], support_y[None], query_x[None])))[0]
-        losses += list(-tf.nn.log_softmax(logits).numpy()[np.arange(len(query_y)), query_y])
-        right += list(logits.argmax(-1) == query_y)
+        probabilities = learner.adapt(support_x, support_y).predict(query_x, verbose=0)
+        losses.append(np.mean(-np.log(probabilities[np.arange(len(query_y)), query_y])))
+        right += list(probabilities.argmax(-1) == query_y)
     np.testing.assert_allclose(results["loss"], np.mean(losses), rtol=1e-4)
     np.testing.assert_allclose(results["accuracy"], np.mean(right), rtol=1e-5)
+
+
+def test_predictions_of_padded_tasks_are_those_of_each(tasks, padded):
+    """`predict` knows no labels of queries: it answers padding too, which a network that sees rows alone allows."""
+    learner = mtf.learners.PrototypicalNetwork(mtf.networks.mlp((FEATURES,), (8,)))
+    (support_x, support_y, query_x), _, _ = padded
+    dataset = tf.data.Dataset.from_tensor_slices(((support_x, support_y, query_x),)).batch(2)
+    found = {
+        "arrays": learner.predict((support_x, support_y, query_x), batch_size=3, verbose=0),
+        "one batch": learner.predict_on_batch((support_x, support_y, query_x)),
+        "batches": [logits for (batch,) in dataset for logits in learner.predict_on_batch(batch)],
+    }
+    for name, logits in found.items():
+        for index, (own_x, own_y, own_queries, _) in enumerate(tasks):
+            ways = SIZES[index][0]
+            expected = learner.adapt(own_x, own_y).predict(own_queries, verbose=0)
+            probabilities = tf.nn.softmax(logits[index], axis=-1).numpy()[: len(own_queries)]
+            np.testing.assert_allclose(probabilities[:, :ways], expected, rtol=1e-4, atol=1e-6, err_msg=name)
+            np.testing.assert_array_equal(probabilities[:, ways:], 0.0)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size"])
+def test_the_loss_of_padded_sequences_is_that_of_each(reduction, padded):
+    """MANN takes the tasks of a batch together: each by itself, its real examples in the same order, has that loss."""
+    learner = mtf.learners.MANN(network(None), MOST_WAYS, 8, 6, 8, 2)
+    learner.compile(keras.optimizers.SGD(0.0), keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction))
+    found = learner.train_on_batch(padded[0], padded[1], sample_weight=padded[2])
+    x = np.concatenate([padded[0][0], padded[0][2]], axis=1)
+    y = np.concatenate([padded[0][1], padded[1]], axis=1)
+    places = np.where(y >= 0, tf.random.stateless_uniform(y.shape, tf.constant([0, 0], tf.int64), alg="philox"), 2.0)
+    losses = []
+    for task, order in enumerate(np.argsort(places, axis=1)):
+        order = order[: np.sum(y[task] >= 0)]
+        logits = learner.present(x[task, order][None], y[task, order][None])
+        values = -tf.nn.log_softmax(logits[0]).numpy()[np.arange(len(order)), y[task, order]]
+        losses.append(np.sum(values) if reduction == "sum" else np.mean(values))
+    np.testing.assert_allclose(found, np.mean(losses), rtol=1e-4)
 
 
 def test_fit_takes_padded_tasks(learner, padded):
@@ -136,6 +173,16 @@ def test_tasks_of_drawn_ways_and_shots_train_and_test_one_learner(name, toy_data
     history = learner.fit(tasks, steps_per_epoch=30, epochs=2, validation_data=tasks.take(4), verbose=0).history
     assert history["val_accuracy"][-1] > 0.6  # chance: a third
     assert history["loss"][-1] < history["loss"][0]
+
+
+def test_logits_by_step_leave_padding_out(learner, tasks, padded):
+    (support_x, support_y, query_x), query_y, _ = padded
+    by_step = np.asarray(learner.logits_by_step((support_x, support_y, query_x), query_y))
+    assert np.all(by_step[:, query_y < 0] == 0.0)
+    for index, (own_x, own_y, own_queries, labels) in enumerate(tasks):
+        expected = np.asarray(learner.logits_by_step((own_x[None], own_y[None], own_queries[None])))[:, 0]
+        found = by_step[:, index, : len(labels), : SIZES[index][0]]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 # === Bad input ===

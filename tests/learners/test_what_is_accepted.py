@@ -138,6 +138,33 @@ def test_labels_of_later_batches_are_looked_at_as_they_come(build, method):
             getattr(learner, method)(batches, verbose=0)
 
 
+@pytest.mark.parametrize("method", ["evaluate", "fit", "predict"])
+@pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
+def test_numbers_of_later_batches_are_looked_at_as_they_come(build, method):
+    learner = LEARNERS[build](ends_with())
+    learner.compile("sgd")
+    support_x, support_y, query_x, query_y = arrays()
+    for argument, part in (("support_x", support_x), ("query_x", query_x)):
+        for value in (np.nan, np.inf):
+            spoiled = {"support_x": support_x, "query_x": query_x, argument: part.copy()}
+            spoiled[argument][-1, -1, -1] = value  # of the last task, in the last batch
+            x = spoiled["support_x"], support_y, spoiled["query_x"]
+            with pytest.raises(tf.errors.InvalidArgumentError, match=f"`{argument}` must be finite"):
+                getattr(learner, method)(tf.data.Dataset.from_tensor_slices((x, query_y)).batch(1), verbose=0)
+
+
+@pytest.mark.parametrize("method", ["evaluate", "fit"])
+def test_targets_of_later_batches_are_looked_at_as_they_come(method):
+    learner = maml()
+    support_x, support_y, query_x, query_y = arrays()
+    for argument in ("support_y", "query_y"):
+        targets = {"support_y": np.zeros((*support_y.shape, WAYS)), "query_y": np.zeros((*query_y.shape, WAYS))}
+        targets[argument][-1, 0, 0] = np.nan
+        tasks = (support_x, targets["support_y"].astype("float32"), query_x), targets["query_y"].astype("float32")
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"`{argument}` must be finite"):
+            getattr(learner, method)(tf.data.Dataset.from_tensor_slices(tasks).batch(1), verbose=0)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64"])
 def test_class_numbers_may_be_of_any_integer_dtype(dtype):
     support_x, support_y, query_x, query_y = arrays()

@@ -287,3 +287,10 @@ def test_the_best_trial_is_one_that_ran_all_epochs():
     assert table[0] == "| trial | a | b | epochs | validation accuracy % |  | s |"
     assert table[2] == "| 2 | 3 | 0.5 | 2 | 70.00 | **best** | 2 |"
     assert table[5] == "| 3 | 4 | default | 0 | - | failed | 0 |"
+
+
+def test_numbers_of_numpy_in_a_report_are_written_as_python_s():
+    log = {"val_accuracy": np.float32(0.5), "seconds": np.float64(1.0)}
+    report = TuningReport({"ways": np.int64(5)}, (Trial(0, {"rate": np.float32(0.5)}, "finished", (log,)),))
+    again = TuningReport.from_json(report.to_json())
+    assert again == TuningReport({"ways": 5}, (Trial(0, {"rate": 0.5}, "finished", ({**log},)),))

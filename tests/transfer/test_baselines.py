@@ -137,7 +137,7 @@ def test_a_baseline_is_not_meta_trained(baseline, toy_dataset):
     [
         ({"epochs": 0}, "`epochs` must be a positive integer"),
         ({"batch_size": 0}, "`batch_size` must be a positive integer"),
-        ({"learning_rate": 0.0}, "`learning_rate` must be positive"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be a positive number"),
         ({"weight_decay": -0.1}, "`weight_decay` must be a number of at least 0"),
         ({"network": mtf.networks.conv4((16, 16, 1), filters=2, feature_map=True)}, r"`network`.*shape \(batch, d\)"),
     ],

@@ -321,7 +321,7 @@ def test_its_export_is_its_classifier(tmp_path):
         ({"weight": "much"}, "`weight` must be a positive number"),
         ({"weight": 1.0, "method": "source_only"}, "`weight` has no effect"),
         ({"bandwidths": (1.0,)}, '`bandwidths` need `method="mmd"`'),
-        ({"bandwidths": (-1.0,), "method": "mmd"}, "`bandwidths` must be positive"),
+        ({"bandwidths": (-1.0,), "method": "mmd"}, "`bandwidths` must be one or more positive numbers"),
         ({"discriminator": backbone(features=1)}, r"`discriminator` must be .* from features \(n, 8\)"),
         ({"discriminator": backbone(), "method": "mmd"}, '`discriminator` needs `method="dann"`'),
         ({"seed": None}, "`seed` must be an integer"),

@@ -182,7 +182,7 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
         ({"batch_size": 1}, r"`batch_size` must be an integer of at least 2"),
         ({"learning_rate": -1.0}, r"`learning_rate` must be a positive number"),
         ({"method": "contrastive", "validation_data": quadrants()}, r'`validation_data` is for "supervised"'),
-        ({"method": "contrastive", "temperature": 0.0}, r"`temperature` must be positive"),
+        ({"method": "contrastive", "temperature": 0.0}, r"`temperature` must be a positive number"),
         ({"method": "contrastive", "projection": 0}, r"`projection` must be a positive integer"),
         ({"method": "autoencoder", "noise": -0.1}, r"`noise` must be a number of at least 0"),
         ({"method": "autoencoder", "filters": 0}, r"`filters` must be a positive integer"),

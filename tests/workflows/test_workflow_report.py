@@ -43,6 +43,13 @@ def test_numbers_of_numpy_are_written_as_python_s():
     assert again.arms["plain"].accuracies == ((0.5, 0.25),) and again.arms["plain"].generates is False
 
 
+def test_one_episode_of_one_seed_has_no_interval_in_json():
+    arms = {"plain": arm([[0.5]]), "GAN": arm([[0.75]], True)}
+    values = json.loads(WorkflowReport("daml", {}, arms).to_json(), parse_constant=pytest.fail)["arms"]["GAN"]
+    intervals = values["confidence_interval"], values["gain"]["over_episodes"], values["gain"]["over_seeds"]
+    assert intervals == (None, None, None) and values["gain"]["mean"] == 0.25
+
+
 def test_the_best_arms_with_and_without_a_gan():
     assert report().best_without_gan == "plain" and report().best_with_gan == "GAN"
 
