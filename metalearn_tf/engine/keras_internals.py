@@ -43,6 +43,7 @@ _OWNERS = owners_of(
             *("_flatten_layers", "_trainable_variables", "_non_trainable_variables", "_seed_generators"),
             *("_tracker", "_inbound_nodes"),
         ),
+        "keras.layers.TextVectorization": ("_lookup_layer",),
         "keras.Sequential": ("_functional",),
         "keras.src.models.functional.Functional": ("_nodes_by_depth",),
         "keras.src.ops.node.Node": ("_keras_history",),
@@ -106,6 +107,11 @@ def release(layer, part):
     Keras goes on counting the old one's variables when the attribute is set, and has no public way to end that.
     """
     layer._tracker.untrack(part)
+
+
+def lookup_of(layer):
+    """The `keras.layers.StringLookup` in a `TextVectorization`, which publicly gives its words, and fails without."""
+    return layer._lookup_layer
 
 
 # === The graph of a network ===

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from metalearn_tf.engine.keras_internals import flat_layers
+from metalearn_tf.engine.keras_internals import flat_layers, lookup_of
 
 
 def takes_texts(network):
@@ -61,7 +61,7 @@ def check_vocabularies(network):
 
 
 def _is_without_words(layer):
-    layer = layer._lookup_layer if isinstance(layer, keras.layers.TextVectorization) else layer
+    layer = lookup_of(layer) if isinstance(layer, keras.layers.TextVectorization) else layer
     return isinstance(layer, (keras.layers.StringLookup, keras.layers.IntegerLookup)) and not layer.lookup_table.size()
 
 
