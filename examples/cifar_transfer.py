@@ -24,6 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import metalearn_tf as mtf
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
@@ -229,16 +230,16 @@ def main():
     labels = [None if count == "all" else int(count) for count in arguments.labels]
 
     header = ["method", *(f"{count or 'all'} labels" for count in labels)]
-    rows, results = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"], {}
+    rows, results = [], {}
     for arm in ARMS:
         cells = [arm]
         for count in labels:
             results[arm, count] = [run(arm, count, seed, arguments) for seed in range(arguments.seeds)]
             mean, width = mean_and_interval([accuracies[-1] for accuracies in results[arm, count]])
             cells.append(f"{100 * mean:.1f} ± {100 * width:.1f}")
-        rows.append(f"| {' | '.join(cells)} |")
-        print(rows[-1], flush=True)
-    print("\n".join(rows))
+        rows.append(cells)
+        print(markdown_row(cells), flush=True)
+    print(markdown_table(header, rows))
     for count in labels:
         final = np.mean(results["from scratch", count], axis=0)[-1]
         for method in METHODS:
@@ -246,7 +247,7 @@ def main():
             when = f"after {reached[0] + 1} of {arguments.epochs} epochs" if len(reached) else "not reached"
             print(f"{count or 'all'} labels, {method}, fine-tuned: the accuracy from scratch {when}")
     draw(results, labels, arguments.run_dir / "transfer.png")
-    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "table.md", markdown_table(header, rows) + "\n")
     if arguments.export:
         result = rows[2 + ARMS.index("supervised, fine-tuned")].split("|")[-2].strip()
         export(arguments.export, arguments, result)

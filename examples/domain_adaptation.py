@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 import metalearn_tf as mtf
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 
 METHODS = {"source only": "source_only", "CORAL": "coral", "MMD": "mmd", "DANN": "dann"}
@@ -75,7 +76,7 @@ def row(method, names, results, source_only):
     target = [one["target"] for one in results]
     # Seed by seed, since both methods start from the same first weights.
     gain = "" if method == "source only" or source_only is None else f"+{interval(np.subtract(target, source_only))}"
-    cells = [
+    return [
         " → ".join(NAMES[name] for name in names),
         method,
         interval(target),
@@ -84,7 +85,6 @@ def row(method, names, results, source_only):
         str(len(results)),
         f"{np.mean([one['seconds'] for one in results]):.0f}",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def main():
@@ -106,7 +106,7 @@ def main():
 
     data = {name: {split: load(name, split, arguments) for split in ("train", "test")} for name in NAMES}
     names = ("domains", "method", "target accuracy %", "gain", "source accuracy %", "seeds", "training s")
-    rows = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    rows = []
     for direction in arguments.directions:
         domains, source_only = tuple(direction.split(":")), None
         for method in arguments.only:
@@ -114,9 +114,9 @@ def main():
             if method == "source only":
                 source_only = [one["target"] for one in results]
             rows.append(row(method, domains, results, source_only))
-            print(rows[-1], flush=True)
-    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
-    print("\n".join(rows))
+            print(markdown_row(rows[-1]), flush=True)
+    write_text(arguments.run_dir / "table.md", markdown_table(names, rows) + "\n")
+    print(markdown_table(names, rows))
 
 
 if __name__ == "__main__":

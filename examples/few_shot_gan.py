@@ -30,6 +30,7 @@ import numpy as np
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
@@ -199,7 +200,7 @@ def main():
     }
 
     names = ("test", "shots", "arm", "KID", "FID", "distance")
-    rows, results = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"], []
+    rows, results = [], []
     for title, dataset in tests.items():
         for shots in arguments.shots:
             tasks = test_tasks(dataset, shots, arguments.test_tasks)
@@ -207,16 +208,16 @@ def main():
                 scores = score(draw, tasks, network)
                 means, widths = scores.mean(axis=0), [evaluation.confidence_half_width(each) for each in scores.T]
                 cells = [f"{mean:.4g} ± {width:.2g}" for mean, width in zip(means[:2], widths)]
-                rows.append(f"| {' | '.join([title, str(shots), arm, *cells, f'{means[2]:.2f} ± {widths[2]:.2f}'])} |")
+                rows.append([title, str(shots), arm, *cells, f"{means[2]:.2f} ± {widths[2]:.2f}"])
                 results.append({"test": title, "shots": shots, "arm": arm, "scores": scores.tolist()})
-                print(rows[-1], flush=True)
+                print(markdown_row(rows[-1]), flush=True)
             best = arms[f"{arguments.algorithms[0]}, adapted"]
             for index in range(min(3, len(tasks))):
                 images, _ = tasks[index]
                 noise = np.random.default_rng(index).normal(size=(10, 64)).astype("float32")
                 path = arguments.run_dir / f"{title.replace(' ', '_')}_{shots}_{index}.png"
                 evaluation.few_shot_figure(images, np.asarray(best(images, noise)), source[0].examples[::20], path)
-    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
+    write_text(arguments.run_dir / "table.md", markdown_table(names, rows) + "\n")
     write_text(arguments.run_dir / "scores.json", json.dumps(results))
     print("\n".join(rows))
     if arguments.export:

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import metalearn_tf as mtf
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
@@ -112,8 +113,7 @@ def row(dataset, name, result):
     for when in ("best", "last"):
         scores = result[when]
         cells += [f"{scores['fid']:.2f}", f"{1000 * scores['kid']:.1f} ± {1000 * scores['kid_spread']:.1f}"]
-    cells += [str(result["best_step"]), str(result["steps"]), f"{result['steps_per_second']:.1f}"]
-    return f"| {' | '.join(cells)} |"
+    return [*cells, str(result["best_step"]), str(result["steps"]), f"{result['steps_per_second']:.1f}"]
 
 
 def main():
@@ -133,14 +133,14 @@ def main():
 
     scores = ("best FID", "best KID × 1000", "last FID", "last KID × 1000")
     names = ("dataset", "loss", *scores, "best step", "steps", "steps/s")
-    rows = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    rows = []
     for dataset in arguments.datasets:
         for name in arguments.only:
             result = train(name, dataset, arguments, arguments.run_dir / dataset / name)
             rows.append(row(dataset, name, result))
-            print(rows[-1], flush=True)
-    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
-    print("\n".join(rows))
+            print(markdown_row(rows[-1]), flush=True)
+    write_text(arguments.run_dir / "table.md", markdown_table(names, rows) + "\n")
+    print(markdown_table(names, rows))
 
 
 if __name__ == "__main__":

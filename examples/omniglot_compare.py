@@ -26,6 +26,7 @@ import keras
 import numpy as np
 
 import metalearn_tf as mtf
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
 
@@ -301,7 +302,7 @@ def row(name, setting, dataset, report, took):
     method = METHODS[name]
     published = method.published[list(SETTINGS).index(setting)] if dataset == "omniglot" else None
     rate = took["tasks_per_second"]
-    cells = [
+    return [
         name,
         f"{report.ways}-way {report.shots}-shot",
         f"{100 * report.accuracy:.2f} ± {100 * report.confidence_interval:.2f}",
@@ -311,7 +312,6 @@ def row(name, setting, dataset, report, took):
         "" if rate is None else f"{rate:.1f}",
         "" if published is None else f"{published}",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def main():
@@ -342,15 +342,15 @@ def main():
     mtf.training.use_task_parallelism()
     data = {split: LOADERS[arguments.dataset](split, arguments.data_dir) for split in ("train", "test")}
     names = ("method", "setting", "accuracy %", "normalisation", "start", "training s", "tasks/s", "published %")
-    rows = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    rows = []
     for setting in arguments.settings:
         for name in arguments.only:
             if not applies(name, setting, arguments.dataset):
                 continue
             rows.append(row(name, setting, arguments.dataset, *test(name, setting, data, arguments)))
-            print(rows[-1], flush=True)
-    write_text(arguments.run_dir / "table.md", "\n".join(rows) + "\n")
-    print("\n".join(rows))
+            print(markdown_row(rows[-1]), flush=True)
+    write_text(arguments.run_dir / "table.md", markdown_table(names, rows) + "\n")
+    print(markdown_table(names, rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""What is used of the data of a `fit` that is running, which Keras shows to nobody. See `keras_internals`."""
+"""What is used of a `fit` that is running, whose data Keras shows to nobody. See `keras_internals`."""
 
 import inspect
+
+import keras
 
 from metalearn_tf.engine.private_names import owners_of
 
@@ -24,11 +26,20 @@ def epoch_iterator():
 
     It is a local variable of `fit`. Callbacks, from which this is called, are given none of the data.
     """
+    return _variable_of_fit(_OWNERS[_EPOCH_ITERATOR])
+
+
+def callback_list():
+    """The `keras.callbacks.CallbackList` of the `fit` that is running, or `None`; a callback knows itself alone."""
+    return _variable_of_fit(keras.callbacks.CallbackList)
+
+
+def _variable_of_fit(kind):
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "fit":
             for value in frame.f_locals.values():
-                if isinstance(value, _OWNERS[_EPOCH_ITERATOR]):
+                if isinstance(value, kind):
                     return value
         frame = frame.f_back
     return None

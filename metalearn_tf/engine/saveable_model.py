@@ -1,24 +1,40 @@
-"""Keras models that are saved whole, or not at all."""
+"""Keras models that make their steps whole and are saved whole, or not at all."""
 
 import functools
 import pathlib
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from metalearn_tf.engine.whole_steps import WholeSteps
+from metalearn_tf.engine.emulated_precision import warn_of_emulation
 
 
-class SaveableModel(WholeSteps):
+class SaveableModel(keras.Model):
     """A Keras model whose configuration can be written to a file, and that refuses files which lose a part of it.
 
     The configuration of a subclass, whatever its `get_config` returns, has Python's numbers and lists in place of
     NumPy's, which JSON does not hold.
+
+    Nothing happens in its steps before their batch is there. The end of data of an unknown length is an error inside
+    the graph of the step that finds no batch. Until then, what needs no data would have run: counters of metrics, steps
+    and optimizers, on which noise and schedules depend.
     """
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "get_config" in vars(cls):
             cls.get_config = _with_plain_values(cls.get_config)
+
+    def _make_function(self, step_function):
+        warn_of_emulation(self)
+
+        def after_its_batch(data):
+            parts = tf.nest.flatten(data, expand_composites=True)
+            with tf.control_dependencies([part for part in parts if tf.is_tensor(part)]):
+                return step_function(data)
+
+        return super()._make_function(after_its_batch)
 
     def save(self, filepath, *args, **kwargs):
         """As `keras.Model.save`, to a `.keras` file.

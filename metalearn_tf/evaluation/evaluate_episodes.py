@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from metalearn_tf.checks.arrays import check_finite_weights
+from metalearn_tf.checks.domain_names import domain_names
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
@@ -44,7 +45,8 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
     check_whole(episodes=episodes)
     if isinstance(dataset, (tuple, list)):
         settings = (ways, shots, queries, episodes, seed)
-        domains = _names_of_domains(dataset)
+        _check_datasets(dataset)
+        domains = domain_names("dataset", dataset)
         reports = {name: evaluate_episodes(learner, d, *settings, **options) for name, d in zip(domains, dataset)}
         return combine_reports(reports, dataset_name)
     start = time.perf_counter()
@@ -122,17 +124,10 @@ def _confusion(labels, logits):
     return confusion_matrix(labels, np.argmax(logits[:, :ways], axis=-1), ways)
 
 
-def _names_of_domains(datasets):
+def _check_datasets(datasets):
     for dataset in datasets:
         if not isinstance(dataset, ClassIndex):
             raise TypeError(
                 "`dataset` must be a ClassDataset, or a list of them; `mtf.data.ClassDataset(examples, labels)` makes "
                 f"one of arrays. Received: a list with {type(dataset).__name__}"
             )
-    names = [dataset.domain for dataset in datasets]
-    if not names or None in names or len(set(names)) != len(names):
-        raise ValueError(
-            "Each of several datasets must have a domain of its own; give it one by `ClassDataset(domain=...)`. "
-            f"Received: domains {names}"
-        )
-    return names

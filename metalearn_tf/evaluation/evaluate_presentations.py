@@ -9,6 +9,7 @@ import tensorflow as tf
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.evaluation.scores import confidence_half_width
+from metalearn_tf.files.markdown_table import markdown_table
 
 _TASKS_PER_BATCH = 8
 
@@ -52,11 +53,11 @@ class PresentationReport:
     def to_markdown(self):
         """A Markdown table with a row for each presentation."""
         rows = [
-            f"| {number} | {100 * accuracy:.2f} ± {100 * interval:.2f} |"
+            (str(number), f"{100 * accuracy:.2f} ± {100 * interval:.2f}")
             for number, (accuracy, interval) in enumerate(zip(self.accuracies, self.confidence_intervals), 1)
         ]
         heading = f"{self.learner} on {self.dataset}, {self.ways} classes: accuracy %"
-        return "\n".join([f"| presentation | {heading} |", "|---|---|", *rows]) + "\n"
+        return markdown_table(("presentation", heading), rows) + "\n"
 
     def __str__(self):
         values = ", ".join(f"{100 * accuracy:.1f}" for accuracy in self.accuracies)

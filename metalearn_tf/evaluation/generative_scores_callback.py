@@ -1,15 +1,14 @@
 """FID and KID after an epoch of a GAN's training."""
 
-import keras
-
 from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.evaluation.every_few_epochs import EveryFewEpochs
 from metalearn_tf.evaluation.feature_scores import fid_of_features, kid_of_features
 from metalearn_tf.evaluation.image_features import image_features
 from metalearn_tf.evaluation.model_images import ModelImages
 from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_images
 
 
-class GenerativeScores(keras.callbacks.Callback):
+class GenerativeScores(EveryFewEpochs):
     """Adds `fid`, `kid` and `kid_spread` to the logs of an epoch.
 
     `History` keeps them, and callbacks after this one can watch them:
@@ -59,7 +58,6 @@ class GenerativeScores(keras.callbacks.Callback):
         self.seed, self.batch_size = seed, batch_size
         self._image_shape = real_images.shape[1:]
         self._real_features = image_features(real_images, feature_network, batch_size, SCORED_RANGE)
-        self._is_first = True
 
     def on_train_begin(self, logs=None):
         self.images.check(self.model)
@@ -69,13 +67,11 @@ class GenerativeScores(keras.callbacks.Callback):
                 f"`real_images` must have the shape of the model's images, {tuple(shape)}. "
                 f"Received: images of the shape {self._image_shape}"
             )
-        # Keras's callbacks take the first value for the best one, even NaN, which nothing would be less than.
-        self._is_first = True
+        super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        is_due = self._is_first or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
-        self._is_first = False
-        logs.update(self._scores() if is_due else dict.fromkeys(self.log_names, float("nan")))
+        # The first epoch is due: Keras's callbacks take the first value for the best one, also NaN.
+        logs.update(self._scores() if self.is_due(epoch) else dict.fromkeys(self.log_names, float("nan")))
 
     def _scores(self):
         generated = image_features(self.images.draw(self.model), self.feature_network, self.batch_size, SCORED_RANGE)

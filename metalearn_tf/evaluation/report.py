@@ -7,6 +7,7 @@ import numpy as np
 
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.evaluation.scores import confidence_half_width
+from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 
 
@@ -96,7 +97,7 @@ class Report:
     def markdown_header():
         """The two lines above the rows of `to_markdown_row`."""
         names = ("learner", "dataset", "setting", "normalisation", "accuracy %", "recall %", "F1 %", "episodes", "seed")
-        return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
+        return markdown_table(names, rows=())
 
     def to_markdown_row(self):
         """One row of a Markdown table."""
@@ -111,7 +112,7 @@ class Report:
             str(self.episodes),
             str(self.seed),
         )
-        return f"| {' | '.join(cells)} |"
+        return markdown_row(cells)
 
     def to_markdown(self):
         """A Markdown table of one row, and one for each domain."""

@@ -33,10 +33,7 @@ def student_half_width(values):
     Returns:
         float64 `(...)`, NaN for a single value.
     """
-    values = np.asarray(values, "float64")
-    if len(values) < 2:
-        return np.full(values.shape[1:], np.nan)
-    return _student(len(values) - 1) / 1.96 * confidence_half_width(values)
+    return _student(max(1, len(values) - 1)) / 1.96 * confidence_half_width(values)
 
 
 def _student(freedom):

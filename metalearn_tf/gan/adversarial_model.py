@@ -151,14 +151,11 @@ class AdversarialModel(ReplicatedModel):
             validation = kwargs["validation_data"] = self._validation_data(kwargs["validation_data"])
             check_has_end("validation_data", validation, "validation_steps", kwargs.get("validation_steps"))
             kwargs.setdefault("validation_batch_size", batch_size)
-        callbacks, keep_best = callback_list(callbacks), KeepBest(self.monitor, self.mode) if self.compiled else None
-        if keep_best is not None:
+        callbacks = callback_list(callbacks)
+        if self.compiled:
             is_validated = bool(kwargs.get("validation_data") is not None or kwargs.get("validation_split"))
             check_is_logged(self.monitor, [tracker.name for tracker in self._trackers], callbacks, is_validated)
-        for callback in callbacks:
-            if keep_best is not None and hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
-                callback.keep_state_of(keep_best)
-        callbacks += [] if keep_best is None else [keep_best]
+            callbacks.append(KeepBest(self.monitor, self.mode))
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 

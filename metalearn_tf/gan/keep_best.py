@@ -51,6 +51,8 @@ class KeepBest(keras.callbacks.Callback):
         ValueError: if there is no `monitor` in the logs.
     """
 
+    is_resumed = True  # by `mtf.training.Resume`, though the user does not name it there
+
     def __init__(self, monitor=None, mode="min"):
         super().__init__()
         self.monitor = monitor

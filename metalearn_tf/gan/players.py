@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from metalearn_tf.engine.regularization import regularization_loss
 from metalearn_tf.engine.replicas import draw_rows
-from metalearn_tf.gan.regularization import pass_losses, weight_losses
 from metalearn_tf.networks.second_derivatives import twice_differentiable_call, twice_differentiable_pass
 
 
@@ -47,7 +47,7 @@ def stateful_players(gan, training):
 
     def run(network, *inputs):
         outputs, losses = twice_differentiable_call(network, inputs_of(*inputs), training=training)
-        return outputs, pass_losses(losses)
+        return outputs, _pass_losses(losses)
 
     def judge(images, labels):
         outputs, added = run(gan.judge, images, labels)
@@ -57,8 +57,8 @@ def stateful_players(gan, training):
     return Players(
         lambda noise, labels: run(gan.generator, noise, labels),
         judge,
-        lambda: tf.add_n([weight_losses(network) for network in trained]),
-        lambda: weight_losses(gan.discriminator),
+        lambda: tf.add_n([_weight_losses(network) for network in trained]),
+        lambda: _weight_losses(gan.discriminator),
         draw_rows,
         None if gan.encoder is None else lambda images: run(gan.encoder, images),
     )
@@ -77,7 +77,7 @@ def stateless_players(gan, weights):
     def run(network, weights, *inputs):
         frozen = [tf.convert_to_tensor(variable) for variable in network.non_trainable_variables]
         outputs, _, losses = twice_differentiable_pass(network, weights, frozen, inputs_of(*inputs), training=True)
-        return outputs, pass_losses(losses)
+        return outputs, _pass_losses(losses)
 
     def judge(images, labels):
         outputs, added = run(gan.judge, discriminator, images, labels)
@@ -86,8 +86,8 @@ def stateless_players(gan, weights):
     return Players(
         lambda noise, labels: run(gan.generator, generator, noise, labels),
         judge,
-        lambda: weight_losses(gan.generator, generator),
-        lambda: weight_losses(gan.discriminator, discriminator),
+        lambda: _weight_losses(gan.generator, generator),
+        lambda: _weight_losses(gan.discriminator, discriminator),
         lambda draw, count, axis=0: draw(count),
     )
 
@@ -99,3 +99,19 @@ def inputs_of(x, labels=None):
 
 def _logits_and_features(gan, outputs):
     return outputs if gan.judge is not gan.discriminator else (outputs, None)
+
+
+def _weight_losses(network, weights=None):
+    """The sum of the regularisers of a network's trainable weights, a float32 scalar.
+
+    Args:
+        network: a `keras.Model`.
+        weights: tensors to use in place of its trainable weights.
+    """
+    penalty = regularization_loss(network.trainable_variables, weights)
+    return _pass_losses([] if penalty is None else [penalty])
+
+
+def _pass_losses(losses):
+    """The sum of what layers added in a pass, a list of tensors; a float32 scalar."""
+    return tf.add_n([tf.zeros([]), *(tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in losses)])

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.checks.dtypes import check_dtype
+from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.copy_network import as_model
 from metalearn_tf.engine.keras_internals import release
 from metalearn_tf.engine.saveable_model import SaveableModel
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
-from metalearn_tf.learners.predict_array import predict_array
 from metalearn_tf.learners.task_checks import check_learner_examples, kind_of_examples
 
 
@@ -87,7 +87,7 @@ class AdaptedModel(SaveableModel):
         if not isinstance(x, (np.ndarray, tf.Tensor)) or steps is not None or len(x) == 0:
             return super().predict(x, batch_size, verbose, steps, callbacks)
         # Keras makes a dataset and graphs for it at each call, which takes longer than the answer and leaves memory.
-        return predict_array(self, x, 32 if batch_size is None else batch_size, verbose, callbacks)
+        return _predict_array(self, x, 32 if batch_size is None else batch_size, verbose, callbacks)
 
     def predict_on_batch(self, x):
         """As `keras.Model.predict_on_batch`; queries may also be a list."""
@@ -147,3 +147,24 @@ class AdaptedModel(SaveableModel):
         config = dict(config)
         config["learner"] = as_model(config["learner"])
         return cls(**config)
+
+
+def _predict_array(model, x, batch_size, verbose, callbacks):
+    """What `keras.Model.predict` returns for examples in memory, an array or tensor `(n, ...)` of at least one."""
+    check_python_whole(batch_size=batch_size)
+    starts = range(0, len(x), batch_size)
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = keras.callbacks.CallbackList(
+            callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=len(starts), model=model
+        )
+    model.stop_predicting = False
+    callbacks.on_predict_begin()
+    outputs = []
+    for step, start in enumerate(starts):
+        callbacks.on_predict_batch_begin(step)
+        outputs.append(keras.ops.convert_to_numpy(model(x[start : start + batch_size])))
+        callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
+        if model.stop_predicting:
+            break
+    callbacks.on_predict_end()
+    return np.concatenate(outputs)

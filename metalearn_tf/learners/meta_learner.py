@@ -17,14 +17,13 @@ from metalearn_tf.learners import task_batches
 from metalearn_tf.learners.adapted_model import AdaptedModel
 from metalearn_tf.learners.batch_checks import check_task_specs, check_tasks
 from metalearn_tf.learners.kept_state import KeptState
+from metalearn_tf.learners.made_once import SharedCopy, TracedFunction
 from metalearn_tf.learners.network_pass import result_dtype, run_network, running_state, with_layer_losses
 from metalearn_tf.learners.padding import most_ways
-from metalearn_tf.learners.shared_copy import SharedCopy
 from metalearn_tf.learners.task_assertions import with_assertions
 from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_model import TaskModel
-from metalearn_tf.learners.traced_function import TracedFunction
 from metalearn_tf.networks.task_normalization import normalization_of
 from metalearn_tf.serving.export import export_learner
 

@@ -1,5 +1,6 @@
 """The methods of a Keras model that say how to train and that tasks come in by, with what they are given checked."""
 
+import functools
 import inspect
 import types
 
@@ -13,7 +14,6 @@ from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.learners.batch_checks import check_tasks
 from metalearn_tf.learners.compile_checks import check_compile
-from metalearn_tf.learners.own_arguments import with_checked_arguments
 from metalearn_tf.learners.task_assertions import with_assertions
 from metalearn_tf.learners.task_loss import task_loss
 
@@ -31,7 +31,7 @@ class TaskModel(ReplicatedModel):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            with_checked_arguments(cls)
+            _with_checked_arguments(cls)
 
     def compile(self, optimizer="adam", loss=None, metrics=None, jit_compile=False, **kwargs):
         """As `keras.Model.compile`, with two defaults of its own.
@@ -182,4 +182,36 @@ def _check_class_weight(class_weight):
             "`class_weight` must be None: a class number means another class in each task. `sample_weight` "
             "(tasks, queries) weighs queries, as `np.where(query_y == 1, 5.0, 1.0)`. "
             f"Received: class_weight={class_weight}"
+        )
+
+
+def _with_checked_arguments(cls):
+    """Lets the constructor of a user's class refuse, at its end, that `get_config` lacks one of its arguments.
+
+    Adapting copies a learner by its configuration: a missing argument would have its default again.
+    """
+    if cls.__module__.startswith("metalearn_tf."):
+        return
+    construct = cls.__init__
+
+    @functools.wraps(construct)
+    def construct_and_check(self, *args, **kwargs):
+        construct(self, *args, **kwargs)
+        if type(self) is cls:
+            _check_arguments(self)
+
+    cls.__init__ = construct_and_check
+
+
+def _check_arguments(learner):
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(type(learner)).parameters
+    config = learner.get_config()
+    # The data type is that of the network.
+    missing = [name for name, one in parameters.items() if one.kind not in kinds and name not in {*config, "dtype"}]
+    if missing:
+        raise ValueError(
+            f"`get_config` of a learner must return all that its `__init__` takes, since adapting copies it: "
+            f"`def get_config(self): return {{**super().get_config(), {missing[0]!r}: self.{missing[0]}}}`. "
+            f"Received: {type(learner).__name__}, whose configuration lacks {missing}"
         )

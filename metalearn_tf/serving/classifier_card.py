@@ -1,5 +1,6 @@
 """The text that goes with an exported classifier or feature extractor of images."""
 
+from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.networks.task_normalization import normalization_of
 from metalearn_tf.serving.generator_card import signature_table
 from metalearn_tf.serving.model_card import (
@@ -10,7 +11,6 @@ from metalearn_tf.serving.model_card import (
     made_with,
     rest_client,
     serving_command,
-    table,
 )
 
 
@@ -53,7 +53,7 @@ def _card(model, signatures, model_name, image_range, limits, description, what,
         what,
         "" if description is None else f"## Training\n\n{description.strip()}",
         classes,
-        f"## Configuration\n\n{table(('', ''), _configuration(model))}",
+        f"## Configuration\n\n{markdown_table(('', ''), _configuration(model))}",
         f"## Signatures\n\n{signature_table(signatures)}",
         f"## Inputs\n\n{_inputs(model, signatures, image_range)}",
         limits_section(limits),

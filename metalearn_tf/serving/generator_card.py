@@ -1,6 +1,7 @@
 """The text that goes with an exported GAN."""
 
-from metalearn_tf.serving.model_card import limits_section, made_with, purpose, reference, table
+from metalearn_tf.files.markdown_table import markdown_table
+from metalearn_tf.serving.model_card import limits_section, made_with, purpose, reference
 
 _NOT_CONFIGURATION = ("name", "generator", "discriminator", "encoder", "gan")
 
@@ -26,7 +27,7 @@ def generator_card(model, signatures, model_name, limits, description=None):
         f"A `{type(model).__name__}` of metalearn_tf, as a TensorFlow SavedModel. {purpose(model)}",
         reference(model),
         "" if description is None else f"## Training\n\n{description.strip()}",
-        f"## Configuration\n\n{table(('', ''), _configuration(model, gan))}",
+        f"## Configuration\n\n{markdown_table(('', ''), _configuration(model, gan))}",
         f"## Signatures\n\n{signature_table(signatures)}",
         f"Pixels are float32 in {values}. The same `seed` gives the same images. The server keeps no state. A bad "
         "request gets an error that names the input.",
@@ -52,7 +53,7 @@ def signature_table(signatures):
             inputs = [(spec.name, spec) for spec in function.structured_input_signature[0]]
             rows.append((f"`{name}`", _tensors(inputs), _tensors(function.structured_outputs.items())))
     default = next(name for name in signatures if name != "serving_default")
-    return f"{table(('signature', 'inputs', 'outputs'), rows)}\n\n`serving_default` is `{default}`."
+    return f"{markdown_table(('signature', 'inputs', 'outputs'), rows)}\n\n`serving_default` is `{default}`."
 
 
 def _tensors(named):

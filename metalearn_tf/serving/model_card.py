@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.engine.keras_internals import flat_layers
+from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.serving.limits import LIMITS
 from metalearn_tf.version import __version__
 
@@ -113,7 +114,7 @@ def _configuration(learner, regression):
     ]
     if not regression:
         rows.append(("ways", "any number" if ways is None else f"up to {ways}"))
-    return table(("", ""), rows)
+    return markdown_table(("", ""), rows)
 
 
 def _settings(learner):
@@ -146,11 +147,11 @@ def _signatures(signatures, state):
     states = [(f"`{name}`", _shape(outputs[name].shape, "n"), outputs[name].dtype.name) for name in state]
     states[-1] = (*states[-1][:2], f"{states[-1][2]}, the model's fingerprint")
     return (
-        f"{table(('signature', 'inputs', 'outputs'), rows)}\n\n"
+        f"{markdown_table(('signature', 'inputs', 'outputs'), rows)}\n\n"
         "S is the number of support examples, Q of queries. A client may send both in one request, or `adapt` once, "
         "keep the task state, and send it with each `predict` of this very model: weights of another version refuse "
         "it. The state's tensors, where n follows from the support set:\n\n"
-        f"{table(('state', 'shape', 'dtype'), states)}"
+        f"{markdown_table(('state', 'shape', 'dtype'), states)}"
     )
 
 
@@ -256,7 +257,7 @@ def limits_section(limits):
     rows = [(f"`{name}`", f"{most:,}", LIMITS[name][1]) for name, most in limits.items()]
     return (
         "## Limits\n\nA request beyond one of them gets an error that names it, before any work. They are arguments of "
-        f"the export.\n\n{table(('limit', 'at most', 'of what'), rows)}"
+        f"the export.\n\n{markdown_table(('limit', 'at most', 'of what'), rows)}"
     )
 
 
@@ -300,9 +301,3 @@ def made_with():
 
 def _versions():
     return {"metalearn_tf": __version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
-
-
-def table(head, rows):
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

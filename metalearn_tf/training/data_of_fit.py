@@ -1,4 +1,4 @@
-"""The data of a `fit` that is running, and the way to a place in them."""
+"""The callbacks and the data of a `fit` that is running, and the way to a place in these."""
 
 import functools
 import itertools
@@ -10,6 +10,7 @@ import tensorflow as tf
 from metalearn_tf.engine.fit_internals import (
     arrays_of,
     begin_again,
+    callback_list,
     epoch_iterator,
     is_of_dataset,
     replace_steps,
@@ -147,8 +148,20 @@ def _given_back(batches, element_spec):
     return iter(functools.reduce(lambda one, other: one.concatenate(other), datasets))
 
 
+def callbacks_of_fit():
+    """All callbacks of the `keras.Model.fit` that is running, in their order.
+
+    Raises:
+        RuntimeError: where none is.
+    """
+    return _of_fit(callback_list()).callbacks
+
+
 def _epoch_iterator():
-    iterator = epoch_iterator()
-    if iterator is None:
+    return _of_fit(epoch_iterator())
+
+
+def _of_fit(found):
+    if found is None:
         raise RuntimeError("`Resume` must be among the `callbacks` of `keras.Model.fit`, which is not running.")
-    return iterator
+    return found

@@ -12,7 +12,7 @@ from metalearn_tf.files.folder_lock import FolderLock
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.files.whole_files import delete_unfinished
 from metalearn_tf.training.callback_state import CallbackState
-from metalearn_tf.training.data_of_fit import DataOfFit, too_few
+from metalearn_tf.training.data_of_fit import DataOfFit, callbacks_of_fit, too_few
 from metalearn_tf.training.data_record import DataRecord
 from metalearn_tf.training.descriptions import check_same, describe_model, optimizers_of
 from metalearn_tf.training.first_worker import is_first_worker
@@ -81,13 +81,8 @@ class Resume(keras.callbacks.Callback):
         for callback in self.callbacks:
             if not isinstance(callback, keras.callbacks.Callback):
                 raise ValueError(f"`callbacks` must be Keras callbacks. Received: {callback!r}")
-        self._of_fit = {}
         if deterministic:
             tf.config.experimental.enable_op_determinism()
-
-    def keep_state_of(self, callback):
-        """Has the state of a callback kept that a `fit` brings itself, one of each class."""
-        self._of_fit[type(callback)] = callback
 
     # === Keras's events ===
 
@@ -95,7 +90,8 @@ class Resume(keras.callbacks.Callback):
         self._epoch = self._steps = self._steps_before = 0
         self._first_epoch = self._saved_at = self._restored = None
         self._logs, self._no_step = {}, True
-        self._kept = [CallbackState(callback) for callback in (*self.callbacks, *self._of_fit.values())]
+        of_fit = [callback for callback in callbacks_of_fit() if getattr(callback, "is_resumed", False)]
+        self._kept = [CallbackState(callback) for callback in (*self.callbacks, *of_fit)]
         self._build()
         data = DataOfFit()
         if is_first_worker(self.model):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.engine.keras_internals import curve_writers, train_writer
+from metalearn_tf.evaluation.every_few_epochs import EveryFewEpochs
 from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.task_clock import TaskClock
 
@@ -18,7 +19,7 @@ _NOT_TASKS = (
 )
 
 
-class TaskBoard(keras.callbacks.TensorBoard):
+class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
     """Keras's TensorBoard callback, and what it does not know of: how a learner adapts.
 
     ```python
@@ -88,7 +89,6 @@ class TaskBoard(keras.callbacks.TensorBoard):
         for batch in self._batches:
             self.model.check_tasks(*batch)
         super().on_train_begin(logs)
-        self._is_first = True
         self._clock = TaskClock(self.model)
         self._logits_by_step = tf.function(self.model.logits_by_step, reduce_retracing=True)
         self._adaptation_values = tf.function(self.model.adaptation_values, reduce_retracing=True)
@@ -116,9 +116,7 @@ class TaskBoard(keras.callbacks.TensorBoard):
             if speed is not None:
                 with train_writer(self).as_default():
                     tf.summary.scalar("epoch_tasks_per_second", speed, step=epoch)
-            is_due = self._is_first or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
-            if is_due:
-                self._is_first = False
+            if self.is_due(epoch):
                 self._write_tasks(epoch)
 
     # === What is written ===

@@ -7,6 +7,7 @@ import pathlib
 from matplotlib.figure import Figure
 
 from metalearn_tf.engine.saveable_model import plain_values
+from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.files.whole_files import write_text, write_whole
 from metalearn_tf.training.trial_records import FINISHED, Trial
 
@@ -73,9 +74,8 @@ class TuningReport:
         """A Markdown table with one row for each trial, best first."""
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.parameters))
         header = ("trial", *names, "epochs", "validation accuracy %", "", "s")
-        rows = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-        for trial in self.ranking():
-            cells = (
+        rows = [
+            (
                 str(trial.number),
                 *(_cell(trial.parameters[name]) if name in trial.parameters else "default" for name in names),
                 str(trial.epochs),
@@ -83,8 +83,9 @@ class TuningReport:
                 "**best**" if trial is self.best else trial.status,
                 f"{trial.seconds:.0f}",
             )
-            rows.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*rows, ""])
+            for trial in self.ranking()
+        ]
+        return markdown_table(header, rows) + "\n"
 
     def figure(self, path):
         """Draws the validation accuracy of every trial by epoch into a PNG file; stopped ones end in a cross."""

@@ -15,6 +15,8 @@ class BestEpoch(keras.callbacks.Callback):
         first_counted: the first epoch that counts for `patience`, from 0 on.
     """
 
+    is_resumed = True  # by `mtf.training.Resume`, though the user does not name it there
+
     def __init__(self, patience, first_counted):
         super().__init__()
         self.patience, self.first_counted = patience, first_counted

@@ -1,13 +1,18 @@
 """What the classifiers among the trainings of a backbone share: classes with numbers and, where known, names."""
 
+import keras
+
 from metalearn_tf.checks.class_names import check_class_names
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.data.class_index import ClassIndex
+from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.backbone_model import BackboneModel
 from metalearn_tf.transfer.data_kinds import numbers_by_name, read_examples
 
 
 class ClassifierModel(BackboneModel):
-    """A `BackboneModel` that learns classes.
+    """A `BackboneModel` with a `head` that learns classes.
 
     All its methods that take examples take a `ClassDataset` too, whose classes are matched by their names.
 
@@ -39,6 +44,29 @@ class ClassifierModel(BackboneModel):
         """Keeps the names of the classes of training data, a `ClassDataset`, where there are none yet."""
         if self.class_names is None and isinstance(data, ClassIndex) and len(data.class_names) == self.classes:
             self.class_names = list(data.class_names)
+
+    def check_targets(self, x, y, sample_weight):
+        y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
+        return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
+
+    # === Use ===
+
+    def probabilities(self, features):
+        """Probabilities `(batch, classes)` of the backbone's features, which may be symbolic."""
+        return self.head(features)
+
+    @property
+    def classifier(self):
+        """The backbone and the head alone, as a functional model from examples to probabilities; not a copy."""
+        inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
+        features = keras.ops.cast(self.backbone(inputs), self.float_dtype)
+        return keras.Model(inputs, self.probabilities(features), name=self.name)
+
+    def export(self, path, **options):
+        """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
+        export_classifier(self.classifier, path, **{"image_range": self.image_range, **options})
+
+    # === Keras ===
 
     def get_config(self):
         return {**super().get_config(), "classes": self.classes, "class_names": self.class_names}

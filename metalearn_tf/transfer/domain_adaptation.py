@@ -3,25 +3,19 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.checks.labels import check_labels
-from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
-from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.domain_batches import domain_batches
 from metalearn_tf.transfer.domain_checks import (
     check_discriminator,
-    check_domains,
     check_fit_options,
     check_options,
+    check_source_and_target,
 )
 from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss, mmd_loss
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
-from metalearn_tf.transfer.transfer_checks import (
-    check_own_objective,
-    check_schedule_goes_on,
-)
+from metalearn_tf.transfer.transfer_checks import check_own_objective, check_schedule_goes_on
 
 # Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
@@ -108,6 +102,7 @@ class DomainAdaptation(ClassifierModel):
         width = backbone.output_shape[1]
         self.head = _dense(classes, seed, self.float_dtype, name="head")
         self.head.build((None, width))
+        self.softmax = keras.layers.Softmax(dtype=self.float_dtype)  # a layer, by which an export knows probabilities
         self.reversal = self.discriminator = None
         if method == "dann":
             self.reversal = GradientReversal(0.0)
@@ -169,7 +164,7 @@ class DomainAdaptation(ClassifierModel):
         check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
         check_whole(epochs=epochs)
         self.learn_names(source)
-        source_x, source_y, target_x = check_domains(self, source, target_x)
+        source_x, source_y, target_x = check_source_and_target(self, source, target_x)
         if steps_per_epoch is None:
             steps_per_epoch = -(-max(len(x) for x in (source_x, target_x) if x is not None) // batch_size)
         check_whole(steps_per_epoch=steps_per_epoch)
@@ -242,28 +237,16 @@ class DomainAdaptation(ClassifierModel):
         """Probabilities of examples; of a tuple of examples, one for each domain, a list of their features."""
         if isinstance(x, tuple):
             return [self.features(self.to_inputs(part, training), training) for part in x]
-        return tf.nn.softmax(self.head(self.features(self.to_inputs(x, training), training)))
+        return self.probabilities(self.features(self.to_inputs(x, training), training))
 
     def train_on_batch(self, *args, **kwargs):
         """Not there: a step takes examples of two domains, which `fit` brings together."""
         raise NotImplementedError("A step takes examples of two domains: use `fit(source, target_x)`.")
 
-    def export(self, path, **options):
-        """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
-        export_classifier(self.classifier, path, **{"image_range": self.image_range, **options})
+    def probabilities(self, features):
+        return self.softmax(self.head(features))
 
-    @property
-    def classifier(self):
-        """The backbone and the classifier alone, as a functional model from examples to probabilities; not a copy."""
-        inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
-        logits = self.head(keras.ops.cast(self.backbone(inputs), self.float_dtype))
-        return keras.Model(inputs, keras.layers.Softmax(dtype=self.float_dtype)(logits), name=self.name)
-
-    # === Checks and configuration ===
-
-    def check_targets(self, x, y, sample_weight):
-        y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
-        return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
+    # === Configuration ===
 
     def get_config(self):
         return {

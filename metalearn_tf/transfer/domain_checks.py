@@ -41,7 +41,7 @@ def check_discriminator(discriminator, width):
         )
 
 
-def check_domains(model, source, target_x):
+def check_source_and_target(model, source, target_x):
     """What `DomainAdaptation.fit` is given, as arrays that the backbone takes; no target for the source alone.
 
     Returns:

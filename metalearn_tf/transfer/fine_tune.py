@@ -187,11 +187,7 @@ def fine_tune(
     # === Training ===
     if validation_data is not None:
         patience = _PATIENCE if patience is None else patience
-        stopping = BestEpoch(patience, head_epochs + max(0, len(classifier.groups) - 1) * stage_epochs)
-        for callback in callbacks:
-            if hasattr(callback, "keep_state_of"):  # `mtf.training.Resume`
-                callback.keep_state_of(stopping)
-        callbacks.append(stopping)
+        callbacks.append(BestEpoch(patience, head_epochs + max(0, len(classifier.groups) - 1) * stage_epochs))
     classifier.fit(
         x,
         y,

@@ -12,11 +12,8 @@ from metalearn_tf.checks.sample_weights import check_sample_weight, class_weight
 from metalearn_tf.checks.whole_numbers import is_whole
 from metalearn_tf.data.class_index import ClassIndex
 from metalearn_tf.engine.keras_internals import loss_of_step, loss_tracker
-from metalearn_tf.serving.export_classifier import export_classifier
 from metalearn_tf.transfer.classifier_model import ClassifierModel
-from metalearn_tf.transfer.transfer_checks import (
-    check_plan,
-)
+from metalearn_tf.transfer.transfer_checks import check_plan
 from metalearn_tf.transfer.unfreezing import Unfreeze, Unfreezing, layer_weights
 
 _LOSS = "sparse_categorical_crossentropy"
@@ -230,7 +227,7 @@ class TransferClassifier(ClassifierModel):
     def check_targets(self, x, y, sample_weight):
         """Class numbers and weights, checked; targets of another loss than the default one are the user's own."""
         if self._has_class_numbers:
-            y = check_labels("y", y, len(x), self.classes, every_class=False)[0]
+            return super().check_targets(x, y, sample_weight)
         return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
 
     @property
@@ -246,18 +243,6 @@ class TransferClassifier(ClassifierModel):
                 "their own; `head_epochs=0, stages=1, layer_decay=1.0` trains all alike. Received: "
                 f"head_epochs={self.head_epochs}, {len(self.groups)} stages, layer_decay={self.layer_decay}"
             )
-
-    # === Use ===
-
-    @property
-    def classifier(self):
-        """The backbone and the head alone, as a functional model from examples to probabilities; not a copy."""
-        inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
-        return keras.Model(inputs, self.head(keras.ops.cast(self.backbone(inputs), self.float_dtype)), name=self.name)
-
-    def export(self, path, **options):
-        """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
-        export_classifier(self.classifier, path, **{"image_range": self.image_range, **options})
 
     # === Keras ===
 

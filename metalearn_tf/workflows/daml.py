@@ -6,11 +6,9 @@ import keras
 
 from metalearn_tf.checks.real_numbers import check_positive, check_share
 from metalearn_tf.checks.whole_numbers import check_whole
-from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.engine.copy_network import copy_network
 from metalearn_tf.engine.random_state_kept import random_state_kept
-from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.learners.ensemble import Ensemble
@@ -38,10 +36,8 @@ from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_compiled,
     check_disjoint,
-    check_domains,
-    check_images,
     check_learner,
-    check_target,
+    checked_sources,
     merged_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
@@ -144,10 +140,7 @@ def daml(
         [Chen et al., 2019](https://arxiv.org/abs/1904.04232)
     """
     # === Checks and configuration ===
-    sources = [sources] if isinstance(sources, ClassDataset) else list(sources)
-    check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
-    check_domains(sources)
-    check_target(sources, target, target_images, queries)
+    sources = checked_sources(sources, target, target_images, queries)
     if target_images <= shots:
         raise ValueError(
             "`target_images` must be more than `shots`, for the queries of the fine-tuning. "
@@ -202,7 +195,6 @@ def daml(
         "ratio": ratio,
         "keep": keep,
     }
-    configuration = plain_values(configuration)
     run = RunDirectory(run_directory, configuration, budget["seeds"] * (9 + 6 * len(build_learners)), verbose)
 
     # === Training and tests, seed by seed ===
@@ -272,7 +264,7 @@ def daml(
         run_seed(seed)
 
     # === Report and export ===
-    report = WorkflowReport("daml", configuration, scores.arms())
+    report = WorkflowReport("daml", run.configuration, scores.arms())
     best = report.best_with_gan
     return finish(run, report, best, learners[best][0])
 

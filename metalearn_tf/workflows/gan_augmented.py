@@ -11,7 +11,6 @@ from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
 from metalearn_tf.engine.describe import describe
 from metalearn_tf.engine.random_state_kept import random_state_kept
-from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.engine.schedule import warm_up_and_cosine
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.gan.gan import GAN
@@ -23,15 +22,14 @@ from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores, episode_scores, trained_learner
 from metalearn_tf.workflows.built_models import built_model
 from metalearn_tf.workflows.class_gans import as_in, gan_kind, more_examples, new_classes, train_gan
-from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.enlarged_support import EnlargedSupport
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_compiled,
     check_disjoint,
     check_images,
-    check_layer,
     check_learner,
+    checked_augmentation,
     merged_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
@@ -170,8 +168,7 @@ def gan_augmented(
     check_whole(**budget)
     build_learner = build_learner or (lambda: _default_learner(train.example_shape, budget["steps"]))
     build_gan = build_gan or (lambda: _default_gan(train.example_shape))
-    augmentation = classical_augmentation() if augmentation is None else augmentation
-    check_layer(augmentation)
+    augmentation = checked_augmentation(augmentation)
     learner, of_learner = built_model("build_learner", build_learner)
     check_learner("build_learner", learner, train.example_shape, max(ways, train_ways or ways))
     gan, of_gan = built_model("build_gan", build_gan)
@@ -196,7 +193,6 @@ def gan_augmented(
         "variety": variety,
         "augmentation": describe(augmentation),
     }
-    configuration = plain_values(configuration)
     mixtures = {"no augmentation": 0.0, "classical augmentation": 0.0, **{f"GAN, ratio {r:g}": r for r in ratios}}
     ways_to_enlarge = 1 + (kind == "others")
     ensembles = 4 + ways_to_enlarge
@@ -255,7 +251,7 @@ def gan_augmented(
 
     # === Report and export ===
     arms = scores.arms()
-    report = WorkflowReport("gan_augmented", configuration, arms)
+    report = WorkflowReport("gan_augmented", run.configuration, arms)
     best = max(arms, key=lambda name: arms[name].accuracy)
     return finish(run, report, best, learners[best][0])
 

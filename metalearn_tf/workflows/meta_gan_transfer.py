@@ -13,7 +13,6 @@ from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.data.tasks.augmentation import seed_augmentation
 from metalearn_tf.engine.describe import describe
 from metalearn_tf.engine.random_state_kept import random_state_kept
-from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.meta_gan import MetaGAN
@@ -22,17 +21,14 @@ from metalearn_tf.networks.dcgan import dcgan
 from metalearn_tf.training.descriptions import describe_dataset
 from metalearn_tf.workflows.arms import ArmScores
 from metalearn_tf.workflows.built_models import built_model
-from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.classifier_training import ClassifierTraining
 from metalearn_tf.workflows.meta_gan_arms import check_adaptation, drawing, trained_gans
 from metalearn_tf.workflows.parts_of_datasets import target_halves
 from metalearn_tf.workflows.run_directory import RunDirectory
 from metalearn_tf.workflows.workflow_checks import (
     check_classifier,
-    check_domains,
-    check_images,
-    check_layer,
-    check_target,
+    checked_augmentation,
+    checked_sources,
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
@@ -128,10 +124,7 @@ def meta_gan_transfer(
     Reference: [Clouâtre and Demers, 2019](https://arxiv.org/abs/1901.02199)
     """
     # === Checks and configuration ===
-    sources = list(sources)
-    check_images(**{f"sources[{number}]": dataset for number, dataset in enumerate(sources)}, target=target)
-    check_domains(sources, least=2)
-    check_target(sources, target, shots, tested=1)
+    sources = checked_sources(sources, target, shots, tested=1, least=2)
     check_share("keep", keep)
     budget = {
         "gan_steps": gan_steps,
@@ -148,8 +141,7 @@ def meta_gan_transfer(
     shape, classes = target.example_shape, target.num_classes
     build_meta_gan = build_meta_gan or (lambda: _default_meta_gan(shape))
     build_classifier = build_classifier or (lambda: _default_classifier(shape, classes))
-    augmentation = classical_augmentation() if augmentation is None else augmentation
-    check_layer(augmentation)
+    augmentation = checked_augmentation(augmentation)
     meta_gan, of_meta_gan = built_model("build_meta_gan", build_meta_gan)
     check_adaptation(meta_gan, sources, classes, gan_shots)
     classifier, of_classifier = built_model("build_classifier", build_classifier)
@@ -176,7 +168,6 @@ def meta_gan_transfer(
         "augmentation": describe(augmentation),
     }
     folder = local_path("run_directory", run_directory)
-    of_gans, configuration = plain_values(of_gans), plain_values(configuration)
     gans = RunDirectory(folder / "gans", of_gans, 2 * budget["seeds"], verbose)
     run = RunDirectory(folder / f"shots_{shots}", configuration, 6 * budget["seeds"], verbose)
 
@@ -204,7 +195,7 @@ def meta_gan_transfer(
             scores.add(name, seed, measure, generates=draw is not None)
 
     # === Report and export ===
-    report = WorkflowReport("meta_gan_transfer", configuration, scores.arms())
+    report = WorkflowReport("meta_gan_transfer", run.configuration, scores.arms())
     return finish(run, report, "MetaGAN", trained[0]["MetaGAN"])
 
 

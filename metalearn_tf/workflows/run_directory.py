@@ -6,6 +6,7 @@ import weakref
 import keras
 import numpy as np
 
+from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.files.cache import cached_arrays
 from metalearn_tf.files.folder_lock import FolderLock
 from metalearn_tf.files.local_path import local_path
@@ -25,7 +26,7 @@ class RunDirectory:
 
     Args:
         path: the folder, made where there is none.
-        configuration: dict of plain values, all that the results depend on. A folder has one for ever.
+        configuration: dict of plain values, or NumPy's, all that the results depend on. A folder has one for ever.
         stages: how many there will be, for the progress bar.
         verbose: 0 for no progress bar, 1 for one.
 
@@ -45,7 +46,8 @@ class RunDirectory:
         weakref.finalize(self, self._lock.release, delete=True)
         delete_unfinished(self.path, "*")
         delete_unfinished_export(self.path / "export" / "1", self.path)
-        check_same("run_directory", self.path / _CONFIGURATION, configuration, "run")
+        self.configuration = plain_values(configuration)
+        check_same("run_directory", self.path / _CONFIGURATION, self.configuration, "run")
         self._progress = keras.utils.Progbar(
             stages, verbose=verbose, unit_name="stage", stateful_metrics=["accuracy"], interval=0
         )

@@ -2,11 +2,13 @@
 
 import functools
 
+from metalearn_tf.checks.domain_names import domain_names
 from metalearn_tf.checks.image_range import check_image_range
 from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.tasks.augmentation import check_value_range
 from metalearn_tf.learners.meta_learner import MetaLearner
+from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 
 
 def check_images(**datasets):
@@ -55,6 +57,27 @@ def check_disjoint(sources, target):
         )
 
 
+def checked_sources(sources, target, shown, tested, least=1):
+    """The sources of a workflow as a list, once they and the target are images alike, each of a domain of its own.
+
+    Args:
+        sources: list of `ClassDataset`s, or one.
+        target: a `ClassDataset`.
+        shown: images of each class of the target that are shown, see `check_target`.
+        tested: images of each class of the target that a test needs.
+        least: how many sources there must be.
+
+    Raises:
+        TypeError: if one is not a `ClassDataset`.
+        ValueError: if they have not one shape, or no domains of their own, or the target has too few images.
+    """
+    sources = [sources] if isinstance(sources, ClassDataset) else list(sources)
+    check_images(**_by_argument(sources), target=target)
+    domain_names("sources", sources, least)
+    check_target(sources, target, shown, tested)
+    return sources
+
+
 def merged_sources(sources):
     """A dataset as it is; of a list, all classes in one dataset, each with its domain before its name.
 
@@ -64,28 +87,14 @@ def merged_sources(sources):
     """
     if isinstance(sources, ClassDataset):
         return sources
-    named = {f"sources[{number}]": dataset for number, dataset in enumerate(sources)}
-    check_images(**named)
-    check_domains(sources)
-    parts = [
-        ClassDataset(d.examples, d.labels, [f"{d.domain}: {name}" for name in d.class_names]) for d in named.values()
-    ]
+    check_images(**_by_argument(sources))
+    domain_names("sources", sources)
+    parts = [ClassDataset(d.examples, d.labels, [f"{d.domain}: {name}" for name in d.class_names]) for d in sources]
     return functools.reduce(ClassDataset.merge, parts)
 
 
-def check_domains(sources, least=1):
-    """Refuses fewer domains than `least`, and domains without a name of their own."""
-    names = [dataset.domain for dataset in sources]
-    if len(names) < least:
-        raise ValueError(
-            f"`sources` must hold {least} or more datasets, each of another domain: what changes from one to the next "
-            f"is what is learned. Received: {len(names)}"
-        )
-    if None in names or len(set(names)) != len(names):
-        raise ValueError(
-            "`sources` must each have a domain of its own; give it one by `ClassDataset(domain=...)`. "
-            f"Received: domains {names}"
-        )
+def _by_argument(sources):
+    return {f"sources[{number}]": dataset for number, dataset in enumerate(sources)}
 
 
 def check_target(sources, target, shown, tested):
@@ -156,7 +165,9 @@ def check_compiled(argument, model):
         )
 
 
-def check_layer(augmentation):
-    """Refuses what is no Keras layer for images in [0, 1]."""
+def checked_augmentation(augmentation):
+    """What a workflow is given as `augmentation`, a Keras layer for images in [0, 1]; or the classical one."""
+    augmentation = classical_augmentation() if augmentation is None else augmentation
     check_is_layer("augmentation", augmentation)
     check_value_range("augmentation", augmentation)
+    return augmentation

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.evaluation.scores import confidence_half_width, student_half_width
+from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.files.whole_files import write_whole
 
 
@@ -196,9 +197,8 @@ class WorkflowReport:
             "F1 %",
         )
         header += ("of each seed", "s")
-        rows = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-        for name, arm in self.arms.items():
-            cells = (
+        rows = [
+            (
                 name,
                 f"{100 * arm.accuracy:.2f} ± {_percent(arm.interval_over_seeds)} / {_percent(arm.confidence_interval)}",
                 *self._gain_cells(name),
@@ -207,8 +207,9 @@ class WorkflowReport:
                 ", ".join(f"{100 * accuracy:.1f}" for accuracy in arm.seed_accuracies),
                 f"{arm.seconds:.0f}",
             )
-            rows.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*rows, "", self._note(), ""])
+            for name, arm in self.arms.items()
+        ]
+        return "\n".join([markdown_table(header, rows), "", self._note(), ""])
 
     def _gain_cells(self, name):
         if name == self._rival(name):

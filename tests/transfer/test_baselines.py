@@ -148,5 +148,5 @@ def test_options_out_of_range_are_refused(baseline, options, message):
 
 
 def test_the_scale_of_cosines_is_positive():
-    with pytest.raises(ValueError, match="`scale` must be positive"):
+    with pytest.raises(ValueError, match="`scale` must be a positive number"):
         mtf.transfer.BaselinePlusPlus(identity(), scale=0)

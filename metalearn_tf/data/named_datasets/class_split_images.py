@@ -4,7 +4,7 @@ import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.named_datasets.splits import read_split_lists
-from metalearn_tf.data.named_datasets.tfds_source import class_names, fingerprint, prepared_directory, read_images
+from metalearn_tf.data.named_datasets.tfds_source import class_names, data_version, prepared_directory, read_images
 from metalearn_tf.files.cache import cached_arrays
 
 # The size of mini-ImageNet, so that networks and settings made for it fit. The photographs are 200 to 300 pixels a
@@ -74,7 +74,7 @@ def load_caltech101(split, data_dir=None, image_size=None, *, cache_dir=None):
         arrays = read_images(directory, "train+test", image_size=size, classes=numbers)
         return {**arrays, "names": np.asarray(names), "numbers": numbers}
 
-    arrays = cached_arrays(f"caltech101_{split}_{height}x{width}_{fingerprint(directory)}", build, cache_dir)
+    arrays = cached_arrays(f"caltech101_{split}_{height}x{width}_{data_version(directory)}", build, cache_dir)
     names = arrays["names"].tolist()
     return _class_dataset(arrays, arrays["numbers"].tolist(), names, directory, domain="caltech101")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.data.named_datasets.splits import read_split_lists
-from metalearn_tf.data.named_datasets.tfds_source import class_names, fingerprint, prepared_directory, read_images
+from metalearn_tf.data.named_datasets.tfds_source import class_names, data_version, prepared_directory, read_images
 from metalearn_tf.files.cache import cached_arrays
 
 PROTOCOLS = ("vinyals", "lake")
@@ -54,7 +54,7 @@ def load_omniglot(split, data_dir=None, image_size=None, *, protocol="vinyals", 
     if rotations and height != width:
         raise ValueError(f"`rotations=True` needs a square `image_size`. Received: image_size={size}")
     directory = prepared_directory("omniglot", data_dir)
-    name = f"omniglot_{height}x{width}_{fingerprint(directory)}"
+    name = f"omniglot_{height}x{width}_{data_version(directory)}"
     arrays = cached_arrays(name, lambda: _read(directory, size), cache_dir)
     names = arrays["names"].tolist()
     chosen = _characters(split, protocol, names, directory)

@@ -87,7 +87,7 @@ def _has_downloads(root, name):
     return any(".tmp." not in path and not tf.io.gfile.isdir(path) for path in found)
 
 
-def fingerprint(directory):
+def data_version(directory):
     """A short text that is the same for the same prepared data: for names of cache files."""
     digest = hashlib.sha256()
     for file in sorted(tf.io.gfile.listdir(directory)):

@@ -12,7 +12,6 @@ from metalearn_tf.data.tasks.episode_checks import (
     check_query_dataset,
     check_size,
 )
-from metalearn_tf.data.tasks.gathering import gather_from
 from metalearn_tf.data.tasks.task_plan import BLOCK, plan_block
 from metalearn_tf.engine.usable_cores import usable_cores
 from metalearn_tf.engine.worker_batches import by_worker, worker_rows
@@ -134,7 +133,7 @@ def episodes(
 def take_examples(datasets, rows, ragged):
     """The examples `(tasks, n, ...)` of rows `(tasks, n)`; zeros, or empty strings, for the row -1."""
     flat = tf.reshape(rows, [-1])
-    chosen = gather_from([dataset.gather for dataset in datasets], first_rows(datasets), tf.maximum(flat, 0))
+    chosen = _gather_from([dataset.gather for dataset in datasets], first_rows(datasets), tf.maximum(flat, 0))
     if not ragged:
         examples = to_float(chosen)
     elif chosen.dtype == tf.string:
@@ -150,3 +149,24 @@ def take_examples(datasets, rows, ragged):
 def to_float(images):
     """uint8 images as float32 in `[0, 1]`; anything else as it is."""
     return tf.cast(images, tf.float32) * (1.0 / 255.0) if images.dtype == tf.uint8 else images
+
+
+def _gather_from(tables, first_rows, rows):
+    """Reads rows of tables that follow each other.
+
+    Args:
+        tables: functions from rows `(n,)` of one table to its examples `(n, ...)`, all of one shape and dtype.
+        first_rows: integers `(tables + 1,)`; table `t` holds the rows `first_rows[t]` to `first_rows[t + 1]`.
+        rows: int64 `(n,)`.
+
+    Returns:
+        The examples `(n, ...)`, in the order of `rows`.
+    """
+    if len(tables) == 1:
+        return tables[0](rows)
+    table = tf.searchsorted(first_rows, rows, side="right", out_type=tf.int32) - 1
+    positions = tf.dynamic_partition(tf.range(tf.size(rows)), table, len(tables))
+    parts = [
+        read(tf.gather(rows, position) - first) for read, position, first in zip(tables, positions, first_rows[:-1])
+    ]
+    return tf.dynamic_stitch(positions, parts)
