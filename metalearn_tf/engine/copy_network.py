@@ -5,6 +5,7 @@ import types
 import keras
 import numpy as np
 
+from metalearn_tf.engine.keras_internals import flat_layers, inner_layers
 from metalearn_tf.engine.python_state import copy_attributes
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.text_inputs import copy_vocabularies
@@ -30,7 +31,7 @@ def copy_network(network, with_attributes=True):
     _check_same_weights(network, copy)
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
-    for layer, copied in zip(network._flatten_layers(), copy._flatten_layers(), strict=True):
+    for layer, copied in zip(flat_layers(network), flat_layers(copy), strict=True):
         copy_what_is_no_weight(layer, copied, with_attributes)
     return copy
 
@@ -118,7 +119,7 @@ def copy_what_is_no_weight(layer, copy, with_attributes=True):
 
 def _has_parts_of_its_own(network):
     ours = [one for one in _custom_objects(network).values() if not one.__module__.startswith("metalearn_tf.")]
-    return bool(ours) or any(isinstance(layer, keras.layers.Lambda) for layer in network._flatten_layers())
+    return bool(ours) or any(isinstance(layer, keras.layers.Lambda) for layer in flat_layers(network))
 
 
 def _custom_objects(network):
@@ -127,7 +128,7 @@ def _custom_objects(network):
     The name under which a class is registered is one of them: another class may have been registered by it since.
     """
     found = {}
-    for layer in network._flatten_layers():
+    for layer in flat_layers(network):
         for value in (layer, *vars(layer).values()):
             is_function = isinstance(value, types.FunctionType)
             one = value if is_function else type(value)
@@ -153,9 +154,9 @@ def _keep_objects(layer, config, objects):
             name = f"function {len(objects)}"
             objects[name] = value
             config[key] = {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
-    inner_layers = {inner.name: inner for inner in layer._flatten_layers(recursive=False, include_self=False)}
+    inner_by_name = {inner.name: inner for inner in inner_layers(layer)}
     for described in _described_layers(config):
-        inner = inner_layers.get(described["config"].get("name"))
+        inner = inner_by_name.get(described["config"].get("name"))
         if inner is not None:
             described.pop("compile_config", None)  # the copy is not trained as the network was
             if not _is_of_keras(type(inner)):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import arguments_of, flat_layers, inner_layers
 from metalearn_tf.engine.text_inputs import vocabulary_files
 from metalearn_tf.files.fingerprint import fingerprint
 
@@ -102,14 +103,13 @@ def _object(thing, depth):
             warnings.simplefilter("ignore", UserWarning)  # of lambdas: nothing is saved here
             described |= _plain_dict({"class_name": type(thing).__name__, "config": thing.get_config()}, depth)
         # Keras's losses of a function leave what they give it out of their configurations, such as Huber's `delta`.
-        described |= _plain_dict(getattr(thing, "_fn_kwargs", {}), depth)
-        parts = list(thing._flatten_layers()) if isinstance(thing, keras.Layer) else parts
+        described |= _plain_dict(arguments_of(thing), depth)
+        parts = flat_layers(thing) if isinstance(thing, keras.Layer) else parts
     except (AttributeError, NotImplementedError, TypeError, ValueError):
         # It cannot be saved, but it can be told from others.
         described |= _attributes(thing, inspect.signature(type(thing)).parameters, depth)
         if isinstance(thing, keras.Layer):
-            layers = thing._flatten_layers(include_self=False, recursive=False)
-            described["layers"] = [_object(layer, depth) for layer in layers]
+            described["layers"] = [_object(layer, depth) for layer in inner_layers(thing)]
     described |= {key: value for key, value in {"own": _own(parts, depth), "words": _words(thing)}.items() if value}
     return described
 

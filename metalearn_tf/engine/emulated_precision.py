@@ -5,12 +5,13 @@ import warnings
 
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.engine.processor import has_bfloat16
 
 
 def warn_of_emulation(model):
     """Warns, once in a process, if a model computes in bfloat16 on a processor that has none."""
-    if any(layer.compute_dtype == "bfloat16" for layer in model._flatten_layers()) and _is_emulated():
+    if any(layer.compute_dtype == "bfloat16" for layer in flat_layers(model)) and _is_emulated():
         _warn()
 
 

@@ -6,6 +6,8 @@ import types
 import keras
 import numpy as np
 
+from metalearn_tf.engine.keras_internals import flat_layers
+
 # What training and tracing leave in a model, which no pass reads.
 _OF_TRAINING = frozenset(
     (
@@ -32,7 +34,7 @@ def python_state(model):
     Args:
         model: a `keras.Model` or another layer.
     """
-    layers = model._flatten_layers()
+    layers = flat_layers(model)
     flags = [variable.trainable for variable in model.weights]
     return flags, [{name: _comparable(value) for name, value in _attributes(layer).items()} for layer in layers]
 

@@ -5,13 +5,9 @@ import random
 import threading
 
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
-from tensorflow.python.eager import context
 
-_OF_KERAS = (GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR)
-_OF_TENSORFLOW = ("_seed", "_rng")
+from metalearn_tf.engine.keras_internals import random_state, set_random_state
+
 _one_at_a_time = threading.RLock()
 
 
@@ -41,20 +37,12 @@ def random_state_kept(wait=True):
         yield
         return
     try:
-        # TensorFlow has a function to set its seed, and none to read it; both names are there once it has one.
-        tensorflow = vars(context.context())
-        of_tensorflow = {name: tensorflow[name] for name in _OF_TENSORFLOW if name in tensorflow}
-        of_keras = {name: global_state.get_global_attribute(name) for name in _OF_KERAS}
-        of_python, of_numpy = random.getstate(), np.random.get_state()
+        of_python, of_numpy, of_keras = random.getstate(), np.random.get_state(), random_state()
         try:
             yield
         finally:
             random.setstate(of_python)
             np.random.set_state(of_numpy)
-            for name, value in of_keras.items():
-                global_state.set_global_attribute(name, value)
-            for name in _OF_TENSORFLOW:
-                tensorflow.pop(name, None)
-            tensorflow.update(of_tensorflow)
+            set_random_state(*of_keras)
     finally:
         _one_at_a_time.release()

@@ -1,12 +1,7 @@
 """What the replicas of a `tf.distribute` strategy have in common: pure functions, that change nothing without one."""
 
-import contextlib
-import contextvars
-
 import keras
 import tensorflow as tf
-
-_one_batch = contextvars.ContextVar("one_batch", default=False)
 
 
 def replica_count():
@@ -48,18 +43,8 @@ def is_sum(loss):
     return getattr(keras.losses.get(loss), "reduction", None) == "sum"
 
 
-@contextlib.contextmanager
-def one_batch_of_all_replicas():
-    """Inside, `draw_rows` draws for the batch of all replicas, so that it does not matter how it is split."""
-    token = _one_batch.set(True)
-    try:
-        yield
-    finally:
-        _one_batch.reset(token)
-
-
 def draw_rows(draw, count, axis=0):
-    """Random numbers for each of a number of examples.
+    """Random numbers for each example of a batch that all replicas share, so that it does not matter how it is split.
 
     Args:
         draw: function from a number of examples to a tensor, the same each time.
@@ -67,11 +52,10 @@ def draw_rows(draw, count, axis=0):
         axis: that of the examples in the tensor.
 
     Returns:
-        `draw(count)`; inside `one_batch_of_all_replicas` the rows of this replica's examples in what `draw` returns for
-        those of all.
+        The rows of this replica's examples in what `draw` returns for those of all.
     """
     replicas = replica_count()
-    if replicas == 1 or not _one_batch.get():
+    if replicas == 1:
         return draw(count)
     first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
     return tf.gather(draw(count * replicas), first + tf.range(count), axis=axis)

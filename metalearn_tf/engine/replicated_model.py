@@ -4,6 +4,13 @@ import contextlib
 
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import (
+    build_metrics,
+    is_multi_worker,
+    is_within_fit,
+    own_strategy,
+    waits_for_metrics,
+)
 from metalearn_tf.engine.saveable_model import SaveableModel
 from metalearn_tf.engine.worker_batches import split_batches
 
@@ -44,7 +51,7 @@ class ReplicatedModel(SaveableModel):
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on data as `fit` takes them."""
-        if self._replicas > 1 and not kwargs.get("_use_cached_eval_dataset"):
+        if self._replicas > 1 and not is_within_fit(kwargs):
             x, kwargs["steps"] = self._split("x", x, kwargs.get("steps"))
         with self._worker_errors():
             return super().evaluate(x, y, *args, **kwargs)
@@ -70,7 +77,7 @@ class ReplicatedModel(SaveableModel):
         try:
             yield
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
-            if not _is_multi_worker(self.distribute_strategy):
+            if not is_multi_worker(self.distribute_strategy):
                 raise
             raise RuntimeError(
                 "Another worker of this training is gone, and the others cannot go on without it. Start all of them "
@@ -81,27 +88,23 @@ class ReplicatedModel(SaveableModel):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras takes the mean over all workers of a batch, which it cannot convert; a worker's own part is enough.
-        if iterator is None or self._distribute_strategy is None:
+        strategy = own_strategy(self)
+        if iterator is None or strategy is None:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
-        if self._compile_metrics is None or self._compile_metrics.built:
+        if not waits_for_metrics(self):
             return None
         *_, batches = next(iter(iterator))
-        local_results = self._distribute_strategy.experimental_local_results
+        local_results = strategy.experimental_local_results
         batch = tf.nest.map_structure(lambda value: local_results(value)[0], next(batches))
-        with self._distribute_strategy.scope():
-            self._symbolic_build(data_batch=batch)
+        with strategy.scope():
+            build_metrics(self, batch)
 
     def _make_function(self, step_function):
         # Keras takes the mean of the logs of several workers over an axis, which scalars do not have.
-        if not _is_multi_worker(self.distribute_strategy):
+        if not is_multi_worker(self.distribute_strategy):
             return super()._make_function(step_function)
 
         def with_an_axis(data):
             return tf.nest.map_structure(lambda value: tf.reshape(value, [1]), step_function(data))
 
         return super()._make_function(with_an_axis)
-
-
-def _is_multi_worker(strategy):
-    multi_worker = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    return multi_worker and strategy.extended._in_multi_worker_mode()

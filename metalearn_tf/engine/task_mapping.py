@@ -6,11 +6,14 @@ import contextvars
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.engine.task_threads import look_at_threads
 from metalearn_tf.engine.usable_cores import usable_cores
 
 TASK_MAPPINGS = ("auto", "parallel", "vectorized")
 
+# Not arguments: between the map over tasks and those who ask are `adapt_task` and `classify`, which users write. These
+# take a support set, or a task state and queries, and need not know of the rest.
 _context = contextvars.ContextVar("task_context", default=(False, None))
 
 
@@ -44,7 +47,7 @@ def is_vectorized(mapping):
 
 def has_loops(network):
     """Whether a `keras.Model` has layers that loop over time: those of Keras, not unrolled."""
-    recurrent = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    recurrent = [layer for layer in flat_layers(network) if isinstance(layer, keras.layers.RNN)]
     return any(not layer.unroll for layer in recurrent)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers, lookup_of
+
 
 def takes_texts(network):
     """Whether a Keras model has one input, and it is strings."""
@@ -59,9 +61,9 @@ def check_vocabularies(network):
 
 
 def _is_without_words(layer):
-    layer = layer._lookup_layer if isinstance(layer, keras.layers.TextVectorization) else layer
+    layer = lookup_of(layer) if isinstance(layer, keras.layers.TextVectorization) else layer
     return isinstance(layer, (keras.layers.StringLookup, keras.layers.IntegerLookup)) and not layer.lookup_table.size()
 
 
 def _layers_with_vocabularies(network):
-    return [layer for layer in network._flatten_layers() if hasattr(layer, "load_assets")]
+    return [layer for layer in flat_layers(network) if hasattr(layer, "load_assets")]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import assigning_methods
+
 
 class UpdateRule(NamedTuple):
     """A pair of pure functions over an explicit state.
@@ -126,9 +128,8 @@ def stateless_optimizer(optimizer, variables):
     """
     optimizer = given_optimizer(optimizer)
     _check_inner_optimizer(optimizer)
-    general = next(base for base in type(optimizer).__mro__ if base.__name__ == "BaseOptimizer")
-    methods = {name: getattr(general, name) for name in _GENERAL_METHODS}
-    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), {**methods, "is_stateless": True})
+    methods = {**assigning_methods(), "is_stateless": True}
+    stateless = type(f"Stateless{type(optimizer).__name__}", (type(optimizer),), methods)
     optimizer = stateless.from_config(optimizer.get_config())
     optimizer.build(variables)
     return optimizer
@@ -141,16 +142,6 @@ def given_optimizer(optimizer):
     return type(optimizer).__bases__[0].from_config(optimizer.get_config())
 
 
-_GENERAL_METHODS = (
-    "stateless_apply",
-    "assign",
-    "assign_add",
-    "assign_sub",
-    "_var_key",
-    "_apply_weight_decay",
-    "_backend_update_step",
-    "_overwrite_model_variables_with_average_value",
-)
 # Optimizers whose steps are no function of a state that a task could begin with.
 _REFUSED = {
     "Nadam": "keeps a product that is none of its variables",
@@ -168,7 +159,7 @@ def _check_inner_optimizer(optimizer):
     classes = type(optimizer).__mro__
     own = classes[: classes.index(keras.optimizers.Optimizer)]
     reasons = [_REFUSED[cls.__name__] for cls in own if cls.__name__ in _REFUSED]
-    reasons += [f"has a `{name}` of its own" for cls in own for name in _GENERAL_METHODS if name in vars(cls)]
+    reasons += [f"has a `{name}` of its own" for cls in own for name in assigning_methods() if name in vars(cls)]
     options = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
     reasons += [f"has `{name}`, which is for a training" for name in options if getattr(optimizer, name, None)]
     if reasons:

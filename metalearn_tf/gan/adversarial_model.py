@@ -9,6 +9,7 @@ import tensorflow as tf
 from metalearn_tf.checks.batches import check_has_end
 from metalearn_tf.engine.array_batches import fit_arguments
 from metalearn_tf.engine.callback_list import callback_list
+from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.gan.gan_checks import check_monitor
 from metalearn_tf.gan.keep_best import KeepBest, check_is_logged
@@ -173,7 +174,7 @@ class AdversarialModel(ReplicatedModel):
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, **kwargs
     ):
         """As `keras.Model.evaluate`, without weights; the first batch is checked before any work is done."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
+        if not is_within_fit(kwargs):  # `fit` has checked its validation data once for all epochs
             check_data_options({"sample_weight": sample_weight}, "evaluate")
             x, y = self.check_data(x, y)
             check_has_end("x", x, "steps", steps)

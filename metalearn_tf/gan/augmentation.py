@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-from metalearn_tf.engine.replicas import draw_rows
-
 
 def differentiable_augmentation(images, seed, policy="color,translation,cutout"):
     """Changes each image at random, before the discriminator sees it, in a way that gradients flow through.
@@ -32,15 +30,27 @@ def differentiable_augmentation(images, seed, policy="color,translation,cutout")
 
     Reference: [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
     """
+    return change_images(images, policy, lambda count: draw_changes(count, seed))
+
+
+def draw_changes(count, seed):
+    """The random numbers of the changes of so many images, float32 in [0, 1), `(7, count, 1, 1, 1)`."""
+    return tf.random.stateless_uniform([7, count, 1, 1, 1], seed, alg="philox")
+
+
+def change_images(images, policy, draw):
+    """`differentiable_augmentation` with random numbers that are a function of the number of images.
+
+    Args:
+        images: as there.
+        policy: as there.
+        draw: function from a number of images to what `draw_changes` returns for them.
+    """
     names = check_policy(policy)
     images = tf.convert_to_tensor(images)
     if images.shape.rank != 4:
         raise ValueError(f"`images` must be (n, height, width, channels). Received: shape {images.shape}")
-
-    def draw(count):
-        return tf.random.stateless_uniform([7, count, 1, 1, 1], seed, alg="philox")
-
-    draws = draw_rows(draw, tf.shape(images)[0], axis=1)
+    draws = draw(tf.shape(images)[0])
     # A change has the same draws in every policy.
     draws = {"color": draws[:3], "translation": draws[3:5], "cutout": draws[5:]}
     for name in names:

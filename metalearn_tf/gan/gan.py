@@ -10,13 +10,13 @@ from metalearn_tf.engine.copy_network import copy_network
 from metalearn_tf.engine.fresh_trace import FreshTrace
 from metalearn_tf.engine.gradient_checks import check_reached
 from metalearn_tf.engine.random_state_kept import random_state_kept
-from metalearn_tf.engine.replicas import apply_mean, one_batch_of_all_replicas
+from metalearn_tf.engine.replicas import apply_mean
 from metalearn_tf.gan.averaging import fingerprint, frozen_copy, is_fingerprint_of, move_average
 from metalearn_tf.gan.gan_checks import check_inputs, check_sampling, check_training_data
 from metalearn_tf.gan.gan_networks import GANNetworks
 from metalearn_tf.gan.network_checks import check_networks, check_options, check_trainable, declared_range
 from metalearn_tf.gan.network_inputs import condition_of, images_of
-from metalearn_tf.gan.objectives import Objective, draw_noise, split_seed
+from metalearn_tf.gan.objectives import Objective, batch_noise, draw_noise, split_seed
 from metalearn_tf.gan.penalties import Penalty
 from metalearn_tf.gan.players import inputs_of, stateful_players
 from metalearn_tf.gan.players_optimizer import PlayersOptimizer, make_optimizers
@@ -166,7 +166,6 @@ class GAN(GANNetworks):
             self.averaged_generator.set_weights(self.generator.get_weights())
             self._averaged_from.assign(fingerprint(self.generator))
 
-    @one_batch_of_all_replicas()
     def train_step(self, data):
         images, labels = self._images_and_labels(data)
         with tf.control_dependencies([images] if labels is None else [images, labels]):  # once they have been checked
@@ -180,7 +179,7 @@ class GAN(GANNetworks):
 
     def _train_discriminator(self, images, labels, seed):
         seeds, players = split_seed(seed, 2), stateful_players(self, training=True)
-        fake, _ = players.generate(draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0]), labels)
+        fake, _ = players.generate(batch_noise(images, self.latent_dim, seeds[0]), labels)
         with tf.GradientTape() as tape:
             losses = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
             scaled_loss = self.discriminator_optimizer.scale_loss(losses[0])
@@ -189,7 +188,7 @@ class GAN(GANNetworks):
 
     def _train_generator(self, images, labels, seed):
         seeds, players = split_seed(seed, 2), stateful_players(self, training=True)
-        noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
+        noise = batch_noise(images, self.latent_dim, seeds[0])
         with tf.GradientTape() as tape:
             loss = self.objective.generator_loss(players, images, noise, labels, seeds[1])
             scaled_loss = self.generator_optimizer.scale_loss(loss)
@@ -208,11 +207,10 @@ class GAN(GANNetworks):
         check_reached(variables, gradients)
         apply_mean(getattr(self, f"{player}_optimizer"), gradients, variables)
 
-    @one_batch_of_all_replicas()
     def test_step(self, data):
         images, labels = self._images_and_labels(data)
         seeds, players = split_seed(tf.constant([self.seed, -1]), 3), stateful_players(self, training=False)
-        noise = draw_noise(tf.shape(images)[0], self.latent_dim, seeds[0])
+        noise = batch_noise(images, self.latent_dim, seeds[0])
         fake, _ = players.generate(noise, labels)
         loss, *penalty = self.objective.discriminator_loss(players, images, fake, labels, seeds[1])
         of_generator = self.objective.generator_loss(players, images, noise, labels, seeds[2])

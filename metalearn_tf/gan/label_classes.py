@@ -2,6 +2,8 @@
 
 import keras
 
+from metalearn_tf.engine.keras_internals import calls_in, flat_layers
+
 
 def classes_of_labels(network, labels):
     """The number of class numbers that what takes an input knows: as many as all know; `None` where nothing says it.
@@ -13,29 +15,27 @@ def classes_of_labels(network, labels):
         network: a functional or sequential `keras.Model`.
         labels: one of its `inputs`.
     """
-    found = [_rows_of(layer) for layer in network._flatten_layers() if layer.name == "label_embedding"]
+    found = [_rows_of(layer) for layer in flat_layers(network) if layer.name == "label_embedding"]
     found += _classes_behind(network, labels)
     return min((classes for classes in found if classes is not None), default=None)
 
 
 def _classes_behind(network, labels):
-    network = getattr(network, "_functional", None) or network  # that of a sequential model
     carried, found = {id(labels)}, []
-    for depth in sorted(network._nodes_by_depth, reverse=True):
-        for node in network._nodes_by_depth[depth]:
-            operation = node.operation
-            if node.is_input or not any(id(tensor) in carried for tensor in node.input_tensors):
-                continue
-            classes = _classes_of(operation)
-            if classes is not None:
-                found.append(classes)
-            elif isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
-                for inner, outer in zip(operation.inputs, node.input_tensors):
-                    found += _classes_behind(operation, inner) if id(outer) in carried else []
-            elif getattr(operation, "weights", None):  # a layer of the user's own may hold an embedding
-                found += [classes for classes in map(_classes_of, operation._flatten_layers()) if classes is not None]
-            else:
-                carried.update(map(id, node.output_tensors))
+    for node in calls_in(network):
+        operation = node.operation
+        if node.is_input or not any(id(tensor) in carried for tensor in node.input_tensors):
+            continue
+        classes = _classes_of(operation)
+        if classes is not None:
+            found.append(classes)
+        elif isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+            for inner, outer in zip(operation.inputs, node.input_tensors):
+                found += _classes_behind(operation, inner) if id(outer) in carried else []
+        elif getattr(operation, "weights", None):  # a layer of the user's own may hold an embedding
+            found += [classes for classes in map(_classes_of, flat_layers(operation)) if classes is not None]
+        else:
+            carried.update(map(id, node.output_tensors))
     return found
 
 

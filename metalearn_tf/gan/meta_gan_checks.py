@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metalearn_tf.checks.real_numbers import check_positive
+from metalearn_tf.engine.keras_internals import flat_layers, own_states
 from metalearn_tf.gan.gan import GAN
 from metalearn_tf.gan.network_checks import check_trainable
 from metalearn_tf.gan.network_inputs import has_pairs
@@ -27,7 +28,7 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
             f"{gan.generator.inputs[1].dtype}"
         )
     for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator)):
-        layers = [layer.name for layer in network._flatten_layers() if _has_state(layer)]
+        layers = [layer.name for layer in flat_layers(network) if _has_state(layer)]
         if layers:
             raise ValueError(
                 f"`gan` must have a {name} without a state beside its weights, as moving averages, spectral "
@@ -62,9 +63,7 @@ def _takes_class_numbers(gan):
 
 def _has_state(layer):
     generators = (getattr(layer, name, None) for name in ("seed_generator", "generator"))
-    return bool(layer._non_trainable_variables) or any(
-        isinstance(generator, keras.random.SeedGenerator) for generator in generators
-    )
+    return bool(own_states(layer)) or any(isinstance(generator, keras.random.SeedGenerator) for generator in generators)
 
 
 def make_outer_optimizer(meta_gan, optimizer):

@@ -7,6 +7,7 @@ from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.checks.real_numbers import check_below_one, check_not_negative
 from metalearn_tf.checks.whole_numbers import check_seed, check_whole
 from metalearn_tf.engine.copy_network import check_can_be_copied
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.gan.augmentation import check_policy
 from metalearn_tf.gan.losses import get_losses
 from metalearn_tf.gan.network_inputs import has_pairs
@@ -103,9 +104,7 @@ def check_options(gan):
     get_losses(objective.loss)
     if objective.penalty is not None:
         get_penalty(objective.penalty)
-        mixing = [
-            layer.name for layer in gan.discriminator._flatten_layers() if isinstance(layer, _BATCH_NORMALIZATIONS)
-        ]
+        mixing = [layer.name for layer in flat_layers(gan.discriminator) if isinstance(layer, _BATCH_NORMALIZATIONS)]
         if mixing:
             raise ValueError(
                 "`penalty` needs a discriminator without batch normalisation, which makes an image's logit depend on "

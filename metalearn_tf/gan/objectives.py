@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from metalearn_tf.engine.replicas import draw_rows, one_batch_of_all_replicas
-from metalearn_tf.gan.augmentation import differentiable_augmentation
+from metalearn_tf.engine.replicas import draw_rows
+from metalearn_tf.gan.augmentation import change_images, draw_changes
 from metalearn_tf.gan.losses import feature_matching_loss, get_losses, reconstruction_loss
 from metalearn_tf.gan.penalties import get_penalty
 
@@ -49,7 +49,7 @@ class Objective(NamedTuple):
             A tuple of one float32 scalar, or of two.
         """
         seeds = split_seed(seed, 3)
-        real, fake = self.augment(real, seeds[0]), self.augment(fake, seeds[1])
+        real, fake = (self.augment(players, images, each) for images, each in zip((real, fake), seeds))
         (real_logits, _, of_real), (fake_logits, _, of_fake) = (players.judge(x, labels) for x in (real, fake))
         loss = get_losses(self.loss)[0](real_logits, fake_logits)
         loss += of_real + of_fake + players.discriminator_weight_losses()
@@ -57,7 +57,7 @@ class Objective(NamedTuple):
             return (loss,)
         function, weight = get_penalty(self.penalty)
         weight = weight if self.penalty_weight is None else self.penalty_weight
-        mix = draw_rows(lambda count: tf.random.stateless_uniform([count], seeds[2]), tf.shape(real)[0])
+        mix = players.draw(lambda count: tf.random.stateless_uniform([count], seeds[2]), tf.shape(real)[0])
         penalty = weight * function(lambda images: players.judge(images, labels)[0], real, fake, mix)
         return loss + penalty, penalty
 
@@ -73,10 +73,10 @@ class Objective(NamedTuple):
         """
         seeds = split_seed(seed, 2)
         fake, added = players.generate(noise, labels)
-        logits, features, _ = players.judge(self.augment(fake, seeds[0]), labels)
+        logits, features, _ = players.judge(self.augment(players, fake, seeds[0]), labels)
         loss = get_losses(self.loss)[1](logits) + added + players.generator_weight_losses()
         if self.feature_matching_weight:
-            real_features = tf.stop_gradient(players.judge(self.augment(real, seeds[1]), labels)[1])
+            real_features = tf.stop_gradient(players.judge(self.augment(players, real, seeds[1]), labels)[1])
             loss += self.feature_matching_weight * feature_matching_loss(real_features, features)
         if self.reconstruction_weight:
             again = fake
@@ -87,18 +87,24 @@ class Objective(NamedTuple):
             loss += self.reconstruction_weight * reconstruction_loss(real, again)
         return loss
 
-    def augment(self, images, seed):
+    def augment(self, players, images, seed):
         """The images as the discriminator sees them: changed in [-1, 1], and in their own range again."""
         if self.augmentation is None:
             return images
         low, high = self.image_range or (-1.0, 1.0)
         middle, half = (high + low) / 2.0, (high - low) / 2.0
-        return middle + half * differentiable_augmentation((images - middle) / half, seed, self.augmentation)
+        draw = lambda count: players.draw(lambda count: draw_changes(count, seed), count, axis=1)  # noqa: E731
+        return middle + half * change_images((images - middle) / half, self.augmentation, draw)
 
 
 def draw_noise(count, latent_dim, seed):
     """Standard normal noise `(count, latent_dim)` float32, the same for the same `seed`, int32 `(2,)`."""
-    return draw_rows(lambda count: tf.random.stateless_normal([count, latent_dim], seed), count)
+    return tf.random.stateless_normal([count, latent_dim], seed)
+
+
+def batch_noise(images, latent_dim, seed):
+    """`draw_noise` for the images of a batch that all replicas share."""
+    return draw_rows(lambda count: draw_noise(count, latent_dim, seed), tf.shape(images)[0])
 
 
 def split_seed(seed, number):
@@ -108,5 +114,4 @@ def split_seed(seed, number):
 
 def task_seeds(seed, tasks):
     """A seed of its own for each task of a batch, int32 `(tasks, 2)`, from one."""
-    with one_batch_of_all_replicas():
-        return draw_rows(lambda count: tf.random.split(seed, count), tasks)
+    return draw_rows(lambda count: tf.random.split(seed, count), tasks)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from metalearn_tf.engine.regularization import regularization_loss
+from metalearn_tf.engine.replicas import draw_rows
 from metalearn_tf.networks.second_derivatives import twice_differentiable_call, twice_differentiable_pass
 
 
@@ -21,6 +22,8 @@ class Players(NamedTuple):
             added.
         generator_weight_losses: from nothing to the regularisers of the weights of generator and encoder, a scalar.
         discriminator_weight_losses: the same of the discriminator.
+        draw: from a function of a number of examples, that number, and the axis of the examples to random numbers for
+            each of them, as `draw_rows`.
         encode: from images to noise `(n, latent_dim)`, added; `None` where there is no encoder.
     """
 
@@ -28,11 +31,14 @@ class Players(NamedTuple):
     judge: Callable
     generator_weight_losses: Callable
     discriminator_weight_losses: Callable
+    draw: Callable
     encode: Callable | None = None
 
 
 def stateful_players(gan, training):
-    """A GAN's networks with their present weights; a pass in training may move the state of their layers.
+    """A GAN's networks with their present weights, on a batch that all replicas share.
+
+    A pass in training may move the state of their layers.
 
     Args:
         gan: a `GAN`.
@@ -53,12 +59,13 @@ def stateful_players(gan, training):
         judge,
         lambda: tf.add_n([_weight_losses(network) for network in trained]),
         lambda: _weight_losses(gan.discriminator),
+        draw_rows,
         None if gan.encoder is None else lambda images: run(gan.encoder, images),
     )
 
 
 def stateless_players(gan, weights):
-    """A GAN's networks with other weights.
+    """A GAN's networks with other weights, on a task, which one replica has to itself.
 
     Args:
         gan: a `GAN` without encoder, whose networks have no state beside their weights.
@@ -81,6 +88,7 @@ def stateless_players(gan, weights):
         judge,
         lambda: _weight_losses(gan.generator, generator),
         lambda: _weight_losses(gan.discriminator, discriminator),
+        lambda draw, count, axis=0: draw(count),
     )
 
 

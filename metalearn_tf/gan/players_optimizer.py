@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from metalearn_tf.engine.keras_internals import is_built_for
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 
 
@@ -78,8 +79,7 @@ def get_optimizer(name, optimizer):
 def check_unused(name, optimizer, variables):
     """Refuses an optimizer whose state is that of other variables."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    known = inner._trainable_variables_indices
-    if inner.built and not all(inner._var_key(variable) in known for variable in variables):
+    if inner.built and not all(is_built_for(inner, variable) for variable in variables):
         raise ValueError(
             f"`{name}` must be an optimizer of its own, which has trained no other variables; "
             "`type(optimizer).from_config(optimizer.get_config())` makes one of the same options. "

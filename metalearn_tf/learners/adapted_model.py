@@ -8,6 +8,7 @@ from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.copy_network import as_model
+from metalearn_tf.engine.keras_internals import release
 from metalearn_tf.engine.saveable_model import SaveableModel
 from metalearn_tf.engine.text_inputs import takes_integers, takes_texts
 from metalearn_tf.learners.task_checks import check_learner_examples, kind_of_examples
@@ -120,7 +121,7 @@ class AdaptedModel(SaveableModel):
     def _stop_sharing(self):
         """Puts a learner of its own in the place of the one that other adapted models have too."""
         learner = self.learner.copy()
-        self._tracker.untrack(self.learner)
+        release(self, self.learner)
         self.learner = learner
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):

@@ -8,7 +8,6 @@ from metalearn_tf.engine.update_rules import gradient_descent
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.network_pass import run_network
 from metalearn_tf.learners.task_checks import check_network
-from metalearn_tf.networks.task_normalization import support_pass
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -86,8 +85,7 @@ class ANIL(GradientBasedLearner):
         return self.inner_loop_outputs(features, support_y, ways, answer)
 
     def _support_features(self, support_x):
-        with support_pass():
-            return run_network(self.body, support_x)
+        return run_network(self.body, support_x, of_support=True)
 
     def _head_outputs(self, features, weights):
         return run_network(self.head, features, weights)[0]

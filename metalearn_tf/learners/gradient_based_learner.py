@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.keras_internals import flat_layers, own_weights
 from metalearn_tf.engine.rematerialized import rematerialized
 from metalearn_tf.engine.task_mapping import in_training
 from metalearn_tf.learners.label_checks import check_puts_out_logits
@@ -137,7 +138,7 @@ class GradientBasedLearner(MetaLearner):
 
         A learner that keeps a value for each weight keeps it for all of these: layers may be frozen and thawed later.
         """
-        own = {id(weight) for layer in self.network._flatten_layers() for weight in layer._trainable_variables}
+        own = {id(weight) for layer in flat_layers(self.network) for weight in own_weights(layer)}
         return [variable for variable in self.network.variables if id(variable) in own]
 
     def values_of_weights(self):

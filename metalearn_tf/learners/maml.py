@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.keras_internals import flat_layers, own_weights
 from metalearn_tf.engine.update_rules import at_step, gradient_descent, scheduled_gradient_descent
 from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
@@ -132,8 +133,8 @@ class MAML(GradientBasedLearner):
         return [weight for weight in self.all_weights() if id(weight) not in of_normalization]
 
     def _normalization_weights(self):
-        layers = [layer for layer in self.network._flatten_layers() if isinstance(layer, TaskNormalization)]
-        return [weight for layer in layers for weight in layer._trainable_variables]
+        layers = [layer for layer in flat_layers(self.network) if isinstance(layer, TaskNormalization)]
+        return [weight for layer in layers for weight in own_weights(layer)]
 
     def _change_of(self, variable):
         name, shape = variable.path.replace("/", "_"), (self.inner_steps, *variable.shape)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from metalearn_tf.checks.real_numbers import check_below_one
 from metalearn_tf.checks.whole_numbers import check_python_whole
 from metalearn_tf.engine.gradient_checks import check_reached
-from metalearn_tf.engine.replicas import draw_rows, is_sum, one_batch_of_all_replicas
+from metalearn_tf.engine.replicas import draw_rows, is_sum
 from metalearn_tf.engine.task_mapping import map_tasks, task_context
 from metalearn_tf.learners import memory as memory_access
 from metalearn_tf.learners.meta_learner import MetaLearner
@@ -149,11 +149,9 @@ class MANN(MetaLearner):
         # A random order for each task, with the padding after everything that counts.
         key = tf.stack([tf.convert_to_tensor(self.step), tf.constant(0, tf.int64)])
         presentations = tf.shape(labels)[1]
-        with one_batch_of_all_replicas():
-            places = draw_rows(
-                lambda count: tf.random.stateless_uniform([count, presentations], key, alg="philox"),
-                tf.shape(labels)[0],
-            )
+        places = draw_rows(
+            lambda count: tf.random.stateless_uniform([count, presentations], key, alg="philox"), tf.shape(labels)[0]
+        )
         order = tf.argsort(tf.where(labels >= 0, places, 2.0))
 
         with tf.GradientTape() as tape:

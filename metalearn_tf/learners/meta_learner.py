@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from metalearn_tf.engine.copy_network import as_model, copy_network, copy_what_is_no_weight
 from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.keras_internals import flat_layers, loss_of_step, loss_tracker
 from metalearn_tf.engine.python_state import python_state
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.regularization import regularization_loss, with_regularization
@@ -23,7 +24,7 @@ from metalearn_tf.learners.task_assertions import with_assertions
 from metalearn_tf.learners.task_checks import check_adapted, check_network, check_support
 from metalearn_tf.learners.task_loss import own_loss, serialized_loss, task_loss, with_loss
 from metalearn_tf.learners.task_model import TaskModel
-from metalearn_tf.networks.task_normalization import normalization_of, support_pass
+from metalearn_tf.networks.task_normalization import normalization_of
 from metalearn_tf.serving.export import export_learner
 
 
@@ -127,8 +128,7 @@ class MetaLearner(TaskModel, KeptState):
             Outputs `(support, ...)`, and the list of the statistics that queries need under `"support"`
             normalisation; empty otherwise.
         """
-        with support_pass():
-            return run_network(self.network, x, weights)
+        return run_network(self.network, x, weights, of_support=True)
 
     def encode_query(self, x, weights=None, statistics=()):
         """The network's outputs on queries; the arguments are what `encode_support` was given and returned."""
@@ -181,7 +181,7 @@ class MetaLearner(TaskModel, KeptState):
 
     def batch_loss(self, y, logits, sample_weight=None, tasks=1, training=True):
         """The scalar loss of `compile` for the queries of all tasks of a batch; of sums, their mean over the tasks."""
-        value = undivided(self._compute_loss(None, y, logits, sample_weight, training=training), self.loss)
+        value = undivided(loss_of_step(self, None, y, logits, sample_weight, training=training), self.loss)
         return value / tf.cast(tasks, value.dtype) if is_sum(self.loss) else value
 
     @property
@@ -224,7 +224,7 @@ class MetaLearner(TaskModel, KeptState):
         states = [tf.reduce_mean(values, axis=0) if values.dtype.is_floating else values[-1] for values in states]
         for variable, value in zip(self.running_state(), mean_over_replicas(states)):
             variable.assign(value)
-        self._loss_tracker.update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
+        loss_tracker(self).update_state(tf.reduce_mean(losses) + penalty, sample_weight=tf.shape(losses)[0])
         return self.compute_metrics(x, *task_batches.real_queries(self, x, y, y_pred, sample_weight))
 
     def test_step(self, data):
@@ -235,7 +235,7 @@ class MetaLearner(TaskModel, KeptState):
         loss = task_batches.mean_task_loss(self, x, y, y_pred, sample_weight)
         for more in (tf.reduce_mean(added), self.regularization_loss()):
             loss += 0.0 if more is None else tf.cast(more, loss.dtype)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x[0])[0])
+        loss_tracker(self).update_state(loss, sample_weight=tf.shape(x[0])[0])
         return self.compute_metrics(x, *task_batches.real_queries(self, x, y, y_pred, sample_weight))
 
     def get_config(self):
@@ -296,7 +296,7 @@ class MetaLearner(TaskModel, KeptState):
         config = {key: value for key, value in self.get_config().items() if key != "loss"}
         copy = type(self).from_config({**config, **self.copied_parts()})
         with_loss(copy, own_loss(self)).set_weights(self.get_weights())
-        for layer, copied in zip(self._flatten_layers(), copy._flatten_layers(), strict=True):
+        for layer, copied in zip(flat_layers(self), flat_layers(copy), strict=True):
             copy_what_is_no_weight(layer, copied)
         return copy
 

@@ -5,11 +5,14 @@ import contextvars
 
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers, own_weights, seed_generators
 from metalearn_tf.engine.stateless_pass import stateless_pass
 from metalearn_tf.engine.task_mapping import in_training
 from metalearn_tf.networks.second_derivatives import twice_differentiable_pass
-from metalearn_tf.networks.task_normalization import TaskNormalization
+from metalearn_tf.networks.task_normalization import TaskNormalization, support_pass
 
+# Not an argument: between the loss and the passes that it needs are `adapt_task` and `classify`, which users write, and
+# which return a task state and logits alone.
 _layer_losses = contextvars.ContextVar("layer_losses", default=None)
 
 
@@ -35,7 +38,7 @@ def with_layer_losses(loss):
     return loss + sum(tf.cast(added, loss.dtype) for added in _layer_losses.get() or [])
 
 
-def run_network(network, x, weights=None, statistics=()):
+def run_network(network, x, weights=None, statistics=(), of_support=False):
     """The network on examples, in the mode that the task being traced has.
 
     Args:
@@ -43,6 +46,7 @@ def run_network(network, x, weights=None, statistics=()):
         x: examples `(n, ...)`.
         weights: tensors in place of the trainable variables; `None` for their values.
         statistics: tensors in place of `support_statistics(network)`; none for their values.
+        of_support: whether the examples are a support set, whose statistics `"support"` normalisation keeps.
 
     Returns:
         Outputs `(n, ...)` of `result_dtype(network)`, and the new values of `support_statistics(network)`. In
@@ -54,7 +58,8 @@ def run_network(network, x, weights=None, statistics=()):
     values = {id(v): tf.convert_to_tensor(v) for v in network.non_trainable_variables}
     values.update((id(variable), statistic) for variable, statistic in zip(kept, statistics))
     run = twice_differentiable_pass if in_training() else stateless_pass
-    outputs, updated, losses = run(network, weights, list(values.values()), x, in_training())
+    with support_pass(of_support):
+        outputs, updated, losses = run(network, weights, list(values.values()), x, in_training())
     updated = dict(zip(values, updated))
     collected = _layer_losses.get()
     if collected is not None:
@@ -74,7 +79,7 @@ def support_statistics(network):
     """The variables of the statistics that queries need under `"support"` normalisation; none otherwise."""
     return [
         variable
-        for layer in network._flatten_layers()
+        for layer in flat_layers(network)
         if isinstance(layer, TaskNormalization) and layer.normalization == "support"
         for variable in (layer.mean, layer.variance)
     ]
@@ -84,10 +89,10 @@ def running_state(network):
     """The variables that training changes other than by gradients: running averages, and the seeds of random layers."""
     kept = {id(variable) for variable in support_statistics(network)}
     trained = {id(variable) for variable in network.trainable_variables}
-    frozen = {id(w) for layer in network._flatten_layers() for w in layer._trainable_variables} - trained
+    frozen = {id(w) for layer in flat_layers(network) for w in own_weights(layer)} - trained
     return [v for v in network.non_trainable_variables if id(v) not in kept | frozen]
 
 
 def random_seeds(network):
     """Those variables of `running_state(network)` that are the seeds of random layers, int64 `(2,)` each."""
-    return [generator.state for layer in network._flatten_layers() for generator in layer._seed_generators]
+    return [generator.state for layer in flat_layers(network) for generator in seed_generators(layer)]

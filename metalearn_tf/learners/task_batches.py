@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metalearn_tf.engine.replicas import draw_rows, one_batch_of_all_replicas
+from metalearn_tf.engine.replicas import draw_rows
 from metalearn_tf.engine.task_mapping import map_tasks, task_context
 from metalearn_tf.learners.network_pass import layer_losses, random_seeds, result_dtype, with_layer_losses
 from metalearn_tf.learners.padding import most_ways, pad_ways, real_examples, restore_padding
@@ -146,8 +146,7 @@ def map_in_training(learner, function, tasks, types, ways, weighted=False):
 
 def _seeds_of_tasks(seed, count):
     """A seed of its own for each task, `(tasks, 2)`, from that of a random layer."""
-    with one_batch_of_all_replicas():
-        return draw_rows(lambda count: tf.random.split(tf.convert_to_tensor(seed), count), count)
+    return draw_rows(lambda count: tf.random.split(tf.convert_to_tensor(seed), count), count)
 
 
 def real_queries(learner, x, *queries):

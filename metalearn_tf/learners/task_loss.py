@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import arguments_of
+
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 def task_loss(y_true, y_pred):
@@ -49,7 +51,7 @@ def serialized_loss(loss):
         return loss.__name__
     serialized = keras.saving.serialize_keras_object(loss)
     # Keras's losses of a function leave what they give it out of their configurations, such as Huber's `delta`.
-    given = getattr(loss, "_fn_kwargs", {})
+    given = arguments_of(loss)
     taken = {key: given[key] for key in inspect.signature(type(loss)).parameters if key in given} if given else {}
     return {**serialized, "config": {**serialized["config"], **taken}} if taken else serialized
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.batches import check_has_end, first_batch
 from metalearn_tf.checks.losses_and_metrics import metric_of_targets
+from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicated_model import ReplicatedModel
 from metalearn_tf.learners.batch_checks import check_tasks
@@ -88,7 +89,7 @@ class TaskModel(ReplicatedModel):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on tasks; raises as `fit`."""
         options = _by_name(keras.Model.evaluate, x, y, args, kwargs)
-        if not options.get("_use_cached_eval_dataset"):  # `fit` has checked its validation data once for all epochs
+        if not is_within_fit(options):  # `fit` has checked its validation data once for all epochs
             check_has_end("x", x, "steps", options.get("steps"))
             x, y = self._checked("x", x, y, options.get("sample_weight"))
         return super().evaluate(x, y, **options)

@@ -1,11 +1,12 @@
 """Networks whose answer for one example depends on the others of its batch."""
 
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
 
 def depends_on_batch(model):
     """Whether a model, or one of those that a learner is made of, normalises each batch by itself."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, TaskNormalization)]
+    layers = [layer for layer in flat_layers(model) if isinstance(layer, TaskNormalization)]
     return any(layer.normalization == "transductive" for layer in layers)
 
 
@@ -22,7 +23,7 @@ def check_batch_independence(network, argument):
     Raises:
         ValueError: names the statistics and what to write instead.
     """
-    layers = [layer for layer in network._flatten_layers() if isinstance(layer, TaskNormalization)]
+    layers = [layer for layer in flat_layers(network) if isinstance(layer, TaskNormalization)]
     dependent = [layer for layer in layers if layer.normalization != "running"]
     if dependent:
         normalization = dependent[0].normalization

@@ -4,6 +4,8 @@ import logging
 
 import keras
 
+from metalearn_tf.engine.keras_internals import flat_layers
+
 _said = set()
 
 
@@ -14,7 +16,7 @@ def warn_of_batch_normalization(network):
     """
     names = [
         layer.name
-        for layer in network._flatten_layers()
+        for layer in flat_layers(network)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
     if names and (network.name, *names) not in _said:

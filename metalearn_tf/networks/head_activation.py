@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from metalearn_tf.engine.keras_internals import calls_of, origin_of
+
 # Operations, by their class, whose outputs are their inputs in another form.
 _SAME_VALUES = (
     "Activation",
@@ -55,7 +57,7 @@ def head_activation(network):
 def _activation_of(tensor, network):
     """`head_activation` of a symbolic tensor of a network."""
     while True:
-        operation, node, index = tensor._keras_history
+        operation, node, index = origin_of(tensor)
         if getattr(operation, "outputs", None):  # a model in the place of a layer
             tensor = operation.outputs[index]
             continue
@@ -64,11 +66,11 @@ def _activation_of(tensor, network):
         name = _activation_name(operation)
         if name in _BOUNDED:
             return _BOUNDED[name]
-        if type(operation).__name__ in _SAME_VALUES and name in (None, "linear") and operation._inbound_nodes:
-            tensor = operation._inbound_nodes[node].input_tensors[0]
+        if type(operation).__name__ in _SAME_VALUES and name in (None, "linear") and calls_of(operation):
+            tensor = calls_of(operation)[node].input_tensors[0]
             continue
-        if type(operation).__name__ in _MIXTURES and operation._inbound_nodes:
-            found = {_activation_of(one, network) for one in operation._inbound_nodes[node].input_tensors}
+        if type(operation).__name__ in _MIXTURES and calls_of(operation):
+            found = {_activation_of(one, network) for one in calls_of(operation)[node].input_tensors}
             return None if None in found else "softmax" if found == {"softmax"} else "sigmoid"
         return None if _is_known(operation) else _seen_activation(network)
 

@@ -6,8 +6,8 @@ import weakref
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
+from metalearn_tf.engine.keras_internals import flat_layers, gradient_function
 from metalearn_tf.engine.regularization import added_losses
 from metalearn_tf.engine.stateless_pass import stateless_pass
 from metalearn_tf.networks.exact_derivatives import (
@@ -122,7 +122,7 @@ def _is_made_of(layer, kinds):
 
 def _description(layer, of_inputs):
     """What two networks of Keras's own layers have in common if one is a copy of the other; `None` for others."""
-    parts = layer._flatten_layers()
+    parts = flat_layers(layer)
     used = [type(part) for part in parts]
     used += [value for part in parts for value in vars(part).values() if isinstance(value, types.FunctionType)]
     if not all(one.__module__.startswith("keras.") for one in used):
@@ -196,7 +196,7 @@ def _is_mended(name, kind):
 def _is_without_gradient(operation):
     """Whether an operation has no gradient, or is itself a gradient whose derivative TensorFlow counts as zero."""
     try:
-        return ops.get_gradient_function(operation) is None and operation.type.endswith("Grad")
+        return gradient_function(operation) is None and operation.type.endswith("Grad")
     except LookupError:
         return True
 
@@ -218,7 +218,7 @@ def _spec(tensor):
 
 def _name_of_layer(layer, operation):
     """The innermost layer that an operation, or the gradient of one, belongs to, by their names."""
-    names = {sub_layer.name for sub_layer in layer._flatten_layers()}
+    names = {sub_layer.name for sub_layer in flat_layers(layer)}
     parts = [part if part in names else re.sub(r"_\d+$", "", part) for part in operation.split("/")]
     of_layers = [part for part in parts if part in names]
     return of_layers[-1] if of_layers else layer.name

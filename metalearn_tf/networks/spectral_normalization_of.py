@@ -2,6 +2,8 @@
 
 import keras
 
+from metalearn_tf.engine.keras_internals import flat_layers
+
 
 def spectral_normalization_of(layer):
     """A layer with a kernel, wrapped by Keras's `SpectralNormalization` in the dtype of its weights.
@@ -22,7 +24,7 @@ def check_spectral_normalization(network, argument):
     """
     rounding = [
         layer
-        for layer in network._flatten_layers()
+        for layer in flat_layers(network)
         if isinstance(layer, keras.layers.SpectralNormalization) and layer.compute_dtype != layer.layer.variable_dtype
     ]
     if rounding:

@@ -1,11 +1,12 @@
 """Batch normalisation for tasks, where the statistics are a declared choice."""
 
 import contextlib
-import threading
+import contextvars
 
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.engine.wide_dtype import wide_dtype
 from metalearn_tf.networks.second_order import batch_norm
@@ -15,20 +16,22 @@ NORMALIZATIONS = ("transductive", "support", "running")
 # Where the count of the averaged batches ends: the momentum is reached long before.
 _MOST_BATCHES = 2**30
 
-_pass = threading.local()
+# Not an argument: between `run_network` and these layers is the network, and Keras's models hand `training` and `mask`
+# alone on to their layers.
+_is_support = contextvars.ContextVar("is_support", default=False)
 
 
 @contextlib.contextmanager
-def support_pass():
-    """Marks what runs inside as a pass over a support set, whose statistics `"support"` normalisation keeps.
+def support_pass(is_support=True):
+    """Says whether the pass inside is one over a support set, whose statistics `"support"` normalisation keeps.
 
     It acts while a graph is traced, as Keras's own `training` argument does; no tensor carries it.
     """
-    before, _pass.is_support = getattr(_pass, "is_support", False), True
+    token = _is_support.set(is_support)
     try:
         yield
     finally:
-        _pass.is_support = before
+        _is_support.reset(token)
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
@@ -95,7 +98,7 @@ class TaskNormalization(keras.layers.Layer):
                 average.assign(momentum * average + (1.0 - momentum) * tf.stop_gradient(value))
             self.batches.assign(tf.minimum(batches, _MOST_BATCHES) + 1)
             return outputs
-        if self.normalization == "support" and getattr(_pass, "is_support", False):
+        if self.normalization == "support" and _is_support.get():
             # The fused operation has no gradient through the statistics that it returns.
             # Nor has `tf.nn.moments` the second one: it stops a gradient that is zero only at first sight.
             mean, variance = self._moments(x)
@@ -154,7 +157,7 @@ def normalization_of(network):
         joined by `+`, for a network that mixes them.
     """
     found = set()
-    for layer in network._flatten_layers():
+    for layer in flat_layers(network):
         if isinstance(layer, TaskNormalization):
             found.add(layer.normalization)
         elif isinstance(layer, keras.layers.BatchNormalization):

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import calls_of, origin_of
+
 UNKNOWN = (-np.inf, np.inf)
 
 # Layers and operations of Keras whose output holds values of their inputs, or means of them.
@@ -47,14 +49,14 @@ def value_range(network):
 
 def _range_of(tensor, outer):
     """The bounds of a symbolic tensor; `outer` has those of the inputs of the nested model that it is in."""
-    operation, node_index, tensor_index = tensor._keras_history
+    operation, node_index, tensor_index = origin_of(tensor)
     if id(tensor) in outer:
         return outer[id(tensor)]
     if hasattr(operation, "output_range"):
         return tuple(map(float, operation.output_range))
     if isinstance(operation, keras.layers.InputLayer):
         return UNKNOWN
-    node = operation._inbound_nodes[node_index]
+    node = calls_of(operation)[node_index]
     ranges = [_range_of(part, outer) for part in node.input_tensors]
     if isinstance(operation, keras.Model):
         inputs = dict(zip(map(id, operation.inputs), ranges)) if getattr(operation, "inputs", None) else None

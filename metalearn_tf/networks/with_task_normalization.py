@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.engine.copy_network import build_again, copy_what_is_no_weight
+from metalearn_tf.engine.keras_internals import calls_of, flat_layers
 from metalearn_tf.engine.text_inputs import copy_vocabularies
 from metalearn_tf.networks.task_normalization import NORMALIZATIONS, TaskNormalization
 
@@ -60,7 +61,7 @@ def with_task_normalization(network, normalization="support"):
 
 
 def _is_graph(layer):
-    return isinstance(layer, keras.Model) and type(layer).__module__.startswith("keras.src.models.")
+    return isinstance(layer, keras.Model) and type(layer).__module__.startswith("keras.")
 
 
 def _description(network):
@@ -74,7 +75,7 @@ def _check_parts(model):
         elif isinstance(layer, keras.layers.BatchNormalization):
             _check_normalization(layer)
         else:
-            inside = [part.name for part in layer._flatten_layers() if _is_normalization(part) and part is not layer]
+            inside = [part.name for part in flat_layers(layer) if _is_normalization(part) and part is not layer]
             if inside:
                 raise ValueError(
                     "`network` must have its batch normalisations as layers of functional or sequential models, where "
@@ -100,7 +101,7 @@ def _check_normalization(layer):
             "`network` must have plain `keras.layers.BatchNormalization`, whose only options are `axis`, `momentum`, "
             f"`epsilon`, `center` and `scale`. Received: {options or type(layer).__name__} in the layer {layer.name!r}"
         )
-    if any(node.arguments.kwargs.get("mask") is not None for node in layer._inbound_nodes):
+    if any(node.arguments.kwargs.get("mask") is not None for node in calls_of(layer)):
         raise ValueError(
             "`network` must have batch normalisations of inputs without a mask; "
             f"`keras.layers.LayerNormalization` needs none. Received: a mask in the layer {layer.name!r}"
@@ -136,7 +137,7 @@ def _copy_weights(layer, copy):
         _copy_normalization(layer, copy)
     else:
         copy.set_weights(layer.get_weights())
-    for one, other in zip(layer._flatten_layers(), copy._flatten_layers(), strict=True):
+    for one, other in zip(flat_layers(layer), flat_layers(copy), strict=True):
         if _is_normalization(one):
             other.trainable = one.trainable
         else:

@@ -10,6 +10,7 @@ import uuid
 
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.serving.model_card import card_facts, model_card
 from metalearn_tf.serving.signatures import learner_limits, learner_signatures
@@ -144,7 +145,7 @@ def model_name(path):
 
 def _tables(learner):
     """The tables that look words up: they are no variables, and the graph cannot be saved without them."""
-    layers = learner.network._flatten_layers()
+    layers = flat_layers(learner.network)
     values = [value for layer in layers for value in vars(layer).values()]
     return [value for value in values if isinstance(value, tf.saved_model.experimental.TrackableResource)]
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from metalearn_tf.checks.class_names import check_class_names
 from metalearn_tf.checks.image_range import check_limits
 from metalearn_tf.engine.in_blocks import in_blocks
+from metalearn_tf.engine.keras_internals import origin_of
 from metalearn_tf.networks.batch_dependence import check_batch_independence
 from metalearn_tf.networks.input_scale import check_range_is_taken
 from metalearn_tf.serving.classifier_card import classifier_card, features_card
@@ -165,7 +166,7 @@ def _gives_probabilities(model):
     """
     layer = model
     while getattr(layer, "outputs", None):  # the layer that gives a model's output may be a model itself
-        layer = layer.outputs[0]._keras_history.operation
+        layer = origin_of(layer.outputs[0]).operation
     activation = getattr(getattr(layer, "activation", None), "__name__", None)
     if isinstance(layer, keras.layers.Softmax) or activation == "softmax":
         return True

@@ -6,6 +6,7 @@ import re
 import keras
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.serving.limits import LIMITS
 from metalearn_tf.version import __version__
@@ -126,7 +127,7 @@ def _settings(learner):
 
 def layer_counts(model):
     """The layers of a model by their classes, as text."""
-    layers = {id(layer): layer for layer in model._flatten_layers(include_self=False)}.values()
+    layers = {id(layer): layer for layer in flat_layers(model) if layer is not model}.values()
     names = [type(layer).__name__ for layer in layers if not isinstance(layer, (keras.Model, keras.layers.InputLayer))]
     return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
 

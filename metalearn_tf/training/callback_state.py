@@ -7,8 +7,10 @@ import numbers
 
 import numpy as np
 
+from metalearn_tf.engine.keras_internals import CALLBACK_ATTRIBUTES
+
 # What Keras sets anew at the beginning of every training, and the comparison that a callback makes of its `mode`.
-_OF_KERAS = {"params", "_model", "_params", "monitor_op"}
+_OF_KERAS = {"params", "monitor_op", *CALLBACK_ATTRIBUTES}
 
 
 class CallbackState:

@@ -1,14 +1,21 @@
 """The callbacks and the data of a `fit` that is running, and the way to a place in these."""
 
 import functools
-import inspect
 import itertools
 import weakref
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.fit_internals import (
+    arrays_of,
+    begin_again,
+    callback_list,
+    epoch_iterator,
+    is_of_dataset,
+    replace_steps,
+    steps_of_epoch,
+)
 from metalearn_tf.files.fingerprint import fingerprint
 
 
@@ -28,7 +35,7 @@ class DataOfFit:
         iterator = _epoch_iterator()
         # Not held, so that it ends with `fit`, however that ends.
         self.iterator = weakref.proxy(iterator)
-        self._epoch = functools.partial(type(iterator)._enumerate_iterator, self.iterator)
+        self._epoch = functools.partial(steps_of_epoch(iterator), self.iterator)
         self._old_steps, self._drawn = 0, 0
         self._look = self._draw = None
 
@@ -44,7 +51,7 @@ class DataOfFit:
                 whether it is the one that is expected; if not, it is called again with that of the next pass.
         """
         self._look, self._passes = look, self._possible_passes()
-        self.iterator._enumerate_iterator = self._steps
+        replace_steps(self.iterator, self._steps)
 
     def pass_over(self, epochs, steps, draw):
         """Passes over whole epochs, and has the next one begin behind so many steps.
@@ -57,7 +64,7 @@ class DataOfFit:
         Returns:
             How many batches the whole epochs had.
         """
-        self.iterator._enumerate_iterator = self._steps
+        replace_steps(self.iterator, self._steps)
         for _ in range(epochs):
             with self.iterator.catch_stop_iteration():
                 for begin, end, batches in self.iterator:
@@ -75,7 +82,7 @@ class DataOfFit:
 
     def examples(self):
         """A name for all examples of data that are arrays; `None` of others."""
-        parts = tf.nest.flatten(getattr(self.iterator.data_adapter, "_inputs", None))
+        parts = tf.nest.flatten(arrays_of(self.iterator))
         if not all(part is None or isinstance(part, np.ndarray | tf.Tensor) for part in parts):
             return None
         parts = [np.asarray(part) for part in parts if part is not None]
@@ -105,7 +112,7 @@ class DataOfFit:
             drawn = list(itertools.islice(batches, end + 1 - begin))
             self._passes -= 1
             if drawn and not self._look(drawn[0], self._passes == 0) and self._passes:
-                self.iterator._current_iterator, self.iterator._steps_seen = None, 0
+                begin_again(self.iterator)
                 yield from self._with_look()
                 return
             self._look = None
@@ -114,7 +121,7 @@ class DataOfFit:
     def _possible_passes(self):
         # A dataset that is shuffled anew in each pass has one pass less behind it where Keras has built the model
         # before, as in a session in which the training was interrupted.
-        return 2 if type(self.iterator.data_adapter).__name__ == "TFDatasetAdapter" else 1
+        return 2 if is_of_dataset(self.iterator) else 1
 
     def _pass(self, batches, count):
         for _ in range(count):
@@ -147,19 +154,14 @@ def callbacks_of_fit():
     Raises:
         RuntimeError: where none is.
     """
-    return _variable_of_fit(lambda value: isinstance(value, keras.callbacks.CallbackList)).callbacks
+    return _of_fit(callback_list()).callbacks
 
 
 def _epoch_iterator():
-    return _variable_of_fit(lambda value: hasattr(value, "_enumerate_iterator"))
+    return _of_fit(epoch_iterator())
 
 
-def _variable_of_fit(is_wanted):
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code.co_name == "fit":
-            for value in frame.f_locals.values():
-                if is_wanted(value):
-                    return value
-        frame = frame.f_back
-    raise RuntimeError("`Resume` must be among the `callbacks` of `keras.Model.fit`, which is not running.")
+def _of_fit(found):
+    if found is None:
+        raise RuntimeError("`Resume` must be among the `callbacks` of `keras.Model.fit`, which is not running.")
+    return found

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from metalearn_tf.engine.describe import describe
+from metalearn_tf.engine.keras_internals import compile_options
 from metalearn_tf.files.fingerprint import fingerprint
 from metalearn_tf.files.whole_files import write_text
 
@@ -37,7 +38,7 @@ def describe_model(model, weights=False):
 def _describe_compile(model):
     """What `compile` was given beside optimizers and loss, of what has a part in the training."""
     # As it was given: what cannot be saved trains all the same.
-    options = {**model._compile_config.config, **{name: getattr(model, name, None) for name in ("monitor", "mode")}}
+    options = {**compile_options(model), **{name: getattr(model, name, None) for name in ("monitor", "mode")}}
     names = ("loss_weights", "metrics", "weighted_metrics", "steps_per_execution", "monitor", "mode")
     return describe({name: options[name] for name in names if options.get(name) is not None})
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.engine.keras_internals import begin_at_epoch
 from metalearn_tf.files.folder_lock import FolderLock
 from metalearn_tf.files.local_path import local_path
 from metalearn_tf.files.whole_files import delete_unfinished
@@ -108,7 +109,7 @@ class Resume(keras.callbacks.Callback):
             self._go_on(state, data)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.model._initial_epoch = None  # which Keras would keep for the next `fit`
+        begin_at_epoch(self.model, None)  # which Keras would keep for the next `fit`
         self._epoch = epoch
         if self._restored is not None:
             self._steps_before = self._steps - self._restored.meta["steps_of_epoch"]
@@ -141,7 +142,7 @@ class Resume(keras.callbacks.Callback):
             logs.update(merged)
 
     def on_train_end(self, logs=None):
-        self.model._initial_epoch = None
+        begin_at_epoch(self.model, None)
         if self._restored is not None:  # there was nothing left to do
             self._restore()
         elif not self.delete_checkpoint:
@@ -173,7 +174,7 @@ class Resume(keras.callbacks.Callback):
         self._steps = self._saved_at = meta["steps"]
         self._first_epoch = meta["first_epoch"]
         self._set_variables(state)
-        self.model._initial_epoch = begin  # Keras's own way to begin at another epoch from within `fit`
+        begin_at_epoch(self.model, begin)
 
     def _check(self, state, epochs):
         states = state.meta["callbacks"]

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from metalearn_tf.checks.whole_numbers import check_whole
+from metalearn_tf.engine.keras_internals import curve_writers, train_writer
 from metalearn_tf.evaluation.every_few_epochs import EveryFewEpochs
 from metalearn_tf.training.first_worker import is_first_worker
 from metalearn_tf.training.task_clock import TaskClock
@@ -82,7 +83,7 @@ class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
             self.write_graph, self.embeddings_freq = False, 0
         super().set_model(model)
         if not self._writes:
-            self._writers = dict.fromkeys(("train", "val", "tasks"), tf.summary.create_noop_writer())
+            curve_writers(self).update(dict.fromkeys(("train", "val", "tasks"), tf.summary.create_noop_writer()))
 
     def on_train_begin(self, logs=None):
         for batch in self._batches:
@@ -113,7 +114,7 @@ class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
             super().on_epoch_end(epoch, logs)
             speed = self._clock.tasks_per_second
             if speed is not None:
-                with self._train_writer.as_default():
+                with train_writer(self).as_default():
                     tf.summary.scalar("epoch_tasks_per_second", speed, step=epoch)
             if self.is_due(epoch):
                 self._write_tasks(epoch)
@@ -122,9 +123,10 @@ class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
 
     @property
     def _tasks_writer(self):
-        if "tasks" not in self._writers:
-            self._writers["tasks"] = tf.summary.create_file_writer(os.path.join(self.log_dir, "tasks"))
-        return self._writers["tasks"]
+        writers = curve_writers(self)
+        if "tasks" not in writers:
+            writers["tasks"] = tf.summary.create_file_writer(os.path.join(self.log_dir, "tasks"))
+        return writers["tasks"]
 
     def _write_tasks(self, epoch):
         scalars = self._scores()

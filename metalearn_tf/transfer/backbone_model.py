@@ -15,6 +15,7 @@ from metalearn_tf.data.image_range import to_image_range
 from metalearn_tf.engine.array_batches import fit_arguments
 from metalearn_tf.engine.callback_list import callback_list
 from metalearn_tf.engine.gradient_checks import check_reached
+from metalearn_tf.engine.keras_internals import is_within_fit
 from metalearn_tf.engine.loss_scaling import with_loss_scaling
 from metalearn_tf.engine.replicas import replica_count
 from metalearn_tf.engine.saveable_model import SaveableModel
@@ -200,7 +201,7 @@ class BackboneModel(SaveableModel):
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, **kwargs
     ):
         """As `keras.Model.evaluate`; the data are checked first."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # within `fit`, which has checked them
+        if not is_within_fit(kwargs):  # within `fit`, which has checked them
             check_has_end("x", x, "steps", steps)
             x, y, sample_weight = self.check_data("x", x, y, sample_weight)
             x = _as_keras_reads(x)

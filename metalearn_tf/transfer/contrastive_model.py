@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.real_numbers import check_positive
 from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.keras_internals import loss_tracker
 from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.transfer.contrastive_loss import nt_xent
 from metalearn_tf.transfer.label_free_model import LabelFreeModel
@@ -64,7 +65,7 @@ class ContrastiveModel(LabelFreeModel):
 
     @property
     def metrics(self):
-        return [self._loss_tracker, self._same_image]
+        return [loss_tracker(self), self._same_image]
 
     def compute_logs(self, images, training):
         # In one pass, so that the batch statistics are those of both views and tell nothing of either.

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.real_numbers import check_not_negative
 from metalearn_tf.checks.whole_numbers import check_python_whole
+from metalearn_tf.engine.keras_internals import loss_tracker
 from metalearn_tf.transfer.backbone_checks import float_dtype
 from metalearn_tf.transfer.label_free_model import LabelFreeModel
 
@@ -55,7 +56,7 @@ class DenoisingAutoencoder(LabelFreeModel):
 
     @property
     def metrics(self):
-        return [self._loss_tracker]
+        return [loss_tracker(self)]
 
     def compute_logs(self, images, training):
         images, drawn = self(images, training=training, with_images=True)

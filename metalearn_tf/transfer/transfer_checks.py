@@ -10,6 +10,7 @@ from metalearn_tf.checks.real_numbers import check_not_negative, check_share
 from metalearn_tf.checks.sample_weights import check_sample_weight
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.engine.callback_list import callback_list
+from metalearn_tf.engine.keras_internals import given_rate
 from metalearn_tf.transfer.data_kinds import Examples, numbers_by_name, read_examples
 
 
@@ -90,7 +91,7 @@ def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
         ValueError: says what to write instead.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # within loss scaling
-    schedule = getattr(optimizer, "_learning_rate", None)
+    schedule = given_rate(optimizer)
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return
     check_rate_callbacks(callbacks, "The optimizer has a schedule; `compile` with a number as the learning rate")

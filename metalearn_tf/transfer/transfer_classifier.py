@@ -11,6 +11,7 @@ from metalearn_tf.checks.losses_and_metrics import check_metrics_of_classes, che
 from metalearn_tf.checks.sample_weights import check_sample_weight, class_weights
 from metalearn_tf.checks.whole_numbers import is_whole
 from metalearn_tf.data.class_index import ClassIndex
+from metalearn_tf.engine.keras_internals import loss_of_step, loss_tracker
 from metalearn_tf.transfer.classifier_model import ClassifierModel
 from metalearn_tf.transfer.transfer_checks import check_plan
 from metalearn_tf.transfer.unfreezing import Unfreeze, Unfreezing, layer_weights
@@ -197,9 +198,9 @@ class TransferClassifier(ClassifierModel):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             probabilities = self(x, training=True)
-            loss = self._compute_loss(x, y, probabilities, sample_weight, training=True)
+            loss = loss_of_step(self, x, y, probabilities, sample_weight, training=True)
             scaled_loss = self.optimizer.scale_loss(loss)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+        loss_tracker(self).update_state(loss, sample_weight=tf.shape(x)[0])
         self.apply_gradients(tape, scaled_loss)
         return self.compute_metrics(x, y, probabilities, sample_weight)
 

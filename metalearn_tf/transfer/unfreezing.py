@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from metalearn_tf.checks.whole_numbers import is_whole
+from metalearn_tf.engine.keras_internals import flat_layers, own_weights
 
 
 def check_stages(stages):
@@ -68,7 +69,7 @@ def trained_layers(backbone):
 
 def _layers_with_weights(layer):
     """The layers with weights that can be trained, frozen or not, in the order of the way through the network."""
-    if isinstance(layer, keras.Model) and not layer._trainable_variables:  # a subclass may have some of its own
+    if isinstance(layer, keras.Model) and not own_weights(layer):  # a subclass may have some of its own
         for part in layer.layers:
             yield from _layers_with_weights(part)
     elif layer_weights(layer):
@@ -77,7 +78,7 @@ def _layers_with_weights(layer):
 
 def layer_weights(layer):
     """The weights of a layer that can be trained, frozen or not."""
-    variables = (variable for part in layer._flatten_layers() for variable in part._trainable_variables)
+    variables = (variable for part in flat_layers(layer) for variable in own_weights(part))
     return [*{id(variable): variable for variable in variables}.values()]  # of shared layers once
 
 
@@ -106,7 +107,7 @@ class Unfreezing:
         self._layers = trained_layers(backbone)
         self.layers_below = self._layers[: len(self._layers) - sum(len(group) for group in self.groups)]
         # A layer's flag sets those of its parts and variables, so that it comes before them.
-        parts = [part for layer in self._layers for part in layer._flatten_layers()]
+        parts = [part for layer in self._layers for part in flat_layers(layer)]
         variables = [variable for layer in self._layers for variable in layer_weights(layer)]
         self._given = [(owner, owner.trainable) for owner in (*parts, *variables)]
         self._count = None

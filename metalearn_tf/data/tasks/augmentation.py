@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.tasks.sampling import random_bits
+from metalearn_tf.engine.keras_internals import flat_layers
 
 # Of the counters of random numbers; those of tasks count blocks and never come here.
 _FIRST_COUNTER = 2**62
@@ -78,7 +79,7 @@ def check_augmentation(name, layer, dataset):
 
 def check_value_range(name, layer):
     """Refuses a layer for images in another range than `[0, 1]`."""
-    for part in layer._flatten_layers():
+    for part in flat_layers(layer):
         limits = getattr(part, "value_range", None)
         if limits is not None and tuple(limits) != (0, 1):
             raise ValueError(
