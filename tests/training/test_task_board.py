@@ -412,7 +412,7 @@ def test_arguments_are_checked(tasks, tmp_path):
         for number in (0, 1.5, True):
             with pytest.raises(ValueError, match=f"`{name}` must be a positive integer. Received: {name}={number}"):
                 mtf.training.TaskBoard(tmp_path, tasks(), **{name: number})
-    with pytest.raises(ValueError, match="`seed` must be an integer. Received: None"):
+    with pytest.raises(ValueError, match="`seed` must be an integer. Received: seed=None"):
         mtf.training.TaskBoard(tmp_path, tasks(), seed=None)
     with pytest.raises(ValueError, match="`tasks` must be a tf.data.Dataset of tasks.* Received: list"):
         mtf.training.TaskBoard(tmp_path, [1])
