@@ -31,9 +31,29 @@ def copy_network(network, with_attributes=True):
     _check_same_weights(network, copy)
     copy.set_weights(network.get_weights())
     copy_vocabularies(network, copy)
-    for layer, copied in zip(flat_layers(network), flat_layers(copy), strict=True):
+    for layer, copied in layer_pairs(network, copy):
         copy_what_is_no_weight(layer, copied, with_attributes)
     return copy
+
+
+def layer_pairs(layer, copy, seen=None):
+    """A layer with its copy, and all layers within in pairs, each once.
+
+    They go by their names where these agree: a layer that its owner makes on its first call is not in a copy yet.
+    """
+    seen = set() if seen is None else seen
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield layer, copy
+    parts, copies = inner_layers(layer), inner_layers(copy)
+    names, by_name = {part.name for part in parts}, {part.name: part for part in copies}
+    if len(names) == len(parts) and len(by_name) == len(copies) and names >= set(by_name):
+        pairs = [(part, by_name[part.name]) for part in parts if part.name in by_name]
+    else:  # named by number, as layers in attributes are
+        pairs = zip(parts, copies, strict=True)
+    for part, its_copy in pairs:
+        yield from layer_pairs(part, its_copy, seen)
 
 
 def build_again(network, change=None):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metalearn_tf.engine.copy_network import as_model, copy_network, copy_what_is_no_weight
+from metalearn_tf.engine.copy_network import as_model, copy_network, copy_what_is_no_weight, layer_pairs
 from metalearn_tf.engine.gradient_checks import check_reached
-from metalearn_tf.engine.keras_internals import flat_layers, loss_of_step, loss_tracker
+from metalearn_tf.engine.keras_internals import loss_of_step, loss_tracker
 from metalearn_tf.engine.python_state import python_state
 from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.regularization import regularization_loss, with_regularization
@@ -296,7 +296,7 @@ class MetaLearner(TaskModel, KeptState):
         config = {key: value for key, value in self.get_config().items() if key != "loss"}
         copy = type(self).from_config({**config, **self.copied_parts()})
         with_loss(copy, own_loss(self)).set_weights(self.get_weights())
-        for layer, copied in zip(flat_layers(self), flat_layers(copy), strict=True):
+        for layer, copied in layer_pairs(self, copy):
             copy_what_is_no_weight(layer, copied)
         return copy
 

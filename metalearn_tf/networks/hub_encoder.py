@@ -81,8 +81,23 @@ class HubTokens(keras.layers.Layer):
         """Nothing to build: the preprocessor has no weights."""
 
     def call(self, texts):
+        if not self._has_words():
+            return self._without_words(texts)
         made = self.preprocessor(texts)
         return {key: tf.cast(tf.ensure_shape(made[key], (None, side)), tf.int32) for key, side in self.lengths.items()}
+
+    def _has_words(self):
+        try:
+            self.preprocessor.tokenizer.vocabulary_size()
+        except ValueError:  # so says each tokenizer of KerasHub of a vocabulary that was not read
+            return False
+        return True
+
+    def _without_words(self, texts):
+        """What can be traced while a model is loaded, and is an error once it computes."""
+        missing = tf.debugging.Assert(False, ["The vocabulary of the preprocessor was not loaded."])
+        with tf.control_dependencies([missing] if missing is not None else []):
+            return {key: tf.zeros((tf.shape(texts)[0], side), tf.int32) for key, side in self.lengths.items()}
 
     def compute_output_spec(self, texts):
         return {key: keras.KerasTensor((texts.shape[0], side), "int32") for key, side in self.lengths.items()}

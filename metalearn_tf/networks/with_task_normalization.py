@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from metalearn_tf.engine.copy_network import build_again, copy_what_is_no_weight
+from metalearn_tf.engine.copy_network import build_again, copy_what_is_no_weight, layer_pairs
 from metalearn_tf.engine.keras_internals import calls_of, flat_layers
 from metalearn_tf.engine.text_inputs import copy_vocabularies
 from metalearn_tf.networks.task_normalization import NORMALIZATIONS, TaskNormalization
@@ -137,7 +137,7 @@ def _copy_weights(layer, copy):
         _copy_normalization(layer, copy)
     else:
         copy.set_weights(layer.get_weights())
-    for one, other in zip(flat_layers(layer), flat_layers(copy), strict=True):
+    for one, other in layer_pairs(layer, copy):
         if _is_normalization(one):
             other.trainable = one.trainable
         else:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import metalearn_tf as mtf
-from metalearn_tf.engine.copy_network import copy_network
+from metalearn_tf.engine.copy_network import copy_network, layer_pairs
 
 layers = keras.layers
 FACTOR = 3.0
@@ -142,3 +142,29 @@ def test_the_function_of_a_layers_own_is_not_the_originals():
     network.layers[0].by = 100.0
     expected = 2.0 * np.asarray(network.layers[0].factor)
     np.testing.assert_allclose(copy(np.ones((1, 5), "float32"))[0], expected, rtol=1e-6)
+
+
+class Parts(layers.Layer):
+    def __init__(self, *names):
+        super().__init__(name="parts")
+        self.parts = [layers.Identity(name=name) for name in names]
+
+
+@pytest.mark.parametrize(
+    "names, of_copy, pairs",
+    [
+        # A part that its owner makes on its first call.
+        (("packer", "tokenizer"), ("tokenizer",), [("tokenizer", "tokenizer")]),
+        (("one", "other"), ("other", "one"), [("other", "other"), ("one", "one")]),
+        (("dense_1", "dense_2"), ("dense_3", "dense_4"), [("dense_2", "dense_4"), ("dense_1", "dense_3")]),
+        (("same", "same"), ("same", "same"), [("same", "same"), ("same", "same")]),
+    ],
+)
+def test_layers_are_paired_by_names_that_agree_else_by_place(names, of_copy, pairs):
+    found = [(one.name, other.name) for one, other in layer_pairs(Parts(*names), Parts(*of_copy))]
+    assert found[0] == ("parts", "parts") and sorted(found[1:]) == sorted(pairs)
+
+
+def test_layers_that_cannot_be_paired_are_an_error():
+    with pytest.raises(ValueError):
+        list(layer_pairs(Parts("dense_1", "dense_2"), Parts("dense_3")))

@@ -73,6 +73,14 @@ def test_the_whole_way(name, tmp_path):
     np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-3, atol=1e-5)
 
 
+def test_tokens_without_a_vocabulary_are_an_error():
+    network = bert()
+    tokens = network.get_layer("tokens")
+    without = type(tokens).from_config(tokens.get_config())  # a file has the vocabulary beside the configuration
+    with pytest.raises(tf.errors.InvalidArgumentError, match="vocabulary of the preprocessor was not loaded"):
+        without(tf.constant(TEXTS))
+
+
 def test_a_preprocessor_of_something_else_is_refused():
     network = mtf.networks.mlp((3,))
     with pytest.raises(ValueError, match="`preprocessor` must make the backbone's inputs.*Received: "):
