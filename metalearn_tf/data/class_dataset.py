@@ -29,8 +29,8 @@ class ClassDataset(ClassIndex):
         class_names: a sequence of one name per class, in the order of the sorted labels; by default the labels as text.
         parents: optional mapping from class name to the name of its parent (an alphabet, a superclass), and from
             parent to grandparent for a deeper tree: `{"cat": "mammal", "owl": "bird", "mammal": "animal", …}`. A root
-            has no entry; there may be several. Entries that are above no class are left out. A class cannot be a
-            parent too.
+            has no entry; several roots are allowed. Entries that are above no class are ignored. A class cannot also be
+            a parent.
         domain: optional name of the domain that the examples come from.
 
     Attributes:
@@ -62,7 +62,7 @@ class ClassDataset(ClassIndex):
         self._tensor = None
 
     def __getstate__(self):
-        # A tensor would start TensorFlow in the process that reads it, before its threads can be set.
+        # Unpickling a tensor would start TensorFlow in the other process before that process can set its threads.
         return {**self.__dict__, "_tensor": None}
 
     @property
@@ -78,7 +78,7 @@ class ClassDataset(ClassIndex):
     def as_tensor(self):
         """The examples as one tensor, made once and shared by every pipeline that reads them."""
         if self._tensor is None:
-            # Outside of the graph that may be under construction: the next graph needs it too.
+            # Made outside of a graph that is being traced, because the next graph needs the tensor too.
             with tf.init_scope():
                 self._tensor = tf.constant(self.examples)
         return self._tensor
@@ -92,11 +92,11 @@ class ClassDataset(ClassIndex):
         return self.examples[self.offsets[index] : self.offsets[index + 1]]
 
     def merge(self, other):
-        """Both datasets' classes in one, those without examples left out; classes of the same name become one class.
+        """One dataset with the classes of both. Classes of one name are joined; classes without examples are left out.
 
         Raises:
-            ValueError: if the examples differ in shape or dtype, or a class or a node above has two
-                different parents.
+            ValueError: if the examples differ in shape or dtype, or if a class or parent has different parents in the
+                two datasets.
         """
         if self.example_shape != other.example_shape or self.examples.dtype.kind != other.examples.dtype.kind:
             raise ValueError(
@@ -108,18 +108,18 @@ class ClassDataset(ClassIndex):
         for name, parent in (self.parents or {}).items():
             if parents[name] != parent:
                 raise ValueError(f"{name!r} has two parents. Received: {parent!r} and {parents[name]!r}")
-        # Of classes without examples, which have no number, no label is read.
+        # A class without examples gets the number -1 here, but no label refers to it.
         labels = [numbers_of_names(d.class_names, names)[d.labels] for d in (self, other)]
         examples = np.concatenate([self.examples, other.examples])
         domain = self.domain if self.domain == other.domain else None
         return ClassDataset(examples, np.concatenate(labels), names, parents or None, domain)
 
     def with_classes(self, class_names):
-        """The same examples, with their classes numbered as given: two datasets of the same names agree in labels.
+        """The same examples, with classes numbered as in `class_names`. Gives two datasets the same class numbers.
 
         Args:
-            class_names: distinct names, all of this dataset's among them. Classes that it does not have are without
-                examples: a validation set may miss some of the classes of training. Episodes cannot be drawn of those.
+            class_names: distinct names, which include all classes of this dataset. Other names become classes without
+                examples: a validation set may lack some of the training classes. Episodes cannot draw such classes.
 
         Raises:
             ValueError: if a class of this dataset is not among the names, or a name is there twice.
@@ -137,7 +137,7 @@ class ClassDataset(ClassIndex):
         labels = numbers.astype("int32")[self.labels]
         order = np.argsort(labels, kind="stable")
         dataset = self._part(order, labels[order], [names[number] for number in np.unique(labels)])
-        # Numbered with the gaps, which the constructor closes.
+        # The constructor numbers classes without gaps; here the gaps of empty classes are put back.
         dataset.labels = labels[order]
         offsets = np.searchsorted(dataset.labels, np.arange(len(names) + 1)).astype("int64")
         ClassIndex.__init__(dataset, offsets, names, self.parents, self.domain)
@@ -156,7 +156,7 @@ def from_arrays(examples, labels, class_names=None, parents=None, domain=None):
 
 
 def as_examples(examples):
-    """Examples as a `ClassDataset` holds them; raises as its constructor."""
+    """Examples in the form in which a `ClassDataset` holds them. Raises the same errors as its constructor."""
     examples = np.asarray(texts_as_objects(examples))
     check_not_empty("examples", examples)
     if examples.dtype.kind in "USTO":

@@ -22,7 +22,7 @@ class ClassIndex:
     def __init__(self, offsets, class_names, parents, domain):
         self.offsets = offsets
         self.class_names = class_names
-        # A class without examples, which may be named for its number alone, needs no place in the tree.
+        # A class without examples may be there only to keep the numbering, so it needs no place in the tree.
         self.parents = check_parents(parents, [name for name, size in zip(class_names, np.diff(offsets)) if size])
         self.domain = domain
         self._numbers = {}
@@ -151,7 +151,7 @@ class ClassIndex:
     def _number_of(self, name):
         """The number of a class by its name, -1 for an unknown one."""
         number = self._numbers.get(name, -1)
-        # A table of all classes is made once, and again only if they were renamed.
+        # The table of all names is made once, and made again only if classes were renamed.
         if number < 0 or self.class_names[number] != name:
             self._numbers = {name: number for number, name in enumerate(self.class_names)}
             number = self._numbers.get(name, -1)

@@ -5,12 +5,12 @@ import tensorflow as tf
 
 from metalearn_tf.checks.image_range import are_within
 
-# Of images on disk, to tell their range.
+# How many images on disk are read to find their range.
 _LOOKED_AT = 256
 
 
 def to_image_range(images, limits):
-    """Images as float32: uint8 images in the range `limits`, all others as they are.
+    """Images as float32: uint8 images are scaled to the range `limits`, all others keep their values.
 
     Args:
         images: tensor or array `(…, height, width, channels)`, uint8 or floating.
@@ -32,16 +32,16 @@ def change_range(images, given, wanted):
 
 
 def range_of_images(argument, dataset, wanted):
-    """The range in which a dataset's images are read, for those who want them in another.
+    """The range in which a dataset's images are read, for callers that need another range.
 
     Args:
         argument: the name of the dataset in error messages.
-        dataset: a `ClassDataset` or a `ShardedClassDataset` of images; of the latter some are looked at.
+        dataset: a `ClassDataset` or a `ShardedClassDataset` of images; of a sharded one only some images are read.
         wanted: lowest and highest value of a pixel that is wanted.
 
     Returns:
-        `(0, 1)` of uint8 images, which `mtf.data.episodes` brings there, and of floating ones without a pixel
-        outside of it; else `wanted`.
+        `(0, 1)` for uint8 images, which `mtf.data.episodes` scales to it, and for floating images whose pixels are all
+        within it; otherwise `wanted`.
 
     Raises:
         ValueError: if pixels are outside of both.

@@ -54,7 +54,7 @@ def crop(images, size):
 
 
 def resize(images, size):
-    """The images at another size, stretched if its aspect ratio is another.
+    """The images at another size, stretched if the aspect ratio changes.
 
     Shrinking averages the area under each new pixel, so that nothing is skipped; enlarging is bilinear.
 
@@ -70,7 +70,7 @@ def resize(images, size):
     resized = tf.cond(
         tf.logical_and(shape[-3] >= height, shape[-2] >= width),
         lambda: tf.image.resize(images, size, method="area"),
-        # Where one side grows and the other shrinks, the latter is averaged.
+        # Where one side grows and the other shrinks, `antialias` averages along the one that shrinks.
         lambda: tf.image.resize(images, size, method="bilinear", antialias=True),
     )
     return tf.cast(tf.round(resized), "uint8")

@@ -13,7 +13,7 @@ def check_parents(parents, class_names):
         class_names: the names of the classes, the leaves of the tree.
 
     Returns:
-        A dict of the entries that lie above the classes; `None` without `parents`.
+        A dict of the entries that are above the classes; `None` if `parents` is `None`.
 
     Raises:
         ValueError: if a class has no parent or is itself a parent, or if a node is above itself.

@@ -8,7 +8,7 @@ from metalearn_tf.data.named_datasets.tfds_source import class_names, data_versi
 from metalearn_tf.files.cache import cached_arrays
 
 # The size of mini-ImageNet, so that networks and settings made for it fit. The photographs are 200 to 300 pixels a
-# side, and at CIFAR's 32 much of what tells their objects apart is gone.
+# side. At CIFAR's 32 pixels, much of the detail that distinguishes the objects is lost.
 CALTECH_SIZE = (84, 84)
 
 
@@ -47,9 +47,9 @@ def load_cifar_benchmark(name, split, data_dir=None, image_size=None):
 def load_caltech101(split, data_dir=None, image_size=None, *, cache_dir=None):
     """Caltech-101 divided by class: 64 training, 16 validation and 20 test classes of 31 to 800 photographs.
 
-    TFDS's two splits are joined, because they divide by example and differently from machine to machine. Of the 102
-    labels, `background_google` is clutter and `faces_easy` shows the photographs of `faces` again: both are left out.
-    Which classes are in which split, and how that was drawn, is in `splits/caltech101.json`.
+    TFDS's two splits are joined: they divide by example, and differently on each machine. Two of the 102 labels are
+    left out: `background_google` is clutter, and `faces_easy` repeats the photographs of `faces`. Which classes are in
+    which split, and how that was drawn, is in `splits/caltech101.json`.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`.

@@ -10,9 +10,9 @@ VALIDATION_SEED = 0
 def load_example_split(name, split, data_dir=None, image_size=None):
     """MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100.
 
-    `"test"` is the published test set. The published training set has no validation part, so a tenth of each class,
-    drawn with seed 0 from the order in which TFDS stores it, is `"validation"`, and the rest `"train"`;
-    `train.merge(validation)` is the published training set again.
+    `"test"` is the published test set. The published training set has no validation part. So a tenth of each class
+    becomes `"validation"`, drawn with seed 0 from the order in which TFDS stores it, and the rest is `"train"`.
+    `train.merge(validation)` gives the published training set again.
 
     Args:
         name: `"mnist"`, `"fashion_mnist"`, `"cifar10"` or `"cifar100"`.
@@ -39,7 +39,7 @@ def load_example_split(name, split, data_dir=None, image_size=None):
 
 
 def split_as_published(dataset, split):
-    """The part of a published set that is `split`: all of a test set, and of a training set what it is divided into.
+    """The part of a published set that is `split`: all of the test set, or a part of the training set.
 
     Args:
         dataset: a `ClassDataset`, the published test set for `"test"` and the training set otherwise.

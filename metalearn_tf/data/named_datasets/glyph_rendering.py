@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import ft2font
 from PIL import Image, ImageDraw, ImageFont
 
-# Raised with every change that alters a class or a pixel: it is part of the cache's key and of every example's seed.
+# Must be raised with every change that alters a class or a pixel: it is part of the cache's key and of each seed.
 VERSION = 2
 EXAMPLES_PER_CLASS = 20
 
@@ -23,7 +23,7 @@ FONTS = (
 )
 FAMILIES = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono")
 
-# A glyph is drawn into the middle BOX pixels of a canvas, and takes LETTER pixels of an example of 28 at scale 1.
+# A glyph is drawn into the middle BOX pixels of a canvas. At scale 1 it takes LETTER pixels of an example of 28.
 CANVAS, BOX, LETTER = 64, 40, 20.0
 REACH = 5  # distances to the outline are known up to this many canvas pixels
 
@@ -34,7 +34,7 @@ MIN_RESEMBLANCE = 0.3
 # The distortion: degrees, then factors, and pixels in an example of 28.
 ROTATION, SHEAR, SCALE, SHIFT = 12.0, 0.15, (0.8, 1.1), 1.0
 KNOTS, BEND = 7, 1.4
-# Half of a stroke's width, and the most by which a glyph's own is changed, so that neither hairlines nor gaps vanish.
+# Half of a stroke's width, and the most by which it is changed, so that thin strokes and gaps do not vanish.
 PEN, WIDEN = (0.65, 1.2), (-0.35, 0.5)
 
 
@@ -58,7 +58,7 @@ def font_codepoints(name):
 
 
 def forget_drawings():
-    """Frees the pictures that are kept while letters are compared and rendered."""
+    """Frees the pictures that were kept while letters were compared and rendered."""
     _draw.cache_clear()
 
 
@@ -118,7 +118,7 @@ def signed_distance(coverages, zoom=1):
 
 
 def _distance_to(mask, reach):
-    """Distance to the nearest pixel of a mask, one axis after the other: squares add up."""
+    """Distance to the nearest pixel of a mask. One axis after the other, because squares of distances add up."""
     squares = np.where(mask, 0, 2 * reach**2).astype("uint16")
     for axis in (1, 2):
         lines = np.moveaxis(squares, axis, 0)
@@ -131,7 +131,7 @@ def _distance_to(mask, reach):
 
 
 def render_letter(codepoint, image_size=28):
-    """All examples of one letter, the same whatever else is rendered.
+    """All examples of one letter. They do not depend on what else is rendered.
 
     Returns:
         `uint8` array `(20, image_size, image_size)`, ink 255 on 0, distorted in the same way at every size.
@@ -153,7 +153,7 @@ def render_letter(codepoint, image_size=28):
 
 
 def _warp(random, image_size):
-    """Where each pixel of an example comes from, from the middle, in pixels of an image of 28: `(n, 2, size, size)`."""
+    """The source of each pixel, relative to the middle, in pixels of an image of 28: `(n, 2, size, size)`."""
     count = EXAMPLES_PER_CLASS
     angle = np.radians(random.uniform(-ROTATION, ROTATION, count))
     shear = random.uniform(-SHEAR, SHEAR, count)

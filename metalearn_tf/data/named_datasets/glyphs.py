@@ -31,14 +31,16 @@ SCRIPTS = {
 
 # Two letters are look-alikes if less than this many pixels of their ink lie apart (`unmatched_ink`), about a quarter of
 # a dot on a letter 20 pixels high. A prototypical network trained for two minutes, with 10 examples of each letter,
-# tells 8 (Arabic, by its dots) to 9 of 10 images of the closest pairs apart. A letter that Unicode composes of another
-# one and an accent must differ by more: Latin and Greek have hundreds, hard to tell apart at 28 pixels.
-# In the other families only copies count, such as K in three scripts of DejaVu Sans Mono, not its narrow D beside O.
+# classifies 8 of 10 (Arabic, which differs by dots) to 9 of 10 images of the closest pairs correctly. A letter that
+# Unicode composes of another letter and an accent must differ by more: Latin and Greek have hundreds of these, and they
+# are hard to tell apart at 28 pixels.
+# In the other font families only exact copies count, such as the K of three scripts in DejaVu Sans Mono. Its narrow
+# D, which resembles O, does not count.
 MIN_APART, MIN_APART_ACCENTED, MIN_APART_IN_FAMILIES = 0.77, 3.0, 0.5
 
 
 def load_glyphs(split, image_size=28, cache_dir=None):
-    """Letters of thirteen scripts, 20 distorted examples of each; the scripts of one split are in no other.
+    """Letters of thirteen scripts, 20 distorted examples of each. Each script is in one split only.
 
     The letters are those of the fonts that come with Matplotlib, so nothing is downloaded. Each example takes one of
     the fonts that have the letter (2 to 21 of them), and is rotated, sheared, scaled, shifted and bent, and its
@@ -51,12 +53,13 @@ def load_glyphs(split, image_size=28, cache_dir=None):
     | validation | 156 | Arabic 65, Armenian 44, Hebrew 19, Nko 15, Ogham 13 |
     | test | 163 | Georgian 87, Lao 31, Tifinagh 31, Old Italic 14 |
 
-    Left out are letters that look like another one, of whatever script (`A` stands for the Greek and the Cyrillic
-    letter too), compatibility characters, ligatures, modifier letters, and scripts of fewer than 10 letters.
+    Not included are letters that look like another letter of any script (Latin `A` also stands for the Greek and the
+    Cyrillic letter), compatibility characters, ligatures, modifier letters, and scripts of fewer than 10 letters.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`.
-        image_size: height and width in pixels, at least 8. The same examples at every size, not resized ones.
+        image_size: height and width in pixels, at least 8. The examples are drawn at this size, not resized; they are
+            the same at every size.
         cache_dir: folder of the cache, see `cached_arrays`.
 
     Returns:
@@ -102,7 +105,7 @@ def script_of(codepoint):
 
 
 def choose_letters():
-    """The code points of all classes: letters of the base font that do not look like one another in any family."""
+    """The code points of all classes: letters of the base font, no two of which look alike in any font family."""
     scripts = [script for split in SCRIPTS.values() for script in split]
     letters = [codepoint for codepoint in sorted(font_codepoints(FONTS[0])) if _is_letter(codepoint)]
     accented = {codepoint for codepoint in letters if unicodedata.decomposition(chr(codepoint))}
@@ -126,7 +129,7 @@ def _is_letter(codepoint):
     return (
         unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lo")
         and script_of(codepoint) is not None
-        # Copies: mathematical alphabets and the like, then presentation forms, then what only the name tells.
+        # Copies of other letters: mathematical alphabets, then presentation forms, then those that only the name shows.
         and not unicodedata.decomposition(character).startswith("<")
         and not 0xFB00 <= codepoint <= 0xFEFF
         and not any(word in unicodedata.name(character) for word in ("LIGATURE", "DIGRAPH", "SMALL CAPITAL"))
@@ -135,13 +138,13 @@ def _is_letter(codepoint):
 
 
 def unmatched_ink(codepoints, fonts=FAMILIES):
-    """How much ink of two letters lies apart, for all pairs of letters.
+    """How much of the ink of two letters does not overlap, for all pairs of letters.
 
-    Two letters 20 pixels high or wide are laid over each other, and the ink of either that is far from all ink of
-    the other is added up: none of it within 1 pixel, all from 2.5 pixels on. The least sum counts, over the fonts of
-    both, over shifts by a pixel, and with the letters as they are and stretched to squares. A correlation would take
-    a letter and its bold or narrow twin for different ones, and two large letters that differ in a small mark for
-    the same.
+    Two letters, 20 pixels high or wide, are laid over each other. The ink of each that is far from all ink of the other
+    is added up: nothing within 1 pixel counts, everything from 2.5 pixels on counts fully. The result is the smallest
+    sum over the fonts of both, over shifts by a pixel, and over the letters as they are and stretched to squares. A
+    correlation would be worse: it would call a letter and its bold or narrow form different, and two large letters that
+    differ in a small mark equal.
 
     Returns:
         `float32` array `(n, n)` in pixels for `n` code points, symmetric, 0 for equal letters.

@@ -34,10 +34,10 @@ def load(name, split, data_dir=None, image_size=None, **options):
     | `"usps"` | example | 6,562 / 729 / 2,007 images | 16 × 16 × 1 | |
     | `"20newsgroups"` | group | 8 / 5 / 7 classes | strings | `data_home`, `remove` |
 
-    The glyphs are embedded, 20 Newsgroups comes through scikit-learn (see `load_20newsgroups`), USPS from a file of
-    NumPy's (see `load_usps`), and all others through
-    TensorFlow Datasets, which downloads and prepares a dataset on its first use. Where the published training set has
-    no validation part, a tenth of each of its classes is taken out of `"train"`.
+    The glyphs are embedded. 20 Newsgroups comes through scikit-learn (see `load_20newsgroups`) and USPS from a NumPy
+    file (see `load_usps`). All others come through TensorFlow Datasets, which downloads and prepares a dataset on its
+    first use. Where the published training set has no validation part, a tenth of each of its classes is taken out of
+    `"train"`.
 
     Args:
         name: name of the dataset, from the table.
@@ -47,8 +47,8 @@ def load(name, split, data_dir=None, image_size=None, **options):
         image_size: height and width of square images, or a pair `(height, width)`. Defaults to the table's. Images of
             another aspect ratio are cropped to their middle.
         **options: the dataset's own: `protocol` (`"vinyals"`, the default, or `"lake"`) and `rotations` (turned
-            characters as new classes) of Omniglot, `remove` and `data_home` of 20 Newsgroups, `cache_dir` where what
-            is made on the first use is kept.
+            characters as new classes) of Omniglot; `remove` and `data_home` of 20 Newsgroups; `cache_dir` of datasets
+            that are made on the first use, the folder in which they are kept.
 
     Returns:
         `ClassDataset` of `uint8` images, or of strings.

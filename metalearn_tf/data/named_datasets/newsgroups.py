@@ -12,13 +12,13 @@ REMOVABLE = ("headers", "footers", "quotes")
 def load_20newsgroups(split, data_dir=None, image_size=None, *, data_home=None, remove=()):
     """20 Newsgroups, divided by group: 8 training, 5 validation and 7 test classes of 628 to 999 postings.
 
-    scikit-learn's loader reads them, and downloads them on the first use; its training and test sets, which divide by
-    date, are joined. Its cache is a pickle of its own, which it loads as its documentation says: let `data_home` name
-    only a folder that you trust.
+    scikit-learn's loader reads the texts, and downloads them on the first use. Its training and test sets, which are
+    divided by date, are joined. scikit-learn keeps its cache as a pickle, and loading a pickle can run code: let
+    `data_home` name only a folder that you trust.
 
-    The benchmark was published on the version of the data whose headers are `From` and `Subject` alone, and keeps
-    footers and quotations; so does the default here. `remove=("headers", "footers", "quotes")` leaves what the author
-    wrote: a harder task, because addresses and signatures no longer tell who writes where.
+    The published benchmark uses the version of the data that has only the headers `From` and `Subject`, and that keeps
+    footers and quotations. The default here is the same. `remove=("headers", "footers", "quotes")` leaves only what the
+    author wrote. That is a harder task, because addresses and signatures no longer give the group away.
 
     Args:
         split: `"train"` (the groups below `sci` and `rec`), `"validation"` (`comp`) or `"test"` (`talk`, `soc`,
@@ -27,8 +27,8 @@ def load_20newsgroups(split, data_dir=None, image_size=None, *, data_home=None, 
         image_size: must be `None`.
         data_home: scikit-learn's folder. Defaults to the environment variable `SCIKIT_LEARN_DATA`, then to
             `~/scikit_learn_data`, as in scikit-learn.
-        remove: which of `"headers"`, `"footers"` and `"quotes"` scikit-learn is to strip. Postings of which nothing
-            is left are left out.
+        remove: which of `"headers"`, `"footers"` and `"quotes"` scikit-learn removes. Postings that are empty
+            afterwards are left out.
 
     Returns:
         `ClassDataset` of strings, with the groups as class names and their first parts, such as `"sci"`, as `parents`.
@@ -64,7 +64,7 @@ def load_20newsgroups(split, data_dir=None, image_size=None, *, data_home=None, 
 
 
 def _fetch(classes, data_home, remove):
-    """Texts and labels, the numbers of their classes in alphabetical order."""
+    """Texts and labels; classes are numbered in alphabetical order."""
     try:
         from sklearn.datasets import fetch_20newsgroups
     except ModuleNotFoundError as error:

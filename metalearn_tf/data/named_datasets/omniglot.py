@@ -17,7 +17,8 @@ def load_omniglot(split, data_dir=None, image_size=None, *, protocol="vinyals", 
     - `protocol="vinyals"`: 1,200 characters for training and 423 for testing, whatever their alphabets, as in the
       papers on matching networks and MAML. As in MAML's code, 100 of the 1,200 are `"validation"`, so `"train"` has
       1,100. The characters of each part are listed in `splits/omniglot.json`: a shuffle with seed 1 of the *sorted*
-      names. MAML's own draw shuffles a folder listing, whose order differs between machines: it cannot be repeated.
+      names. MAML's code shuffles a folder listing, whose order differs between machines, so its split cannot be
+      repeated.
     - `protocol="lake"`: the authors' 30 background alphabets (964 characters) for training, of which five (162
       characters, listed in the same file) are `"validation"`, and their 20 evaluation alphabets (659) as `"test"`.
 
@@ -29,8 +30,8 @@ def load_omniglot(split, data_dir=None, image_size=None, *, protocol="vinyals", 
         data_dir: TFDS's folder with `omniglot`.
         image_size: pair `(height, width)`. Defaults to `(28, 28)`.
         protocol: `"vinyals"` or `"lake"`.
-        rotations: whether each character turned by 90, 180 and 270 degrees (counter-clockwise) makes three further
-            classes, as Santoro et al. do. Their names end in `"/rot90"`, `"/rot180"` and `"/rot270"`.
+        rotations: whether to add three classes for each character: its drawings turned by 90, 180 and 270 degrees
+            (counter-clockwise), as Santoro et al. do. Their names end in `"/rot90"`, `"/rot180"` and `"/rot270"`.
         cache_dir: folder of the cache.
 
     Returns:

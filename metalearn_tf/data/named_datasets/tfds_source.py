@@ -10,15 +10,15 @@ import tensorflow as tf
 from metalearn_tf.data.resizing import crop_and_resize
 from metalearn_tf.engine.usable_cores import usable_cores
 
-# tensorflow_datasets is imported where it is used: what comes from the cache does without it.
+# tensorflow_datasets is imported where it is used: data from the cache does not need it.
 
 BATCH = 256
 
 
 def prepared_directory(name, data_dir=None):
-    """The folder of a dataset that TFDS has prepared; prepares it, with the download, if there is none.
+    """The folder of a dataset that TFDS has prepared; if there is none, downloads and prepares the dataset.
 
-    Any version that is there will do, also one that the installed TFDS no longer builds.
+    Accepts any version that is there, also one that the installed TFDS can no longer build.
 
     Args:
         name: TFDS's name of the dataset.
@@ -29,7 +29,7 @@ def prepared_directory(name, data_dir=None):
         The path `data_dir/name/version` as a string.
 
     Raises:
-        FileNotFoundError: if the dataset is not there and the download fails. Other errors of TFDS pass unchanged.
+        FileNotFoundError: if the dataset is not there and the download fails. Other errors of TFDS are not changed.
     """
     root = data_directory(data_dir)
     return _newest_version(root, name) or _prepare(root, name)
@@ -63,8 +63,8 @@ def _prepare(root, name):
     builder = tfds.builder(name, data_dir=root)
     try:
         if not _has_downloads(root, name):
-            # Without a network TFDS retries for minutes. One request to where it will download from tells at once;
-            # what the server answers does not matter.
+            # Without a network TFDS retries for minutes. One request to the download server shows at once whether
+            # there is a network; its answer does not matter.
             for url in list(builder.url_infos)[:1]:
                 requests.head(url, timeout=20)
         builder.download_and_prepare()
@@ -81,7 +81,7 @@ def _prepare(root, name):
 
 
 def _has_downloads(root, name):
-    """Whether files that TFDS downloaded earlier may be there, so that preparing may do without a network."""
+    """Whether TFDS may have downloaded the files earlier, so that it can prepare them without a network."""
     downloads = os.path.join(root, "downloads")
     found = [path for part in ("*", f"{name}/*") for path in tf.io.gfile.glob(os.path.join(downloads, part))]
     return any(".tmp." not in path and not tf.io.gfile.isdir(path) for path in found)
@@ -106,13 +106,13 @@ def class_names(directory, key="label"):
 
 
 def read_images(directory, split, keys=("label",), image_size=None, classes=None, transform=None):
-    """Reads images and their labels from a prepared dataset, always in the same order.
+    """Reads images and their labels from a prepared dataset. The order is always the same.
 
     Args:
         directory: folder of the prepared dataset.
         split: TFDS's name of a split, or several as in `"train+test"`.
         keys: names of the integer features to read beside `"image"`.
-        image_size: pair `(height, width)`, or `None` for images of one size as they are.
+        image_size: pair `(height, width)`, or `None` to keep images that all have one size.
         classes: numbers of the classes to read; the others are not decoded. All by default.
         transform: optional function of decoded `uint8` images `(height, width, channels)`, before the resize.
 

@@ -15,10 +15,11 @@ _FILE = "usps/usps.npz"
 
 
 def load_usps(split, data_dir=None, image_size=None):
-    """USPS: 7,291 training and 2,007 test digits as white ink on black, as MNIST's.
+    """USPS: 7,291 training and 2,007 test digits, in white ink on black like MNIST's.
 
-    TensorFlow Datasets does not have it. It is read from the file `usps/usps.npz` below `data_dir`, NumPy arrays
-    `x_train`, `x_test` uint8 `(n, 16, 16)` and `y_train`, `y_test` `(n,)`. With scikit-learn it is made by
+    TensorFlow Datasets does not have USPS. It is read from the file `usps/usps.npz` below `data_dir`, which holds the
+    NumPy arrays `x_train`, `x_test` uint8 `(n, 16, 16)` and `y_train`, `y_test` `(n,)`. To make the file with
+    scikit-learn:
 
     ```python
     x, y = sklearn.datasets.fetch_openml("usps", version=2, return_X_y=True, as_frame=False)

@@ -1,4 +1,4 @@
-"""Decoded pixels become a network's input, in Python and inside a served graph by the same operations."""
+"""Decoded pixels become a network's input. Python and the served graph use the same operations."""
 
 import functools
 
@@ -18,8 +18,8 @@ def to_network_pixels(pixels, size, channels, crop_to_aspect_ratio=True):
             `(height, width, 3)`, or of grey alone `(height, width, 1)`.
         size: pair `(height, width)`.
         channels: 1 or 3.
-        crop_to_aspect_ratio: whether the middle is cut out in the aspect ratio of `size`; the whole image is stretched
-            otherwise.
+        crop_to_aspect_ratio: whether to cut out the middle in the aspect ratio of `size`; otherwise the whole image is
+            stretched.
 
     Returns:
         `uint8` tensor `(*size, channels)`.

@@ -14,7 +14,7 @@ from metalearn_tf.files.local_path import local_path
 
 _log = logging.getLogger(__name__)
 
-# How people name the parts of their data.
+# The usual names of the parts of a dataset.
 _PARTS = {"train", "training", "val", "valid", "validation", "dev", "eval", "evaluation", "test", "testing"}
 
 
@@ -27,12 +27,13 @@ def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True, c
     animals/dog/holiday/three.jpg
     ```
 
-    PNG, JPEG, BMP, GIF, WebP, TIFF and PPM are read, and AVIF and HEIF where Pillow can, all whatever the case of
-    their endings and in subfolders too, each by `mtf.data.read_image`, which says how. Files of other kinds are left
-    out with a warning through `logging`; hidden files and folders, and files outside the class folders, silently.
+    Reads PNG, JPEG, BMP, GIF, WebP, TIFF and PPM, and AVIF and HEIF where Pillow can. The case of the endings does not
+    matter, and subfolders are searched too. `mtf.data.read_image` reads each file and says how. Files of other kinds
+    are left out with a warning through `logging`. Hidden files and folders, and files outside the class folders, are
+    left out silently.
 
-    Data that is divided already is read part by part. The names of the first give the others its class numbers, also
-    where a part has no image of a class:
+    If the data is already divided into parts, read each part by itself. Pass the class names of the first part to the
+    others. Then all parts have the same class numbers, even if a part has no image of some class:
 
     ```python
     train = mtf.data.from_directory("pets/train", image_size=84)
@@ -73,7 +74,7 @@ def from_directory(path, image_size, channels=None, crop_to_aspect_ratio=True, c
 
     paths = [file for class_files in files.values() for file in class_files]
     images = np.empty((len(paths), *size, channels or 3), "uint8")
-    # Pillow decodes outside the interpreter's lock.
+    # Threads help, because Pillow decodes outside the interpreter's lock.
     with ThreadPoolExecutor(usable_cores()) as pool:
         for index, image in enumerate(pool.map(read, paths)):
             images[index] = image
@@ -118,7 +119,7 @@ def _image_files(folder, endings):
 
 
 def _check_level(root, files):
-    """Refuses a folder of parts, `train/cat` and `val/cat`, and warns of what looks like one level too many.
+    """Refuses a folder of parts (`train/cat`, `val/cat`), and warns if the folder seems to be one level too high.
 
     Args:
         root: the folder of the class folders.
@@ -147,7 +148,7 @@ def _check_level(root, files):
 
 
 def _check_class_names(class_names, folders):
-    """The names of the classes, once they are distinct and each folder is among them."""
+    """The names of the classes, after a check that they are distinct and include each folder."""
     if class_names is None:
         return folders
     names = [class_names] if isinstance(class_names, str) else list(class_names)

@@ -13,12 +13,13 @@ from metalearn_tf.data.own_files.decoded_image import to_network_pixels
 from metalearn_tf.data.resizing import check_image_size
 from metalearn_tf.files.local_path import local_path
 
-# Formats of pictures that Pillow reads by itself; HEIF when the user has registered pillow-heif. Not PDF, EPS or
-# videos, which Pillow hands to other programs or only writes.
+# Picture formats that Pillow reads by itself, and HEIF if the user has registered pillow-heif. PDF, EPS and videos
+# are not among them: Pillow passes these to other programs, or only writes them.
 FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
 
-# Pillow has no error of its own for broken files. With bytes changed or missing it raises the decoder's: OSError,
-# RuntimeError, SyntaxError, ValueError and the bomb error were seen, the others are what parsing in Python can raise.
+# Pillow has no error class for broken files; it lets the decoder's errors through. OSError, RuntimeError,
+# SyntaxError, ValueError and the bomb error were seen when bytes were changed or missing. The others are what parsing
+# in Python can raise.
 _BROKEN = (
     Image.DecompressionBombError,
     IndexError,
@@ -33,22 +34,22 @@ _BROKEN = (
     struct.error,
 )
 
-# How PNG files store grey of few bits, and by what Pillow multiplies it.
+# How PNG files store grey with few bits, and the factor by which Pillow multiplies it.
 _FEW_BITS = {"L;2": 255 // 3, "L;4": 255 // 15}
 
-# Other places than the Exif block in which Pillow looks for an orientation: notes of editing programs, which browsers
-# and cameras do not heed, nor a served model.
+# Pillow also looks for an orientation in these notes of editing programs. Browsers, cameras and served models use
+# only the Exif block, so the notes are ignored.
 _NOTES = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 
 
 def read_image(file, image_size, channels=None, crop_to_aspect_ratio=True):
-    """An image file as the pixels that a network was trained on: what `mtf.data.from_directory` makes of it.
+    """Reads an image file into the pixels that a network was trained on, as `mtf.data.from_directory` does.
 
-    PNG, JPEG, BMP, GIF, WebP, TIFF and PPM are read, and AVIF and HEIF where Pillow can. Of an animation the first
-    frame is taken. The image is turned as its Exif orientation says, transparent parts are put on white, 16-bit grey is
-    scaled down to 8 bits, and palettes and CMYK become RGB. Then the middle of it is resized: shrinking averages the
-    area under each new pixel, enlarging is bilinear. A served model's `*_bytes` signatures give the same pixels, within
-    1/255, of every PNG and JPEG file that they accept.
+    Reads PNG, JPEG, BMP, GIF, WebP, TIFF and PPM, and AVIF and HEIF where Pillow can. An animation gives its first
+    frame. The image is turned as its Exif orientation says, transparent parts are put on white, 16-bit grey is scaled
+    down to 8 bits, and palettes and CMYK become RGB. Then the middle of the image is resized: shrinking averages the
+    area under each new pixel, enlarging is bilinear. The `*_bytes` signatures of a served model give the same pixels,
+    within 1/255, for every PNG and JPEG file that they accept.
 
     ```python
     dataset = mtf.data.from_directory("animals", image_size=84)
@@ -60,12 +61,13 @@ def read_image(file, image_size, channels=None, crop_to_aspect_ratio=True):
     Args:
         file: path of a file, or its content as `bytes`.
         image_size: height and width of a square image, or a pair `(height, width)`.
-        channels: 1 for grey, 3 for RGB: the network's. By default 1 if the image is grey in all its pixels, else 3.
+        channels: 1 for grey, 3 for RGB, as the network takes it. By default 1 if the image is grey in all its pixels,
+            else 3.
         crop_to_aspect_ratio: whether to crop the middle of the image to the aspect ratio of `image_size` before the
             resize. `False` stretches the whole image.
 
     Returns:
-        `uint8` array `(height, width, channels)`, which every model of the library takes for pixels in `[0, 255]`.
+        `uint8` array `(height, width, channels)`, which every model of the library takes as pixels in `[0, 255]`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -79,7 +81,7 @@ def read_image(file, image_size, channels=None, crop_to_aspect_ratio=True):
 
 
 def check_reading(image_size, channels):
-    """The size `(height, width)`, once it and `channels` are what `read_image` takes."""
+    """The size `(height, width)`, after a check of it and of `channels`."""
     size = check_image_size(image_size)
     if size is None:
         raise ValueError("`image_size` must be given, because all images are brought to it. Received: image_size=None")
@@ -96,7 +98,7 @@ def readable_formats():
 
 
 def read_pixels(file, formats, size, channels, crop_to_aspect_ratio):
-    """`read_image` of arguments that are checked; `formats` are those of `readable_formats`."""
+    """`read_image` without the checks of arguments; `formats` comes from `readable_formats`."""
     pixels = _decode(file, formats)
     to_pixels = _to_pixels(
         pixels.shape[-1], size, channels or (1 if pixels.shape[-1] == 1 else 3), crop_to_aspect_ratio
@@ -107,7 +109,7 @@ def read_pixels(file, formats, size, channels, crop_to_aspect_ratio):
 
 @functools.lru_cache(maxsize=32)
 def _to_pixels(decoded_channels, size, channels, crop_to_aspect_ratio):
-    """As one graph, and kept: for small images the single operations would cost more than their work."""
+    """One graph, which is kept: for small images, starting single operations would cost more than their work."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, decoded_channels), tf.uint8)], autograph=False)
     def to_pixels(pixels):
@@ -135,7 +137,7 @@ def _decode(file, formats):
 
 
 def _scale_transparent_value(image):
-    """Pillow brings grey of 2 and 4 bits to 8, but not the value that is transparent."""
+    """Pillow scales grey of 2 and 4 bits to 8, but does not scale the value that marks transparency."""
     storage = image.tile[0].args if image.format == "PNG" and image.tile else None
     if storage in _FEW_BITS and "transparency" in image.info:
         image.info["transparency"] *= _FEW_BITS[storage]

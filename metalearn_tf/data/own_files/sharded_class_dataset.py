@@ -27,7 +27,8 @@ def from_shards(directory):
         A `ShardedClassDataset`.
 
     Raises:
-        ValueError: if the index is missing or damaged, or a shard is missing or has not the size that was written.
+        ValueError: if the index is missing or damaged, or a shard is missing or does not have the size that was
+            written.
     """
     index = _read_index(local_path("directory", directory))
     description, classes = index["description"], index["classes"]
@@ -47,16 +48,17 @@ def from_shards(directory):
 
 
 class ShardedClassDataset(ClassIndex):
-    """Examples with their classes, on disk: what `from_shards` returns, and `episodes` takes like a `ClassDataset`.
+    """Examples with their classes, on disk. `from_shards` returns it, and `episodes` takes it like a `ClassDataset`.
 
-    Each example of a task is read where it lies in its shard, so that the draws are those of a `ClassDataset` of the
-    same examples: uniform, not the order of a shuffle buffer, and equal episodes for an equal seed. Memory holds the
-    tasks under way, and 12 bytes for each example; the operating system keeps in its cache what it has room for.
-    Shards must be on a disk that reads quickly at any place. Every example read is checked against its checksum.
+    Each example of a task is read directly from its place in the shard. So the draws are the same as those of a
+    `ClassDataset` of the same examples: uniform, not from a shuffle buffer, and equal for equal seeds. Memory holds the
+    tasks that are being made, and 12 bytes for each example; the operating system caches as much of the files as it has
+    room for. Put shards on a disk with fast random reads. Every example is checked against its checksum when it is
+    read.
 
-    Reading runs in Python beside the graph (`tf.numpy_function`), so that such a pipeline cannot be serialised.
+    Reading runs in Python (`tf.numpy_function`), so such a pipeline cannot be serialised.
 
-    `select`, `split` and `split_examples` are those of `ClassDataset` and copy no example.
+    `select`, `split` and `split_examples` work as in `ClassDataset` and copy no example.
 
     Attributes:
         offsets: `int64` array `(num_classes + 1,)`; class `c` holds the rows `offsets[c]` to `offsets[c + 1]`.

@@ -19,10 +19,10 @@ FORMAT = 1
 
 
 def write_shards(examples, directory, class_names=None, parents=None, domain=None, shard_bytes=2**30):
-    """Writes examples for `from_shards`. Memory holds one example at a time, and 16 bytes for each one written.
+    """Writes examples for `from_shards`. Memory holds one example at a time, and 16 bytes for each written example.
 
-    A shard is a file of examples of one size, one after the other without anything between; `index.npz`, which is
-    written last, says the class and the checksum of each.
+    A shard is a file of examples of equal size, with nothing between them. `index.npz`, which is written last, holds
+    the class and the checksum of each example.
 
     Example:
 
@@ -33,12 +33,12 @@ def write_shards(examples, directory, class_names=None, parents=None, domain=Non
 
     Args:
         examples: an iterable of `(example, label)`: arrays of one shape and dtype, `uint8` or floating, with integer
-            labels in any order; or a `ClassDataset`, which brings the other arguments with it.
+            labels in any order; or a `ClassDataset`, which also supplies `class_names`, `parents` and `domain`.
         directory: a folder that is empty or does not exist.
         class_names: see `ClassDataset`.
         parents: see `ClassDataset`.
         domain: see `ClassDataset`.
-        shard_bytes: a shard is closed before it grows larger than this.
+        shard_bytes: a shard is closed before it grows beyond this number of bytes.
 
     Raises:
         ValueError: if the folder is not empty or has a scheme, such as `gs://`, there is no example, or an example does
@@ -75,7 +75,7 @@ def write_shards(examples, directory, class_names=None, parents=None, domain=Non
 
 
 def shard_path(directory, number):
-    """Where a shard is."""
+    """The path of a shard."""
     return Path(directory) / f"shard-{number:05d}.bin"
 
 

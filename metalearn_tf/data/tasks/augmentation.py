@@ -7,12 +7,12 @@ from metalearn_tf.checks.layers import check_is_layer
 from metalearn_tf.data.tasks.sampling import random_bits
 from metalearn_tf.engine.keras_internals import flat_layers
 
-# Of the counters of random numbers; those of tasks count blocks and never come here.
+# Start of the counters of these random numbers. Those of tasks count blocks and never get this far.
 _FIRST_COUNTER = 2**62
 
 
 def augment(model, examples, rows, numbers, seed, stream):
-    """Applies a model to each task with random numbers of the task's own.
+    """Applies a model to each task; every task has its own random numbers.
 
     Args:
         model: a built `keras.Model`, as `check_augmentation` returns it.
@@ -20,7 +20,7 @@ def augment(model, examples, rows, numbers, seed, stream):
         rows: int64 `(tasks, n)`, -1 for padding, which stays zero.
         numbers: int64 `(tasks,)`, the tasks' places in the stream.
         seed: integer, of the stream.
-        stream: 0 for support and 1 for queries, whose random numbers have nothing in common.
+        stream: 0 for support and 1 for queries, so that their random numbers are independent.
 
     Returns:
         float32 `(tasks, n, …)`.
@@ -36,7 +36,7 @@ def augment(model, examples, rows, numbers, seed, stream):
 
 
 def augment_images(model, images, bits):
-    """Applies a model to images, with random numbers that depend on nothing else.
+    """Applies a model to images, with random numbers that depend on `bits` alone.
 
     Args:
         model: a built `keras.Model`, as `augmentation_model` returns it.
@@ -46,7 +46,7 @@ def augment_images(model, images, bits):
     Returns:
         float32 `(n, …)`.
     """
-    # The layers' random state is an argument here, so that nothing is kept from one call to the next.
+    # The layers' random state is an argument here, so that no state stays from one call to the next.
     bits = tf.cast(bits, tf.int64)
     state = [
         tf.cast(bits, variable.dtype) if _is_random_state(variable) else tf.convert_to_tensor(variable)
@@ -78,7 +78,7 @@ def check_augmentation(name, layer, dataset):
 
 
 def check_value_range(name, layer):
-    """Refuses a layer for images in another range than `[0, 1]`."""
+    """Refuses a layer that is for images in a range other than `[0, 1]`."""
     for part in flat_layers(layer):
         limits = getattr(part, "value_range", None)
         if limits is not None and tuple(limits) != (0, 1):
@@ -90,7 +90,7 @@ def check_value_range(name, layer):
 
 def augmentation_model(layer, image_shape):
     """A Keras layer as a model that is built for images."""
-    # A model hands `training` to those of its layers that take it.
+    # A model passes `training` to those of its layers that take it.
     model = layer if isinstance(layer, keras.Model) else keras.Sequential([layer])
     if not model.built:
         model.build((None, *image_shape))

@@ -9,7 +9,7 @@ from metalearn_tf.data.task_tree import classes_below
 
 @dataclasses.dataclass(frozen=True)
 class ClassPools:
-    """Domains hold pools, pools hold classes, classes hold rows; all are numbered through over the domains.
+    """Domains hold pools, pools hold classes, classes hold rows. Their numbers run on from one domain to the next.
 
     A task draws a domain, one of its pools, and classes of that pool. A pool is a whole domain, or one node of its
     tree.
@@ -21,7 +21,7 @@ class ClassPools:
         members: int64 `(pools + 1,)`; pool `p` holds `classes[members[p] : members[p + 1]]`.
         classes: int64, the classes of all pools, one pool after the other.
         support: int64 pair `(starts, sizes)` of the support rows of each class.
-        query: the same of the query rows; the object `support` itself where one dataset gives both.
+        query: the same for the query rows; the object `support` itself if one dataset gives both.
     """
 
     thresholds: np.ndarray
@@ -37,11 +37,11 @@ def make_class_pools(datasets, query_datasets, fewest, within_parent, proportion
 
     Args:
         datasets: a list of datasets, one for each domain.
-        query_datasets: the datasets of the queries, with the same classes in the same order; `datasets` itself where
-            they are the same.
-        fewest: the smallest number of ways, which a node of a tree must have classes for.
+        query_datasets: the datasets of the queries, with the same classes in the same order; `datasets` itself if
+            queries come from there.
+        fewest: the smallest number of ways; a node of a tree must have at least this many classes.
         within_parent: whether the pools are the nodes of the domain's tree.
-        proportions: the tasks of each domain, in any unit; `None` for equal shares.
+        proportions: the share of each domain in the tasks, in any unit; `None` for equal shares.
     """
     pools_of_domains, first_class = [], 0
     for dataset in datasets:
@@ -66,7 +66,7 @@ def make_class_pools(datasets, query_datasets, fewest, within_parent, proportion
 
 
 def first_rows(datasets):
-    """Where the rows of each dataset start, if one follows the other: int64 `(datasets + 1,)`."""
+    """The first row of each dataset, if the datasets follow each other: int64 `(datasets + 1,)`."""
     return _ends(datasets)
 
 

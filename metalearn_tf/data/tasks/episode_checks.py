@@ -1,4 +1,4 @@
-"""Checks on what episodes are asked for, made before anything is drawn."""
+"""Checks of the arguments of `episodes`, made before anything is drawn."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from metalearn_tf.data.tasks.task_plan import TaskSize
 
 
 def check_integers(tasks_per_batch, seed):
-    """Refuses batches that are not positive and seeds that are not integers."""
+    """Refuses batch sizes that are not positive and seeds that are not integers."""
     check_whole(tasks_per_batch=tasks_per_batch)
     check_whole(least=None, seed=seed)
 
 
 def check_size(ways, shots, queries, uneven_shots):
-    """The `TaskSize` of what the user gave: each an integer, or a pair `(smallest, largest)`."""
+    """The `TaskSize` from the user's arguments, each an integer or a pair `(smallest, largest)`."""
     numbers = {"ways": ways, "shots": shots, "queries": queries}
     pairs = {name: _check_range(name, number) for name, number in numbers.items()}
     ragged = any(isinstance(number, (tuple, list)) for number in numbers.values())
@@ -78,7 +78,8 @@ def check_enough_classes(datasets, size, within_parent):
             continue
         if dataset.parents is None:
             raise ValueError(f"`within_parent` needs `ClassDataset(parents=...)`. Received: {name} without parents")
-        # A class under a root of enough classes can be drawn, be its other parents ever so small.
+        # If the root above a class has enough classes, the class can be drawn, even if its other parents are too
+        # small.
         below = classes_below(dataset.parents, dataset.class_names)
         small = {root: len(below[root]) for root in roots(dataset.parents) if len(below[root]) < smallest}
         if small:

@@ -40,33 +40,33 @@ def episodes(
 
     Args:
         dataset: a `ClassDataset` or a `ShardedClassDataset`, or a list of them, the domains: each task is of one
-            domain. Examples are held once, whatever the number of pipelines.
+            domain. All pipelines share one copy of the examples in memory.
         ways: classes in a task. An integer, or a pair `(smallest, largest)` from which each task draws uniformly.
         shots: support examples of each class, an integer or a pair.
         queries: query examples of each class, an integer or a pair.
-        tasks_per_batch: tasks in a batch, the leading axis of all that comes out.
+        tasks_per_batch: tasks in a batch, the first axis of every output.
         seed: integer.
-        within_parent: whether a task's classes are of one parent. A task draws, uniformly, a node of the dataset's
-            tree among those that have at least `ways` classes below them (the smallest `ways` of a pair), then
-            classes from below it, at most as many as it has. In a tree of several levels a class is below its
-            parent, its parent's parent, and so on, as in Meta-Dataset.
-        proportions: positive numbers, how many of the tasks are of each domain, in any unit; by default as many.
-        query_dataset: where the queries are from, if not from `dataset`: a dataset with classes of the same names,
-            of another domain. Classes that only it has are not drawn.
+        within_parent: whether all classes of a task share a parent. A task first draws one node of the dataset's tree,
+            uniformly among the nodes with at least `ways` classes below them (the smallest `ways` of a pair). Then it
+            draws classes from below this node, at most as many as there are. In a tree of several levels a class is
+            below its parent, its parent's parent, and so on, as in Meta-Dataset.
+        proportions: positive numbers, the share of each domain in the tasks, in any unit; by default equal shares.
+        query_dataset: where the queries come from, if not from `dataset`: a dataset of another domain, with classes of
+            the same names. Classes that are only in `query_dataset` are not drawn.
         uneven_shots: whether each class of a task draws its shots on its own; needs `shots` as a pair.
         support_augmentation: optional Keras layer or `keras.Sequential`, such as `keras.layers.RandomFlip()`, applied
             with `training=True` to the support images of each task, in `[0, 1]`. Layers with a `value_range` must be
-            built with `(0, 1)`. Its random numbers depend on `seed` and the task alone, not on the layer's own seed,
-            so that augmented episodes are as repeatable as others; layers that keep their random numbers elsewhere
-            than in Keras's seed generators are as random as they are.
+            built with `(0, 1)`. Its random numbers depend only on `seed` and the task, not on the layer's own seed, so
+            that augmented episodes can be repeated like others. This does not hold for layers that do not use Keras's
+            seed generators.
         query_augmentation: the same for the query images.
 
     Returns:
         An infinite `tf.data.Dataset` of `((support_x, support_y, query_x), query_y)`, class by class:
         `support_x` `(tasks, ways * shots, ...)`, float32 in `[0, 1]` for uint8 images, else as the examples are;
-        `support_y` `(tasks, ways * shots)` int32 in `[0, ways)`; `query_x` and `query_y` alike.
+        `support_y` `(tasks, ways * shots)` int32 in `[0, ways)`; `query_x` and `query_y` have the same form.
 
-        With a pair, tasks are padded to the largest numbers, at their ends: padding has the label -1, and examples of
+        With a pair, tasks are padded at their ends to the largest numbers. Padding has the label -1 and examples of
         zeros (or empty strings). The elements are then `((support_x, support_y, query_x), query_y, sample_weight)`,
         with `sample_weight` `(tasks, queries)` float32, 1 for queries and 0 for padding, as Keras takes it.
 
@@ -113,7 +113,7 @@ def episodes(
         )
         tasks = tasks.prefetch(2).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         options = tf.data.Options()
-        # With autotuning on, the end of `fit` or `evaluate` can wait for as long as the iterator lived.
+        # With autotuning, `fit` or `evaluate` may end late: the wait can be as long as the iterator lived.
         options.autotune.enabled = False
         return tasks.with_options(options)
 
@@ -129,7 +129,7 @@ def take_examples(datasets, rows, ragged):
     elif chosen.dtype == tf.string:
         examples = tf.where(flat >= 0, chosen, "")
     else:
-        # By a product of matrices' rows, several times faster than `tf.where`; examples are finite.
+        # A product by rows is several times faster than `tf.where`. It is correct because examples are finite.
         is_real = tf.cast(flat >= 0, tf.float32)[:, None]
         scale = is_real * (1.0 / 255.0) if chosen.dtype == tf.uint8 else is_real
         examples = tf.cast(tf.reshape(chosen, [flat.shape[0], -1]), tf.float32) * scale
@@ -142,7 +142,7 @@ def to_float(images):
 
 
 def _gather_from(tables, first_rows, rows):
-    """Reads rows of tables that follow each other.
+    """Reads rows from several tables that are numbered one after the other.
 
     Args:
         tables: functions from rows `(n,)` of one table to its examples `(n, ...)`, all of one shape and dtype.

@@ -26,22 +26,23 @@ def image_tasks(
 
     Args:
         dataset: a `ClassDataset` or a `ShardedClassDataset` of images, or a list of them, the domains.
-        shots: images of a task, at least 2; with `ways`, of each of its classes.
-        queries: further images of the same class or domain, on which the adapted GAN is judged; with `ways`, of each.
+        shots: images in a task, at least 2; with `ways`, images of each class of the task.
+        queries: further images of the same class or domain, on which the adapted GAN is judged; with `ways`, this many
+            of each class.
         tasks_per_batch: tasks in a batch.
-        per: `"class"`, each task of one class; or `"domain"`, each of all classes of one `ClassDataset`.
-        proportions: positive numbers, how many of the tasks are of each domain; by default as many.
+        per: `"class"`: each task is of one class; or `"domain"`: each task is of all classes of one `ClassDataset`.
+        proportions: positive numbers, the share of each domain in the tasks; by default equal shares.
         seed: integer; task `i` of a seed is the same on every machine.
-        ways: classes of a task, all of one domain, drawn anew for each; `None` for tasks without labels.
+        ways: classes of a task, all of one domain, drawn anew for each task; `None` for tasks without labels.
         image_range: lowest and highest value of a pixel of the GAN's images, `gan.image_range`. uint8 images and
-            floating ones in [0, 1] are brought there, those that are in it already stay. `None` leaves floating images
-            as they are, for a generator of no known range.
+            floating images in [0, 1] are scaled to it; images that are already in it stay. `None` leaves floating
+            images as they are, for a generator whose range is not known.
 
     Returns:
         An infinite `tf.data.Dataset` of images `(tasks, shots, height, width, channels)` float32 in `image_range`; with
         `queries`, of pairs of them and the query images `(tasks, queries, height, width, channels)`.
 
-        With `ways`, in place of images there are pairs of images `(tasks, ways * shots, …)`, one of each class in turn,
+        With `ways`, each set of images becomes a pair: images `(tasks, ways * shots, …)`, one of each class in turn,
         and their labels `(tasks, ways * shots)` int32 in `[0, ways)`.
 
     Raises:
@@ -70,7 +71,7 @@ def image_tasks(
     if per == "domain":
         domains = [_as_one_class(domain) for domain in domains]
     given = _given_range(domains, image_range)
-    # An episode has a query of each class, which is an image like the others here.
+    # An episode needs at least one query of each class. Here it is one more image.
     tasks = episodes(domains, ways or 1, max(1, shots + queries - 1), 1, tasks_per_batch, seed, proportions=proportions)
 
     def to_images(x, y):
@@ -87,7 +88,7 @@ def image_tasks(
 
 
 def _given_range(domains, wanted):
-    """The range of the domains' pixels, or `None` where they stay as they are."""
+    """The range of the domains' pixels, or `None` if they stay as they are."""
     if wanted is None:
         if domains[0].dtype == "uint8":
             raise ValueError("`image_range` must be the range that uint8 images are brought to. Received: None")

@@ -1,4 +1,4 @@
-"""Draws without replacement as pure tensor functions of counters: the same everywhere, for any batch."""
+"""Draws without replacement, as pure tensor functions of counters: the same on every machine and for any batch size."""
 
 import tensorflow as tf
 
@@ -12,8 +12,8 @@ def random_bits(shape, seed, counter):
 def sample_without_replacement(bits, population, count):
     """Draws `count` distinct numbers below `population`, in random order.
 
-    Floyd's algorithm, whose work does not grow with the population, then a shuffle, since Floyd's order is not uniform.
-    Its steps are taken all at once: the number of operations does not grow with `count`.
+    First Floyd's algorithm, whose cost does not grow with the population; then a shuffle, because Floyd's order is not
+    uniform. All steps run at once, so that the number of operations does not grow with `count`.
 
     Args:
         bits: `uint32` random numbers `(..., 2 * count)`.
@@ -21,8 +21,8 @@ def sample_without_replacement(bits, population, count):
         count: how many to draw.
 
     Returns:
-        int64 numbers `(..., count)`. Where the population is smaller than `count`, a permutation of all of it, then
-        numbers that are not below it.
+        int64 numbers `(..., count)`. Where the population is smaller than `count`, they are a permutation of all of it,
+        followed by numbers that are outside of it.
 
     Reference: Bentley and Floyd, 1987, "Programming pearls: a sample of brilliance", CACM 30(9).
     """
@@ -32,7 +32,7 @@ def sample_without_replacement(bits, population, count):
     drawn = integers_below(bits[..., :count], last + 1)
     chosen = tf.where(_is_taken(drawn, last[..., :1], count), last, drawn)
     keys = tf.bitcast(bits[..., count : 2 * count], tf.int32)
-    # Numbers beyond a small population go last; they do not change the order of the others.
+    # Numbers outside of a small population are moved to the end; the order of the others stays.
     keys = tf.where(chosen < population, tf.cast(keys, tf.int64), tf.constant(2**31, tf.int64))
     return _take(chosen, tf.argsort(keys, axis=-1, stable=True))
 
@@ -40,17 +40,17 @@ def sample_without_replacement(bits, population, count):
 def _is_taken(drawn, first, count):
     """Whether an earlier step of Floyd's algorithm has chosen what a step draws, `(..., count)`.
 
-    It has if it drew the same number, or if that number is its own last one, of the steps `first`, `first + 1`, …, and
-    what it drew was taken itself.
+    There are two such cases. The earlier step drew the same number. Or the number is the last one of that earlier step,
+    and the step took it because its own draw had been chosen before. Steps count from `first`.
     """
     order = tf.argsort(drawn, axis=-1, stable=True)
     in_order = _take(drawn, order)
     repeated = tf.concat([tf.zeros_like(in_order[..., :1], tf.bool), in_order[..., 1:] == in_order[..., :-1]], axis=-1)
     taken = _take(repeated, tf.argsort(order, axis=-1))
-    # The step that has this last one; the step itself where none has, or it itself has.
+    # The step whose last number this is; the step itself if there is no such earlier step.
     steps = tf.range(count, dtype=tf.int64)
     step = tf.where(drawn >= first, drawn - first, steps)
-    # As far as 1, 2, 4, … steps back.
+    # Follows 1, 2, 4, … steps back.
     for _ in range((count - 1).bit_length()):
         taken, step = taken | _take(taken, step), _take(step, step)
     return taken

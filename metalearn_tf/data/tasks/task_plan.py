@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from metalearn_tf.data.tasks.sampling import integers_below, random_bits, sample_without_replacement
 
-# Tasks are drawn in blocks, so that their random numbers come from few operations. Part of what a seed means.
+# Tasks are drawn in blocks, so that few operations make their random numbers. Another size would change the tasks of a
+# seed.
 BLOCK = 64
 
 
 class TaskPlan(NamedTuple):
-    """Which examples some tasks consist of. Padding has the row and the label -1 and stands at the end of a task.
+    """Which examples some tasks consist of. Padding has the row -1 and the label -1, at the end of a task.
 
     Attributes:
         number: int64 `(tasks,)`, which task of the endless stream it is.
@@ -38,7 +39,7 @@ class TaskSize:
         shots: support examples of a class.
         queries: query examples of a class.
         uneven_shots: whether each class of a task draws its shots on its own.
-        ragged: whether there are pairs at all, so that tasks are padded.
+        ragged: whether any size is a real pair, so that tasks are padded.
     """
 
     ways: tuple
@@ -61,8 +62,8 @@ def plan_block(block, pools, size, seed):
         A `TaskPlan` of `BLOCK` tasks, padded to the largest size.
     """
     (_, ways), (_, shots), (_, queries) = size.ways, size.shots, size.queries
-    # The examples of a task, and what kind of task it is, come from counters that never meet: so adding a kind of
-    # task leaves the examples of a seed as they are.
+    # The examples of a task and the kind of the task come from separate counters, so that a new kind of task does not
+    # change the examples of a seed.
     bits = random_bits([BLOCK, 2 * ways * (1 + shots + queries)], seed, block)
     kinds = random_bits([BLOCK, 4 + ways], seed, -1 - block)
     class_bits, member_bits = bits[:, : 2 * ways], tf.reshape(bits[:, 2 * ways :], [BLOCK, ways, -1])
@@ -73,7 +74,7 @@ def plan_block(block, pools, size, seed):
     queries_drawn = _between(kinds[:, 3:4], *size.queries)[..., None]
 
     places = sample_without_replacement(class_bits, available, ways)
-    # Places beyond the pool belong to padding, so any class does.
+    # Places beyond the pool belong to padding, where the class does not matter.
     classes = tf.gather(pools.classes, start[:, None] + tf.minimum(places, available[:, None] - 1))
     support_rows, query_rows = _draw_rows(pools, classes, member_bits, shots, queries)
     support = _flat(support_rows, ways_drawn, shots_drawn, size.ragged)
@@ -105,7 +106,7 @@ def _draw_rows(pools, classes, bits, shots, queries):
 
 
 def _flat(rows, ways, count, ragged):
-    """Rows and labels `(tasks, ways * count)`, class by class, what exceeds `ways` and `count` as padding."""
+    """Rows and labels `(tasks, ways * count)`, class by class. Places beyond `ways` and `count` become padding."""
     _, most_ways, most = rows.shape
     labels = tf.tile(tf.repeat(tf.range(most_ways), most)[None], [BLOCK, 1])
     rows = tf.reshape(rows, [BLOCK, most_ways * most])
