@@ -1,4 +1,4 @@
-"""A generator of other images of the class that an image shows, and its discriminator."""
+"""A generator that takes an image and makes other images of the same class, and its discriminator."""
 
 import keras
 
@@ -9,20 +9,20 @@ from metalearn_tf.networks.example_normalization import ExampleNormalization
 
 
 def augmentation_gan(image_shape=(28, 28, 1), latent_dim=32, filters=32, largest_move=1.0):
-    """Networks that take an image and return another one of its class, also of classes that they have not seen.
+    """Networks that take an image and return another image of its class, also for classes not seen in training.
 
-    The generator bends, turns, moves and scales the image, see `Deformation`: how, convolutions say that see the image
-    and the noise. The discriminator sees a source image with a real or a generated one of its class, so that what it
-    teaches is how the images of a class differ. A generator that draws freely learns that too, and of classes that it
-    has not seen draws others: on Omniglot, support sets enlarged by a U-Net cost 16 points. Colours and textures stay
-    those of the source. Maps are normalised example by example, so that the networks keep no state.
+    The generator bends, turns, moves and scales the image (see `Deformation`). Convolutions over the image and the
+    noise decide how. The discriminator sees a source image together with a real or a generated image of its class, so
+    it teaches how the images of a class differ. A generator that draws freely learns this too, but for new classes it
+    draws other classes: on Omniglot, support sets enlarged by a U-Net cost 16 points. Colours and textures stay those
+    of the source. Maps are normalised example by example, so that the networks keep no state.
 
     Args:
         image_shape: `(height, width, channels)`, multiples of 4 and at least 16 pixels a side.
         latent_dim: width of the noise.
         filters: channels at half of the image's sides; twice as many at a quarter.
-        largest_move: of the points of a grid four pixels apart, as a part of those. Below a half no stroke can be
-            doubled or lost.
+        largest_move: the largest move of a grid point, as a part of the four pixels between grid points. Below a half
+            no stroke can be doubled or lost.
 
     Input shape: of the generator, `[noise, images]` of shapes `(batch, latent_dim)` and
         `(batch, height, width, channels)` in [-1, 1]; of the discriminator, `[images, source images]`.

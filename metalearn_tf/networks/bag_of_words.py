@@ -1,4 +1,4 @@
-"""Which words a text has, weighted: the network for texts where there are no pre-trained embeddings."""
+"""A text as its weighted words: the network for texts if there are no pre-trained embeddings."""
 
 import keras
 import numpy as np
@@ -11,23 +11,24 @@ from metalearn_tf.networks.vocabulary import count_words, separate_words
 def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words"):
     """A text as one number for each word of the vocabulary, on the unit sphere.
 
-    A word that is in the text `n` times gives its weight times `log(1 + n)`, and the whole is divided by its norm. The
-    weights, one a word, are trained. They start as the square of the inverse document frequency, which did better than
-    the frequency itself on 20 Newsgroups (see `examples/README.md`). With `PrototypicalNetwork(distance="cosine")`
-    this is at first a nearest-centroid classifier on TF-IDF, and training learns which words tell classes apart; with
-    few training classes it learns slowly (a rate of 1e-3), or forgets the words of other classes.
+    A word that is in the text `n` times gives its weight times `log(1 + n)`; then the vector is divided by its norm.
+    The weights, one for each word, are trained. They start as the square of the inverse document frequency, which did
+    better on 20 Newsgroups than the frequency itself (see `examples/README.md`). With
+    `PrototypicalNetwork(distance="cosine")` this is at first a nearest-centroid classifier on TF-IDF, and training
+    learns which words distinguish classes. With few training classes use a small learning rate (1e-3); otherwise the
+    network forgets the words of other classes.
 
-    Unlike learned embeddings, words that no training text has told apart keep their full meaning: new classes may be
-    about anything, as long as their words are in the vocabulary.
+    Unlike in learned embeddings, words that do not matter in training keep their full meaning. New classes may be about
+    anything, as long as their words are in the vocabulary.
 
     Args:
         texts: the training texts, a sequence of strings, from which the vocabulary and its weights are taken.
-        vocabulary_size: at most this many words, those that most of the texts have; other words are passed over.
+        vocabulary_size: at most this many words: those that occur in the most texts. Other words are ignored.
         outputs: width of a linear head, which starts at zero, for learners that need logits; `None` for an embedding.
         name: the model's name.
 
     Input shape: `(batch,)` strings, UTF-8. Words are runs of letters, with their marks, and digits, of any script that
-        parts words by spaces; case is of no account, nor whether an accent is a character of its own.
+        separates words by spaces. Case does not matter, nor whether an accent is a separate character.
     Output shape: `(batch, outputs)` float32 logits, or the embedding `(batch, words)` float32 of norm 1, or 0 for a
         text without a known word.
 
@@ -57,14 +58,14 @@ def bag_of_words(texts, vocabulary_size=50_000, outputs=None, name="bag_of_words
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class WordWeights(keras.layers.Layer):
-    """The logarithm of word counts, times a trained weight of each word, on the unit sphere.
+    """The logarithm of word counts, times a trained weight for each word, on the unit sphere.
 
     Input shape: `(batch, 1 + words)` counts, those of unknown words first, as `keras.layers.TextVectorization` gives.
     Output shape: `(batch, words)` float32 of norm 1, or 0 without a word.
     """
 
     def build(self, input_shape):
-        # Of its logarithm a gradient step is in proportion, and it stays positive.
+        # The logarithm is trained: so a gradient step is in proportion to the weight, and the weight stays positive.
         self.logarithm = self.add_weight(name="logarithm", shape=(input_shape[-1] - 1,), initializer="zeros")
 
     def call(self, counts):

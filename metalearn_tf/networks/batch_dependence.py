@@ -1,4 +1,4 @@
-"""Networks whose answer for one example depends on the others of its batch."""
+"""Networks whose answer for one example depends on the other examples of its batch."""
 
 from metalearn_tf.engine.keras_internals import flat_layers
 from metalearn_tf.networks.task_normalization import TaskNormalization
@@ -11,10 +11,10 @@ def depends_on_batch(model):
 
 
 def check_batch_independence(network, argument):
-    """Refuses a network with task normalisation whose statistics are those of a task.
+    """Refuses a network with task normalisation that takes its statistics from a task.
 
-    Outside of a task there are none: `"transductive"` normalises by whatever else is in the batch, and `"support"` by
-    what a support set left, or by placeholders.
+    Outside of a task there are no such statistics: `"transductive"` normalises by whatever else is in the batch, and
+    `"support"` by the statistics of the last support set, or by placeholders.
 
     Args:
         network: a built `keras.Model`.

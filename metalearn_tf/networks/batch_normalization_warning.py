@@ -1,4 +1,4 @@
-"""What is said of Keras's batch normalisation in networks that adapt by gradients."""
+"""The warning about Keras's batch normalisation in networks that adapt by gradients."""
 
 import logging
 
@@ -10,7 +10,7 @@ _said = set()
 
 
 def warn_of_batch_normalization(network):
-    """Logs, once for a network and its copies, that its batch normalisations will not be what it was trained with.
+    """Logs, once for a network and its copies, that its batch normalisations act differently in training and in use.
 
     Frozen layers are left out: they use their moving averages in training too.
     """

@@ -8,15 +8,15 @@ import unicodedata
 import numpy as np
 import tensorflow as tf
 
-# The syllables of Korean are numbered: 28 ends for each of 21 middles for each of 19 beginnings.
+# Korean syllables are numbered: 19 beginnings, each with 21 middles, each with 28 ends.
 _SYLLABLES, _LEADS, _VOWELS, _TAILS = 0xAC00, 0x1100, 0x1161, 0x11A7
 _COUNTS = 19, 21, 28
 
 
 def composed_characters(texts):
-    """Texts whose letters and marks are in Unicode's normal form C: "e" and an accent become "é".
+    """Texts brought to Unicode's normal form C: "e" and a separate accent become "é".
 
-    Python's `unicodedata.normalize("NFC", text)` is the same.
+    The result is that of Python's `unicodedata.normalize("NFC", text)`.
 
     Args:
         texts: tensor of strings of any shape, UTF-8.
@@ -44,7 +44,7 @@ def _compose(texts):
 
 
 def _decomposed(characters, rows):
-    """Characters `(n,)` int32, each taken apart as far as it goes, and the rows of the texts that they are in."""
+    """Characters `(n,)` int32, fully decomposed, and the row of the text that each is in."""
     index, is_there = _find(characters, _tables()["characters"])
     whole = tf.pad(characters[:, None], [[0, 0], [0, 3]], constant_values=-1)
     parts = tf.where(is_there[:, None], tf.gather(_tables()["parts"], index), whole)
@@ -54,7 +54,7 @@ def _decomposed(characters, rows):
 
 
 def _ordered(characters, rows):
-    """The marks of each letter in the order of their classes."""
+    """Sorts the marks of each letter by their combining class."""
     classes = _classes(characters)
     letters = tf.cumsum(tf.cast((classes == 0) | _begins(rows), tf.int32))
     order = tf.argsort(256 * tf.cast(letters, tf.int64) + tf.cast(classes, tf.int64), stable=True)
@@ -62,9 +62,10 @@ def _ordered(characters, rows):
 
 
 def _with_pairs_composed(characters, rows):
-    """One pair of each letter becomes one character."""
+    """Joins one pair of each letter into one character."""
     is_second, bases, composites = _pairs(characters, rows)
-    # A letter that goes into the one before it waits for the next time, and so do all marks of a letter but the first.
+    # Each call joins one mark of a letter. Its other marks, and a letter that joins the one before it, wait for the
+    # next call.
     is_second &= ~tf.gather(is_second, bases)
     second = tf.boolean_mask(tf.range(tf.size(characters)), is_second)
     first_of_each = tf.math.unsorted_segment_min(second, tf.gather(bases, second), tf.size(characters))
@@ -79,7 +80,8 @@ def _with_pairs_composed(characters, rows):
 
 
 def _pairs(characters, rows):
-    """For each character: whether it goes into the letter that it belongs to, where that is, and what they become."""
+    """For each character: whether it joins the letter that it belongs to, where that letter is, and what they
+    become."""
     classes, numbers = _classes(characters), tf.range(tf.size(characters))
     begins = _begins(rows)
     before = tf.maximum(numbers - 1, 0)
@@ -87,7 +89,7 @@ def _pairs(characters, rows):
     is_letter = (classes == 0) | begins
     letters = tf.gather(tf.boolean_mask(numbers, is_letter), tf.cumsum(tf.cast(is_letter, tf.int32)) - 1)
     bases = tf.where(classes == 0, tf.gather(letters, before), letters)
-    # A mark of the same class that has stayed stands in the way, and anything at all between two letters.
+    # A remaining mark of the same class blocks the join. Between two letters any character blocks it.
     is_free = (bases == before) | ((classes != 0) & (tf.gather(classes, before) < classes))
     is_free &= ~begins & (tf.gather(rows, bases) == rows) & (bases < numbers)
     composites = _composites(tf.gather(characters, bases), characters)
@@ -95,7 +97,7 @@ def _pairs(characters, rows):
 
 
 def _composites(first, second):
-    """What two characters `(n,)` become together, int32 `(n,)`; 0 where they stay two."""
+    """The character that two characters `(n,)` become, int32 `(n,)`; 0 where they stay two."""
     index, is_there = _find(_key(tf.cast(first, tf.int64), tf.cast(second, tf.int64)), _tables()["pairs"])
     composites = tf.where(is_there, tf.gather(_tables()["composites"], index), 0)
     leads, vowels, tails = _COUNTS
@@ -114,7 +116,7 @@ def _classes(characters):
 
 
 def _begins(rows):
-    """Whether each character is the first of its text."""
+    """For each character, whether it is the first of its text."""
     return tf.concat([tf.ones_like(rows[:1], tf.bool), rows[1:] != rows[:-1]], axis=0)
 
 
@@ -125,13 +127,13 @@ def _find(values, keys):
 
 
 def _key(first, second):
-    """One number of two characters, as integers or int64 tensors."""
+    """Two characters packed into one number, as integers or int64 tensors."""
     return first * 2**21 + second
 
 
 @functools.cache
 def _tables():
-    """What Python knows of Unicode, as sorted arrays. No character of the planes beyond has a mark."""
+    """Python's Unicode tables as sorted arrays. No character of higher planes has a mark."""
     everything = [chr(number) for number in range(0x30000) if not 0xD800 <= number < 0xE000]
     classes = {ord(one): unicodedata.combining(one) for one in everything if unicodedata.combining(one)}
     syllables = range(_SYLLABLES, _SYLLABLES + math.prod(_COUNTS))

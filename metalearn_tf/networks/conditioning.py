@@ -18,8 +18,8 @@ def noise_and_labels(latent_dim, classes):
     if classes is None:
         return noise, noise
     labels = keras.Input((), dtype="int32", name="labels")
-    # Labels are learned much sooner than noise. From embeddings as large as the noise, a generator ignored it: after
-    # 750 steps on MNIST, images of a class had a standard deviation of 0.016, and 0.18 from these.
+    # Labels are learned much sooner than noise. With embeddings as large as the noise, a generator ignored the noise:
+    # after 750 steps on MNIST, images of a class had a standard deviation of 0.016. With these embeddings it is 0.18.
     small = keras.initializers.RandomNormal(stddev=0.1)
     embedding = label_embedding(labels, classes, latent_dim, kernel_initializer=small)
     return [noise, labels], keras.layers.Concatenate(name="noise_and_labels")([noise, embedding])
@@ -30,9 +30,10 @@ def projected_logits(features, labels, classes, wrap):
 
     Args:
         features: `(batch, features)`.
-        labels: the input of labels `(batch,)`; `None` without.
+        labels: the input of labels `(batch,)`; `None` without labels.
         classes: how many.
-        wrap: from a layer with a kernel to what is applied, as spectral normalisation.
+        wrap: a function that takes a layer with a kernel and returns the layer to apply, such as spectral
+            normalisation.
 
     Returns:
         Logits `(batch, 1)` float32.
@@ -50,7 +51,8 @@ def projected_logits(features, labels, classes, wrap):
 def label_embedding(labels, classes, width, wrap=lambda layer: layer, **options):
     """A trained vector `(batch, width)` for each label.
 
-    As a product with one-hot labels: the gradient of a look-up is no tensor, and inner steps take gradients as tensors.
+    It is computed as a product with one-hot labels. Inner steps need gradients that are tensors, and the gradient of a
+    look-up is not one.
     """
     one_hot = keras.ops.one_hot(labels, classes)
     return wrap(keras.layers.Dense(width, use_bias=False, name="label_embedding", **options))(one_hot)

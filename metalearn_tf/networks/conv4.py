@@ -23,10 +23,10 @@ def conv4(
         filters: channels of every block.
         outputs: width of a linear head, for learners that need logits; `None` for an embedding.
         normalization: `"transductive"`, `"support"` or `"running"`, see `TaskNormalization`.
-        downsampling: `"max_pool"` (2×2, as most of the literature), or `"stride"` (stride 2 in the convolutions and
-            the mean over what is left, as MAML's Omniglot network): about a quarter of the work.
-        feature_map: puts out the last block's feature map, for `RelationNetwork`, and halves the image in the first two
-            blocks alone.
+        downsampling: `"max_pool"` (2×2, as in most papers), or `"stride"` (stride 2 in the convolutions, then the mean
+            over the remaining pixels, as in MAML's Omniglot network), which takes about a quarter of the computation.
+        feature_map: whether to return the last block's feature map, for `RelationNetwork`; then only the first two
+            blocks halve the image.
         name: the model's name.
 
     Input shape: `(batch, height, width, channels)`, floating.
@@ -53,7 +53,7 @@ def conv4(
     x = inputs = keras.Input(input_shape, name="images")
     for block in range(1, 5):
         halved = block <= 2 or not feature_map
-        # No bias: the normalisation that follows takes it away again.
+        # No bias: the normalisation that follows would remove it.
         x = keras.layers.Conv2D(
             filters,
             3,
@@ -64,7 +64,7 @@ def conv4(
         )(x)
         x = TaskNormalization(normalization, name=f"normalization_{block}")(x)
         if halved and pooled:
-            # ReLU and the maximum commute; after the pooling it has a quarter of the work.
+            # ReLU and the maximum commute; after the pooling, ReLU has a quarter of the work.
             x = MaxPooling(name=f"pooling_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
     if feature_map:

@@ -27,15 +27,16 @@ def dcgan(
 
     Normalisations:
 
-    - `"batch"`: batch statistics in training, their moving averages otherwise, as Keras's `BatchNormalization`.
+    - `"batch"`: batch statistics in training, their moving averages otherwise, like Keras's `BatchNormalization`.
     - `"layer"`: each image by its own statistics (`ExampleNormalization`). With a gradient penalty, the discriminator
       needs this, `"spectral"` or `None`: under batch normalisation an image's logit depends on other images.
-    - `"spectral"`: `keras.layers.SpectralNormalization` of every kernel, the discriminator's alone. A pass in training
-      divides the kernels by an estimate of their largest singular value, in place and in the precision of weights.
+    - `"spectral"`: `keras.layers.SpectralNormalization` of every kernel, for the discriminator only. A pass in training
+      divides the kernels by an estimate of their largest singular value. It does so in place, in the precision of the
+      weights.
     - `None`: none.
 
-    With `classes`, the generator's noise is joined by a label embedding, and the discriminator adds the projection of
-    its features on an embedding of the label to its logit.
+    With `classes`, the generator gets a label embedding beside the noise. The discriminator projects its features on an
+    embedding of the label and adds the result to its logit.
 
     Args:
         image_shape: `(height, width, channels)`, multiples of 4 and at least 16 pixels a side.
@@ -115,10 +116,10 @@ def _normalize(x, normalization, name):
 
 
 def _kernel_options(normalization, follows=True):
-    """Bias and first kernel of a layer that the normalisation follows, or does not."""
+    """Options for bias and first kernel of a layer, with or without a normalisation after it."""
     has_offset = follows and normalization in ("batch", "layer")
-    # The paper's small weights need a normalisation that sets the scale again. Two layers may not share an initializer:
-    # it draws the same numbers each time.
+    # The paper's small weights need a normalisation that restores the scale. Layers must not share an initializer: it
+    # would give them the same numbers.
     small = keras.initializers.RandomNormal(stddev=0.02)
     return {"use_bias": not has_offset, "kernel_initializer": small if normalization else "glorot_uniform"}
 

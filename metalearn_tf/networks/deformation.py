@@ -1,4 +1,4 @@
-"""Images as if drawn on rubber: their pixels move, and what they show stays."""
+"""Images as if drawn on rubber: their pixels move, but they still show the same thing."""
 
 import keras
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 from metalearn_tf.engine.saveable_model import plain_values
 
 _LARGEST_SCALE_OR_SHEAR = 0.3
-# Parts of the image's sides.
+# As parts of the image's sides.
 _LARGEST_SHIFT = 1 / 7
 _LARGEST_CONTRAST = 3.0
 
@@ -15,25 +15,26 @@ _LARGEST_CONTRAST = 3.0
 class Deformation(keras.layers.Layer):
     """Moves the points of a grid over each image, and the pixels between them; then turns, shears, scales and shifts.
 
-    At zeros everywhere images stay in their places.
+    With all moves and parameters 0, the pixels stay in their places.
 
     Args:
-        largest_move: of a point of the grid along each axis, as a part of the distance between two points. Below a half
-            neighbours never change places, so that strokes bend and move and none is doubled.
+        largest_move: the largest move of a grid point along each axis, as a part of the distance between two points.
+            Below a half, neighbours never change places: strokes bend and move, but are not doubled.
 
     Input shape: `[images, moves, parameters]`: images `(batch, height, width, channels)` in [-1, 1]; `moves`
         `(batch, rows, columns, 2)`, of a grid of points down and to the right; `parameters` `(batch, 7)`: four of the
         affine map, two of its shift and one of the contrast. Moves and parameters are any real numbers.
     Output shape: images, float32 in [-1, 1].
 
-    Reference: [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), for images sampled where a network says
+    Reference: [Jaderberg et al., 2015](https://arxiv.org/abs/1506.02025), for sampling images at places that a network
+        computes
     """
 
-    # Of pixels, for `mtf.gan.GAN`.
+    # The range of pixels, which `mtf.gan.GAN` reads.
     output_range = (-1.0, 1.0)
 
     def __init__(self, largest_move=1.0, dtype="float32", **kwargs):
-        # Places in half precision would be whole pixels off.
+        # In half precision, positions would be wrong by whole pixels.
         super().__init__(dtype=dtype, **kwargs)
         self.largest_move = largest_move
 
@@ -67,7 +68,7 @@ class Deformation(keras.layers.Layer):
 
 
 def sample_bilinear(images, rows, columns):
-    """Images at places between their pixels; outside, the nearest pixel of the edge.
+    """Images sampled at places between their pixels. Places outside give the nearest pixel of the edge.
 
     Args:
         images: `(batch, height, width, channels)`, at least two pixels a side.

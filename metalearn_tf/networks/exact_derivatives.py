@@ -1,9 +1,9 @@
 """Functions whose derivatives of every order are exact, also where TensorFlow's own are not.
 
-TensorFlow has no derivative of the gradients of resized images, so that a second derivative through them is silently
-zero or an error, and `tf.nn.moments`, by which Keras's normalisation layers compute variances, stops a gradient that is
-zero at first order alone. A function that is traced here computes with the same operations, which are told other
-gradients; nothing outside of it is changed.
+TensorFlow cannot differentiate the gradient of `tf.image.resize`: a second derivative through it is an error, or
+silently zero. And `tf.nn.moments`, with which Keras's normalisation layers compute variances, stops a gradient that is
+zero at first order only. A function that is traced here uses the same operations, but they are given other gradients.
+Nothing outside of the function is changed.
 """
 
 import re
@@ -12,23 +12,24 @@ import tensorflow as tf
 
 
 def exact_derivatives(function, *tensors):
-    """`function(*tensors)`, to be differentiated as often as one likes.
+    """Calls `function(*tensors)` so that the result can be differentiated any number of times.
 
-    Exact are the derivatives of `tf.nn.moments`, with it of Keras's batch, layer and group normalisation, of
-    `tf.image.resize` (but for `"area"`), with it of `keras.layers.Resizing` and `UpSampling2D`, and of softsign, beside
-    those that TensorFlow computes exactly anyhow. Learners, GANs and penalties call this by themselves.
+    It makes exact the derivatives of `tf.nn.moments` (so of Keras's batch, layer and group normalisation), of
+    `tf.image.resize` except `"area"` (so of `keras.layers.Resizing` and `UpSampling2D`), and of softsign. TensorFlow
+    computes the derivatives of most other operations exactly anyway. Learners, GANs and penalties call this function
+    themselves.
 
     ```python
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = mtf.networks.exact_derivatives(critic, images)
-    slopes = tape.gradient(logits, images)  # whose gradient is exact
+    slopes = tape.gradient(logits, images)  # its gradient is exact
     ```
 
     Args:
-        function: from tensors to tensors in any structure; it may close over variables. It is traced into a graph, so
-            that Python that runs in it leaves no tensors behind. What runs in loops, branches or functions inside of
-            it keeps the derivatives that TensorFlow has.
+        function: takes tensors and returns tensors in any structure; it may use variables from outside. It is traced
+            into a graph, so tensors that it stores in Python objects cannot be used later. Operations in loops,
+            branches or functions inside of it keep TensorFlow's own derivatives.
         *tensors: its arguments.
 
     Returns:
@@ -39,13 +40,14 @@ def exact_derivatives(function, *tensors):
         with exact_gradients():
             return function(*tensors)
 
-    # A tape asks operations for the gradients of their kind; a traced function asks for those that each was given.
-    # Concrete, since `tf.config.run_functions_eagerly` would leave no graph.
+    # A tape uses the gradient registered for the type of an operation; a traced function uses the one given to each
+    # operation.
+    # Concrete, because under `tf.config.run_functions_eagerly` there would be no graph.
     return tf.function(traced, autograph=False).get_concrete_function(*tensors)(*tensors)
 
 
 def exact_gradients():
-    """A context in which the operations of the graph being traced are given exact gradients."""
+    """A context that gives exact gradients to the operations of the graph that is being traced."""
     names = {name: _registered_name(name) for name in EXACT_OPERATIONS}
     return tf.compat.v1.get_default_graph().gradient_override_map(names)
 
@@ -60,9 +62,10 @@ def _registered_name(operation):
 
 
 def _linear(forward, transpose, x, *constants):
-    """`forward(x, *constants)`, linear in `x`; its gradient is `transpose`, the gradient of that `forward`, and so on.
+    """`forward(x, *constants)`, linear in `x`. Its gradient is `transpose`, whose gradient is `forward`, and so on.
 
-    What maps depend on, such as sizes, is among the `constants`: no gradient may close over tensors of other graphs.
+    Tensors that the maps depend on, such as sizes, must be among the `constants`: a gradient must not use tensors of
+    other graphs.
     """
 
     @tf.custom_gradient
@@ -72,7 +75,7 @@ def _linear(forward, transpose, x, *constants):
 
         return forward(x, *constants), gradient
 
-    # Tensors of this graph, whichever the constants came from.
+    # Tensors of this graph, also if the constants came from another one.
     return apply(x, *(tf.identity(constant) for constant in constants))
 
 
@@ -80,8 +83,8 @@ def _resize_gradient(resize, transposed_resize):
     """The gradient of an operation from images, a size and constants to resized images.
 
     Args:
-        resize: from images, the size and the constants.
-        transposed_resize: from upstream gradients, the images' size and dtype, and the constants.
+        resize: takes images, the size and the constants.
+        transposed_resize: takes upstream gradients, the images' size and dtype, and the constants.
     """
 
     def gradient(operation, upstream):
@@ -125,7 +128,7 @@ def _bicubic(images, size, **attributes):
 
 
 def _transposed_bicubic(upstream, size, dtype, **attributes):
-    # Of float32 and float64 alone; half precision is as exact in float32.
+    # The kernel takes only float32 and float64. Half precision loses nothing in float32.
     original = _image_of(size, upstream, tf.float64 if dtype == tf.float64 else tf.float32)
     return tf.raw_ops.ResizeBicubicGrad(grads=upstream, original_image=original, **attributes)
 
@@ -143,21 +146,21 @@ def _scale_and_translate(images, size, scale, translation, **attributes):
 
 
 def _transposed_scale_and_translate(upstream, size, dtype, scale, translation, **attributes):
-    original = _image_of(size, upstream, tf.float32)  # of float32 alone
+    original = _image_of(size, upstream, tf.float32)  # the kernel takes only float32
     return tf.raw_ops.ScaleAndTranslateGrad(
         grads=upstream, original_image=original, scale=scale, translation=translation, **attributes
     )
 
 
 def _image_of(size, like, dtype):
-    """What kernels are given to know the original images' shape and dtype."""
+    """A tensor that tells kernels the original images' shape and dtype."""
     batch, _, _, channels = tf.unstack(tf.shape(like))
     return tf.zeros([batch, size[0], size[1], channels], dtype)
 
 
 def _stop_gradient_gradient(operation, upstream):
-    """The mean's part in the gradient of a variance is zero, and the derivative of that part is not."""
-    is_mean = operation.inputs[0].op.type == "Mean"  # a layer of the user's may have the name of `tf.nn.moments`
+    """The mean's part in the gradient of a variance is zero, but the derivative of that part is not."""
+    is_mean = operation.inputs[0].op.type == "Mean"  # a user's layer may have the same name
     return upstream if is_mean and is_variance_of_moments(operation.name) else None
 
 

@@ -9,13 +9,13 @@ from metalearn_tf.engine.wide_dtype import wide_dtype
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class ExampleNormalization(keras.layers.Layer):
-    """Each example by its own mean and variance over all of its axes, then a scale and an offset for each channel.
+    """Normalises each example by its own mean and variance over all axes; then a scale and an offset for each channel.
 
-    The layer normalisation of critics with a gradient penalty, where no example may depend on another. Its derivatives
-    of every order are exact, anywhere. Those of Keras's layer, group and batch normalisation are so in the learners,
-    GANs and penalties of this library; by themselves they are not quite, from the second on, since `tf.nn.moments`
-    stops a gradient that is zero only at first sight. Scale, offset and statistics are float32 under every dtype policy
-    but float64.
+    Use it in critics with a gradient penalty, where no example may depend on another. Its derivatives of every order
+    are exact everywhere. The derivatives of Keras's layer, group and batch normalisation are exact in the learners,
+    GANs and penalties of this library. Elsewhere they are slightly wrong from the second order on, because
+    `tf.nn.moments` stops a gradient that is zero only at first order. Scale, offset and statistics are float32 under
+    every dtype policy except float64.
 
     Args:
         epsilon: added to the variance.

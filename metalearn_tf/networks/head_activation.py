@@ -1,11 +1,11 @@
-"""What a network's outputs have gone through last."""
+"""The last activation of a network."""
 
 import keras
 import numpy as np
 
 from metalearn_tf.engine.keras_internals import calls_of, origin_of
 
-# Operations, by their class, whose outputs are their inputs in another form.
+# Operations, by class name, that only reshape or reorder their inputs.
 _SAME_VALUES = (
     "Activation",
     "Cast",
@@ -24,7 +24,7 @@ _SAME_VALUES = (
     "Squeeze",
     "Transpose",
 )
-# Those whose outputs lie between their inputs: of probabilities, they are such as well.
+# Operations whose outputs lie between their inputs: from probabilities they make probabilities.
 _MIXTURES = (
     "Average",
     "AveragePooling1D",
@@ -42,11 +42,11 @@ _BOUNDED = {"softmax": "softmax", "sparsemax": "softmax", "sigmoid": "sigmoid", 
 
 
 def head_activation(network):
-    """`"softmax"` or `"sigmoid"`, where a network's outputs are probabilities of that kind; `None` otherwise.
+    """`"softmax"` or `"sigmoid"` if a network's outputs are probabilities of that kind; `None` otherwise.
 
-    It is read from the network's layers, also inside of models, and behind layers that only reshape or average. A
-    network that ends with a layer or a function of the user's own is asked: where its outputs for random examples are
-    positive and have the sum 1, or all lie between 0 and 1, they are taken for such.
+    It is read from the network's layers, also inside of nested models and before layers that only reshape or average. A
+    network that ends with a user's own layer or function is tried on random examples. If its outputs are positive with
+    the sum 1, they count as softmax; if all are between 0 and 1, as sigmoid.
 
     Args:
         network: a built `keras.Model` of one input and one output.
@@ -58,7 +58,7 @@ def _activation_of(tensor, network):
     """`head_activation` of a symbolic tensor of a network."""
     while True:
         operation, node, index = origin_of(tensor)
-        if getattr(operation, "outputs", None):  # a model in the place of a layer
+        if getattr(operation, "outputs", None):  # a nested model
             tensor = operation.outputs[index]
             continue
         if isinstance(operation, keras.layers.Wrapper):
@@ -86,7 +86,7 @@ def _activation_name(operation):
 
 
 def _is_known(operation):
-    """Whether it is a layer of Keras's, with an activation of Keras's if it has one: then its name has said all."""
+    """Whether it is Keras's layer, with Keras's activation if it has one: then its name is enough."""
     if not isinstance(operation, keras.Layer) or isinstance(operation, keras.layers.Lambda):
         return False
     parts = (type(operation), getattr(operation, "activation", None) or type(operation))
@@ -94,7 +94,7 @@ def _is_known(operation):
 
 
 def _seen_activation(network):
-    """What outputs for random examples look like."""
+    """The kind of probabilities that outputs for random examples look like."""
     inputs = network.inputs[0]
     if "float" not in str(inputs.dtype):
         return None

@@ -20,14 +20,14 @@ def hub_encoder(backbone, preprocessor, outputs=None, name="hub_encoder"):
 
     Args:
         backbone: a `keras_hub.models.Backbone` of texts. Freeze it, or part of it, with `trainable = False`.
-        preprocessor: its preprocessor, from strings to a dictionary with the backbone's inputs (a
+        preprocessor: its preprocessor, which turns strings into a dictionary with the backbone's inputs (a
             `...TextClassifierPreprocessor`), with a fixed `sequence_length`.
         outputs: width of a linear head; `None` for an embedding.
         name: the model's name.
 
     Input shape: `(batch,)` strings, UTF-8.
     Output shape: `(batch, outputs)` float32 logits, or the embedding `(batch, features)` float32: the backbone's
-        `"pooled_output"`, or the mean of its outputs for the words that are there.
+        `"pooled_output"`, or the mean of its outputs over the words of the text.
 
     Returns:
         A built `keras.Model`.
@@ -61,12 +61,12 @@ def hub_encoder(backbone, preprocessor, outputs=None, name="hub_encoder"):
 class HubTokens(keras.layers.Layer):
     """A KerasHub preprocessor in a network that can be loaded from a file.
 
-    Its vocabulary is in a file of its own, which Keras reads after it has built the network; so the shapes of what
-    it makes must be known without it.
+    The vocabulary is in a separate file, which Keras reads only after it has built the network. So the shapes of the
+    outputs must be known without the vocabulary.
 
     Args:
         preprocessor: a KerasHub preprocessor.
-        lengths: a dictionary from the names of what it makes to their lengths.
+        lengths: a dictionary from the names of the outputs to their lengths.
 
     Input shape: `(batch,)` strings.
     Output shape: a dictionary of `(batch, length)` int32.
@@ -89,12 +89,12 @@ class HubTokens(keras.layers.Layer):
     def _has_words(self):
         try:
             self.preprocessor.tokenizer.vocabulary_size()
-        except ValueError:  # so says each tokenizer of KerasHub of a vocabulary that was not read
+        except ValueError:  # KerasHub's tokenizers raise this before the vocabulary is read
             return False
         return True
 
     def _without_words(self, texts):
-        """What can be traced while a model is loaded, and is an error once it computes."""
+        """Outputs that can be traced while a model is loaded, and that raise an error when they are computed."""
         missing = tf.debugging.Assert(False, ["The vocabulary of the preprocessor was not loaded."])
         with tf.control_dependencies([missing] if missing is not None else []):
             return {key: tf.zeros((tf.shape(texts)[0], side), tf.int32) for key, side in self.lengths.items()}

@@ -8,7 +8,7 @@ from metalearn_tf.networks.second_order import max_pool
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class MaxPooling(keras.layers.Layer):
-    """The maximum of each 2×2 window, as `keras.layers.MaxPooling2D(2)`, with a second derivative twice as fast.
+    """The maximum of each 2×2 window, like `keras.layers.MaxPooling2D(2)`, but with a second derivative twice as fast.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, height // 2, width // 2, channels)`.

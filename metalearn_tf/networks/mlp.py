@@ -13,7 +13,7 @@ def mlp(input_shape=(1,), units=(40, 40), outputs=None, normalization=None, acti
     The defaults are the sinusoid network of the MAML paper, section 5.1 (give it `outputs=1`).
 
     Args:
-        input_shape: shape of one example; inputs of more than one axis are flattened.
+        input_shape: shape of one example; inputs with more than one axis are flattened.
         units: the layers' widths.
         outputs: width of a linear head; `None` for an embedding, the last layer's activations.
         normalization: `None`, or as in `TaskNormalization`.

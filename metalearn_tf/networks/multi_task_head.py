@@ -1,4 +1,4 @@
-"""One trunk, many tasks: a head for each, in one layer."""
+"""One trunk and many tasks, with a head for each task, in one layer."""
 
 import keras
 import numpy as np
@@ -7,9 +7,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class MultiTaskHead(keras.layers.Layer):
-    """A linear head for each of several classification tasks that share the features below.
+    """A linear head for each of several classification tasks that share their features.
 
-    The tasks share all parameters but those of their own classes, so that the trunk learns what serves them all: the
+    The tasks share all parameters except the heads, so the trunk learns features that serve all tasks. This is the
     multi-task baseline of meta-learning. The heads are columns of one matrix; a task's logits are those of its classes.
 
     ```python

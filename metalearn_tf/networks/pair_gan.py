@@ -7,13 +7,13 @@ from metalearn_tf.networks.dcgan import dcgan
 
 
 def pair_gan(image_shape=(28, 28, 1), class_dim=56, style_dim=8, **options):
-    """Networks that learn from pairs of images what makes a class, so that they can draw classes that do not exist.
+    """Networks that learn from pairs of images what a class is, so that they can draw classes that do not exist.
 
-    The noise has three parts: the class, and the style of each of two images. The same network draws both images, from
-    the class and one style each. The discriminator sees the pair, and so judges whether both are real images and
+    The noise has three parts: the class, and the style of each of two images. The same network draws both images, each
+    from the class and its own style. The discriminator sees the pair: it judges whether both images are real and
     whether they are of one class. Noise with the same first `class_dim` numbers gives images of the same, new, class.
 
-    A pair is one array, both images after each other along the channels. The networks are those of `dcgan`.
+    A pair is one array with both images stacked along the channels. The networks are those of `dcgan`.
 
     Args:
         image_shape: `(height, width, channels)` of one image, multiples of 4 and at least 16 pixels a side.
@@ -35,7 +35,7 @@ def pair_gan(image_shape=(28, 28, 1), class_dim=56, style_dim=8, **options):
     """
     check_python_whole(class_dim=class_dim, style_dim=style_dim)
     drawing, _ = dcgan(image_shape, class_dim + style_dim, **options)
-    # Without its last activation, which the pair has once.
+    # Without its last activation, which is applied once, to the pair.
     drawing = keras.Model(drawing.inputs, drawing.layers[-1].input, name="drawing")
     noise = keras.Input((class_dim + 2 * style_dim,), name="noise")
     parts = keras.ops.split(noise, [class_dim, class_dim + style_dim], axis=1)

@@ -11,21 +11,22 @@ from metalearn_tf.networks.task_normalization import TaskNormalization
 def residual_gan(image_shape=(28, 28, 1), latent_dim=64, classes=None, filters=64, spectral_normalization=True):
     """A generator of two residual blocks that double the image, and a discriminator of three, two of which halve it.
 
-    For images of 28 and 32 pixels. Blocks are of two 3×3 convolutions with `filters` channels: fewer weights than
-    `dcgan` has, and several times its work. The generator normalises with batch statistics in training and their moving
-    averages otherwise, as Keras's `BatchNormalization`. The discriminator has no batch normalisation: an image's logit
-    depends on that image alone, as gradient penalties need it.
+    For images of 28 and 32 pixels. A block is two 3×3 convolutions with `filters` channels. The networks have fewer
+    weights than those of `dcgan`, but take several times the computation. The generator normalises with batch
+    statistics in training and their moving averages otherwise, like Keras's `BatchNormalization`. The discriminator has
+    no batch normalisation: an image's logit depends on that image alone, as gradient penalties require.
 
-    With `classes`, the generator's noise is joined by a label embedding, and the discriminator adds the projection of
-    its features on an embedding of the label to its logit.
+    With `classes`, the generator gets a label embedding beside the noise. The discriminator projects its features on an
+    embedding of the label and adds the result to its logit.
 
     Args:
         image_shape: `(height, width, channels)`, multiples of 4 and at least 16 pixels a side.
         latent_dim: width of the noise.
         classes: number of classes of conditional networks; `None` for networks without labels.
         filters: channels of every map.
-        spectral_normalization: `keras.layers.SpectralNormalization` of every kernel of the discriminator, and the sum
-            of its last maps as features (Miyato et al.); otherwise no normalisation, and their mean (Gulrajani et al.).
+        spectral_normalization: if `True`, `keras.layers.SpectralNormalization` of every kernel of the discriminator,
+            and the sum over its last maps as features (Miyato et al.); if `False`, no normalisation, and the mean over
+            them (Gulrajani et al.).
 
     Input shape: of the generator, noise `(batch, latent_dim)`, or `[noise, labels]` with int32 labels `(batch,)` in
         `[0, classes)`; of the discriminator, images, or `[images, labels]`.
@@ -59,7 +60,8 @@ def _generator(image_shape, latent_dim, classes, filters):
 
     def doubled(x, block):
         upsample = keras.layers.UpSampling2D(name=f"upsampling_{block}")
-        # A 1×1 convolution and the copying of pixels commute; before it, it has a quarter of the work.
+        # A 1×1 convolution and the copying of pixels commute; before the copying, the convolution has a quarter of the
+        # work.
         shortcut = upsample(_convolution(filters, 1, f"{block}_shortcut")(x))
         x = upsample(activate(x, f"{block}_1"))
         x = _convolution(filters, 3, f"{block}_1", use_bias=False)(x)
@@ -88,7 +90,7 @@ def _discriminator(image_shape, classes, filters, spectral_normalization):
 
         # The 1×1 convolution and the pooling commute too.
         shortcut = wrap(_convolution(filters, 1, f"{number}_shortcut"))(pool(x, "shortcut")) if halved else x
-        # Images are not rectified.
+        # No ReLU on the images themselves.
         x = x if first else keras.layers.ReLU(name=f"relu_{number}_1")(x)
         x = wrap(_convolution(filters, 3, f"{number}_1"))(x)
         x = keras.layers.ReLU(name=f"relu_{number}_2")(x)

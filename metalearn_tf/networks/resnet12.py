@@ -20,7 +20,7 @@ def resnet12(
 
     Args:
         input_shape: `(height, width, channels)`, at least 16 pixels a side.
-        filters: channels of the four blocks; `(64, 128, 256, 512)` is the narrower network of the literature.
+        filters: channels of the four blocks; `(64, 128, 256, 512)` is the narrower network of the papers.
         outputs: width of a linear head; `None` for an embedding.
         normalization: `"transductive"`, `"support"` or `"running"`, see `TaskNormalization`.
         dropout: rate after each block, in `[0, 1)`.

@@ -39,7 +39,7 @@ def resnet9(input_shape=(32, 32, 3), filters=(32, 64, 128, 256), outputs=None, n
     def convolve(x, width, label, pooled=False):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"convolution_{label}")(x)
         if pooled:
-            # Before the normalisation, which then has a quarter of the work.
+            # Pooling before the normalisation, which then has a quarter of the work.
             x = MaxPooling(name=f"pooling_{label}")(x)
         x = TaskNormalization(normalization, name=f"normalization_{label}")(x)
         return keras.layers.ReLU(name=f"relu_{label}")(x)

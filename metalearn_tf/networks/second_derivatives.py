@@ -1,4 +1,4 @@
-"""Networks that are differentiated twice: which of them TensorFlow gets wrong, and how they are made exact."""
+"""Networks that are differentiated twice: finds those that TensorFlow gets wrong, and makes them exact."""
 
 import re
 import types
@@ -20,13 +20,13 @@ from metalearn_tf.networks.example_normalization import ExampleNormalization
 from metalearn_tf.networks.max_pooling import MaxPooling
 from metalearn_tf.networks.task_normalization import TaskNormalization
 
-# Their gradients have no gradient, or a wrong one; we give them another.
+# Operations whose gradient has no gradient or a wrong one; `exact_derivatives` replaces it.
 _MENDED = {*EXACT_OPERATIONS, *(f"{name}Grad" for name in EXACT_OPERATIONS)} - {"StopGradient"}
-# TensorFlow takes the inverse of the transformation for the transpose of the sampling.
+# TensorFlow uses the inverse of the transformation where the transpose of the sampling is needed.
 _INEXACT = {"ImageProjectiveTransformV2", "ImageProjectiveTransformV3"}
 
-# Networks of these alone need no trace to be known: a learner that adapts is copied, and each copy is checked.
-# `tests/networks/test_second_derivatives.py` holds them against finite differences.
+# A network of only these layers is checked without a trace. This matters because a learner that adapts is copied, and
+# each copy is checked. `tests/networks/test_second_derivatives.py` compares them with finite differences.
 _PLAIN_LAYERS = """
     Conv1D Conv2D Conv3D SeparableConv1D SeparableConv2D DepthwiseConv1D DepthwiseConv2D Conv1DTranspose
     Conv2DTranspose Conv3DTranspose MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D
@@ -48,18 +48,18 @@ _traced = {}
 
 
 def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
-    """Refuses a layer or network whose second derivative would be wrong, and sees to those that can be made exact.
+    """Refuses a layer or network whose second derivative would be wrong and cannot be made exact.
 
-    `twice_differentiable_call` and `twice_differentiable_pass` know afterwards which these are.
+    Afterwards `twice_differentiable_call` and `twice_differentiable_pass` know which layers they must make exact.
 
     Args:
         layer: a built network, or one layer of it.
         argument: its name in messages.
-        of_inputs: whether derivatives by the inputs are taken too, not only by the trainable weights.
-        instead: what else may be done, for messages: a clause that goes on "or …".
+        of_inputs: whether derivatives with respect to the inputs are taken too, not only to the trainable weights.
+        instead: for messages: what else the user can do, a clause that follows "or".
 
     Raises:
-        ValueError: names the layers without second derivative.
+        ValueError: names the layers without a second derivative.
     """
     if _is_made_of(layer, PLAIN_LAYERS):
         return
@@ -83,10 +83,10 @@ def check_second_derivatives(layer, argument, of_inputs=False, instead=""):
 
 
 def twice_differentiable_call(layer, inputs, **options):
-    """A pass with exact derivatives of every order, if `check_second_derivatives` has seen the layer.
+    """A call of the layer with exact derivatives of every order, if `check_second_derivatives` has checked the layer.
 
     Returns:
-        `layer(inputs, **options)`, and the list of what layers add to the loss in this pass.
+        `layer(inputs, **options)`, and the list of losses that layers add in this call.
     """
     if layer not in _mended_layers:
         return layer(inputs, **options), added_losses(layer)
@@ -99,7 +99,7 @@ def twice_differentiable_call(layer, inputs, **options):
 
 
 def twice_differentiable_pass(layer, weights, states, inputs, training):
-    """`stateless_pass` with exact derivatives of every order, if `check_second_derivatives` has seen the layer."""
+    """`stateless_pass` with exact derivatives of every order, if `check_second_derivatives` has checked the layer."""
     if layer not in _mended_layers:
         return stateless_pass(layer, weights, states, inputs, training)
     arguments = [list(weights), list(states), inputs]
@@ -110,7 +110,7 @@ def twice_differentiable_pass(layer, weights, states, inputs, training):
 
 
 def _is_made_of(layer, kinds):
-    """Whether a layer, or each part of a functional or sequential network, is of some kinds exactly."""
+    """Whether a layer, or each part of a functional or sequential network, is exactly of one of some types."""
     if isinstance(layer, keras.Model):
         is_graph = type(layer).__module__.startswith("keras.")
         parts = getattr(layer, "operations", layer.layers)
@@ -121,20 +121,20 @@ def _is_made_of(layer, kinds):
 
 
 def _description(layer, of_inputs):
-    """What two networks of Keras's own layers have in common if one is a copy of the other; `None` for others."""
+    """A key that is the same for a network of Keras's own layers and its copies; `None` for other networks."""
     parts = flat_layers(layer)
     used = [type(part) for part in parts]
     used += [value for part in parts for value in vars(part).values() if isinstance(value, types.FunctionType)]
     if not all(one.__module__.startswith("keras.") for one in used):
-        return None  # a class or function of the same name may do something else
+        return None  # another class or function of the same name may do something else
     return of_inputs, tuple(part.trainable for part in parts), repr(keras.saving.serialize_keras_object(layer))
 
 
 def _operations_in_question(layer, of_inputs):
-    """Which operations on the way of second derivatives TensorFlow gets wrong.
+    """Finds the operations whose second derivative TensorFlow gets wrong.
 
     Returns:
-        Whether there are some that `exact_derivatives` mends, and a list of `(name, kind)` of the others.
+        Whether there are some that `exact_derivatives` repairs, and a list of `(name, kind)` of the others.
     """
     arguments = [[*layer.trainable_variables], [*layer.non_trainable_variables], _inputs(layer)]
     found = {}
@@ -148,7 +148,8 @@ def _operations_in_question(layer, of_inputs):
         sources = [tensor for tensor in sources if tensor.dtype.is_floating]
         found["forward"] = forward = _differentiated(sources, outputs)
         if not any(_is_without_gradient(operation) for operation in forward):
-            # Of the squared norm of the outputs, so that the gradient depends on all that a loss's would depend on.
+            # The squared norm of the outputs stands for a loss: its gradient depends on everything that a loss's
+            # gradient would depend on.
             gradients = [g for g in tf.gradients(outputs, sources, outputs) if g is not None]
             found["gradient"] = _differentiated(sources, [tf.convert_to_tensor(g) for g in gradients])
         found["in functions"] = tf.compat.v1.get_default_graph().as_graph_def().library.function
@@ -164,14 +165,14 @@ def _operations_in_question(layer, of_inputs):
         for operation in on_the_way
         if operation.type in _INEXACT or (operation.type not in _MENDED and _is_without_gradient(operation))
     ]
-    # What loops, branches and functions hold is out of reach of `exact_derivatives`.
+    # `exact_derivatives` cannot reach operations inside loops, branches and functions.
     for function in found["in functions"]:
         missing += [(node.name, node.op) for node in function.node_def if _is_mended(node.name, node.op)]
     return mended, missing
 
 
 def _differentiated(sources, targets):
-    """The operations between sources and targets that floating tensors go through."""
+    """The operations that floating tensors pass on the way from sources to targets."""
     between, graph = [], tf.compat.v1.get_default_graph()
     depends = {id(tensor) for tensor in sources}
     for operation in graph.get_operations():  # in the order in which they were made
@@ -194,7 +195,7 @@ def _is_mended(name, kind):
 
 
 def _is_without_gradient(operation):
-    """Whether an operation has no gradient, or is itself a gradient whose derivative TensorFlow counts as zero."""
+    """Whether an operation has no gradient, or is a gradient whose derivative TensorFlow wrongly treats as zero."""
     try:
         return gradient_function(operation) is None and operation.type.endswith("Grad")
     except LookupError:
@@ -205,7 +206,7 @@ def _inputs(layer):
     """The structure of a layer's inputs."""
     try:
         return layer.input
-    except (AttributeError, ValueError):  # a subclassed model, which says its shape alone
+    except (AttributeError, ValueError):  # a subclassed model, which knows only its shape
         return keras.KerasTensor(layer.input_shape, layer.compute_dtype)
 
 

@@ -1,7 +1,7 @@
 """Operations whose second derivative is as fast as their first.
 
-Meta-gradients differentiate through gradients. TensorFlow differentiates the gradients of batch normalisation and of
-maximum pooling through long chains of element-wise operations; these are the closed forms.
+Meta-gradients differentiate through gradients. For batch normalisation and maximum pooling, TensorFlow does so through
+long chains of element-wise operations. This module has the closed forms.
 """
 
 import tensorflow as tf
@@ -17,8 +17,8 @@ def batch_norm(x, scale, offset, epsilon):
         epsilon: added to the variance.
 
     Returns:
-        The normalised images in the dtype of `x`, and the float32 mean and variance `(channels,)`, through which no
-        gradient flows. The variance has Bessel's correction.
+        The normalised images in the dtype of `x`, and the float32 mean and variance `(channels,)`. No gradient flows
+        through the mean and the variance. The variance has Bessel's correction.
 
     Reference: [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)
     """
@@ -81,7 +81,8 @@ def _batch_norm_gradient(upstream, x, scale, mean, variance, reserve, epsilon):
 
 
 def _weighted_sum(terms, constant):
-    """The sum of per-channel float32 factors times images, and a per-channel constant, in the images' dtype."""
+    """The sum of images times float32 factors for each channel, plus a constant for each channel, in the images'
+    dtype."""
     dtype = terms[0][1].dtype
     total = tf.cast(constant, dtype)
     for factor, images in terms:
@@ -90,7 +91,7 @@ def _weighted_sum(terms, constant):
 
 
 def max_pool(x):
-    """The maximum of each 2×2 window, in steps of 2; a last odd row or column is left out.
+    """The maximum of each 2×2 window, with stride 2; an odd last row or column is left out.
 
     Args:
         x: `(batch, height, width, channels)`, floating.

@@ -1,4 +1,4 @@
-"""Spectral normalisation that keeps the precision of the weights that it divides."""
+"""Spectral normalisation that keeps the precision of the weights."""
 
 import keras
 
@@ -6,17 +6,17 @@ from metalearn_tf.engine.keras_internals import flat_layers
 
 
 def spectral_normalization_of(layer):
-    """A layer with a kernel, wrapped by Keras's `SpectralNormalization` in the dtype of its weights.
+    """Wraps a layer that has a kernel in Keras's `SpectralNormalization`, with the dtype of the layer's weights.
 
-    Keras's wrapper divides the kernel in place, and under a mixed policy of its own would read it in the precision of
-    the computation: after a step all weights would be numbers of bfloat16 or float16, and small updates lost. The layer
-    inside computes in its own policy.
+    Keras's wrapper divides the kernel in place. If the wrapper itself had a mixed policy, it would read the kernel in
+    the precision of the computation. After one step all weights would be rounded to bfloat16 or float16, and small
+    updates would be lost. The layer inside keeps its own policy.
     """
     return keras.layers.SpectralNormalization(layer, dtype=layer.variable_dtype, name=f"spectral_{layer.name}")
 
 
 def check_spectral_normalization(network, argument):
-    """Refuses Keras's `SpectralNormalization` where it would round the weights of a network.
+    """Refuses Keras's `SpectralNormalization` if it would round the weights of a network.
 
     Args:
         network: a built `keras.Model`.

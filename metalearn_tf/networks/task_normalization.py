@@ -1,4 +1,4 @@
-"""Batch normalisation for tasks, where the statistics are a declared choice."""
+"""Batch normalisation for tasks, in which you choose the statistics."""
 
 import contextlib
 import contextvars
@@ -13,19 +13,19 @@ from metalearn_tf.networks.second_order import batch_norm
 
 NORMALIZATIONS = ("transductive", "support", "running")
 
-# Where the count of the averaged batches ends: the momentum is reached long before.
+# The count of averaged batches stops here: the momentum is reached long before.
 _MOST_BATCHES = 2**30
 
-# Not an argument: between `run_network` and these layers is the network, and Keras's models hand `training` and `mask`
-# alone on to their layers.
+# It cannot be an argument: the network is between `run_network` and these layers, and Keras's models pass only
+# `training` and `mask` on to their layers.
 _is_support = contextvars.ContextVar("is_support", default=False)
 
 
 @contextlib.contextmanager
 def support_pass(is_support=True):
-    """Says whether the pass inside is one over a support set, whose statistics `"support"` normalisation keeps.
+    """Says whether the calls inside are on a support set, whose statistics `"support"` normalisation keeps.
 
-    It acts while a graph is traced, as Keras's own `training` argument does; no tensor carries it.
+    Like Keras's `training` argument, it acts while a graph is traced; it is not a tensor.
     """
     token = _is_support.set(is_support)
     try:
@@ -36,24 +36,24 @@ def support_pass(is_support=True):
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class TaskNormalization(keras.layers.Layer):
-    """Batch normalisation over all axes but the last, with the statistics that a few-shot task leaves to choose.
+    """Batch normalisation over all axes but the last, with a choice of statistics for few-shot tasks.
 
-    - `"transductive"`: the mean and variance of the set at hand, at training and test time alike. The queries of a
-      task are normalised together, so that a prediction depends on the other queries (MAML, Reptile).
-    - `"support"`: the mean and variance of the support set, which are kept in the task state and used for its
-      queries; a prediction depends on no other query. Gradients flow through the statistics.
-    - `"running"`: batch statistics in training, their moving averages otherwise and where the layer is frozen, as
-      `keras.layers.BatchNormalization`. The averages are right from the first step on: the first batches all count
-      alike, until `momentum` is reached, and where the averages start counts for nothing.
+    - `"transductive"`: the mean and variance of the current set, in training and in testing. The queries of a task are
+      normalised together, so a prediction depends on the other queries (MAML, Reptile).
+    - `"support"`: the mean and variance of the support set. They are kept in the task state and used for its queries,
+      so a prediction does not depend on other queries. Gradients flow through the statistics.
+    - `"running"`: batch statistics in training; their moving averages otherwise and if the layer is frozen, like
+      `keras.layers.BatchNormalization`. The averages are correct from the first step on: the first batches have equal
+      weights until `momentum` is reached, and the initial values have no weight.
 
-    Scale, offset and statistics are float32 under every dtype policy but float64.
+    Scale, offset and statistics are float32 under every dtype policy except float64.
 
     Args:
         normalization: `"transductive"`, `"support"` or `"running"`.
-        momentum: of the moving averages, for `"running"`. After `n` batches it is at most `n / (n + 1)`.
+        momentum: momentum of the moving averages, for `"running"`. After `n` batches it is at most `n / (n + 1)`.
         epsilon: added to the variance.
-        scale: whether a factor of each channel is trained; otherwise it is 1.
-        center: whether an offset of each channel is trained; otherwise it is 0.
+        scale: whether a factor for each channel is trained; otherwise it is 1.
+        center: whether an offset for each channel is trained; otherwise it is 0.
 
     Input shape: `(batch, ..., channels)`, any floating dtype.
     Output shape: the same.
@@ -100,7 +100,7 @@ class TaskNormalization(keras.layers.Layer):
             return outputs
         if self.normalization == "support" and _is_support.get():
             # The fused operation has no gradient through the statistics that it returns.
-            # Nor has `tf.nn.moments` the second one: it stops a gradient that is zero only at first sight.
+            # `tf.nn.moments` has no correct second derivative: it stops a gradient that is zero only at first order.
             mean, variance = self._moments(x)
             self.mean.assign(mean)
             self.variance.assign(variance)
@@ -118,8 +118,8 @@ class TaskNormalization(keras.layers.Layer):
     def _fused(self, x, training):
         """Normalised `x` with its mean and variance, by one operation.
 
-        A fifth faster in training than the same from `tf.nn.moments`, as Keras's layer computes it. There is no such
-        operation of float64.
+        In training it is a fifth faster than `tf.nn.moments`, which Keras's layer uses. The operation does not exist
+        for float64.
         """
         if self.scale.dtype == "float64":
             mean, variance = self._moments(x)
@@ -150,11 +150,11 @@ class TaskNormalization(keras.layers.Layer):
 
 
 def normalization_of(network):
-    """What a report prints of a network: its normalisation's statistics, `"none"` without any.
+    """The statistics of a network's normalisation, for reports; `"none"` without normalisation.
 
     Returns:
-        `"transductive"`, `"support"`, `"running"` (also for `keras.layers.BatchNormalization`) or `"none"`; several,
-        joined by `+`, for a network that mixes them.
+        `"transductive"`, `"support"`, `"running"` (also for `keras.layers.BatchNormalization`) or `"none"`; several of
+        them, joined by `+`, for a network that mixes them.
     """
     found = set()
     for layer in flat_layers(network):

@@ -1,4 +1,4 @@
-"""Texts become embeddings: words, then attention or convolution over them."""
+"""Texts become embeddings: word embeddings, then attention or convolution over them."""
 
 import keras
 import numpy as np
@@ -21,19 +21,20 @@ def text_encoder(
     outputs=None,
     name="text_encoder",
 ):
-    """Learned word embeddings, and one embedding of a text made of them.
+    """Learned word embeddings, and one embedding of the text made from them.
 
-    - `pooling="attention"`: their mean, weighted by a trained number for each word. At first the weights are in
-      proportion to the square of the inverse document frequency.
-    - `pooling="convolution"`: convolutions of 3, 4 and 5 words with `units` filters each, their maximum over the text.
+    - `pooling="attention"`: their mean, weighted by a trained number for each word. The weights start in proportion to
+      the square of the inverse document frequency.
+    - `pooling="convolution"`: convolutions of 3, 4 and 5 words with `units` filters each, then the maximum over the
+      text.
 
-    Embeddings know only the words that training has told apart. Where there are few training classes and no
-    pre-trained embeddings to start from (`network.get_layer("embeddings").embeddings.assign(...)`), `bag_of_words`
-    does better.
+    Learned embeddings know only the words that mattered in training. If there are few training classes and no
+    pre-trained embeddings to start from (`network.get_layer("embeddings").embeddings.assign(...)`), `bag_of_words` does
+    better.
 
     Args:
         texts: the training texts, a sequence of strings, from which the vocabulary is taken.
-        vocabulary_size: at most this many words, those that most of the texts have; all others share one embedding.
+        vocabulary_size: at most this many words: those that occur in the most texts. All others share one embedding.
         units: width of a word's embedding.
         pooling: `"attention"` or `"convolution"`.
         max_words: longer texts are cut off.
@@ -41,7 +42,7 @@ def text_encoder(
         name: the model's name.
 
     Input shape: `(batch,)` strings, UTF-8. Words are runs of letters, with their marks, and digits, of any script that
-        parts words by spaces; case is of no account, nor whether an accent is a character of its own.
+        separates words by spaces. Case does not matter, nor whether an accent is a separate character.
     Output shape: `(batch, outputs)` float32 logits, or the embedding, `(batch, units)` or, with convolution,
         `(batch, 3 * units)`, float32.
 
@@ -65,7 +66,7 @@ def text_encoder(
     numbers = keras.layers.TextVectorization(
         standardize=separate_words, output_sequence_length=max_words, vocabulary=words, name="word_numbers"
     )(inputs)
-    # Number 0 fills short texts up, number 1 is every unknown word.
+    # Number 0 is padding of short texts; number 1 is any unknown word.
     embeddings = keras.layers.Embedding(len(words) + 2, units, name="embeddings")(numbers)
     if pooling == "convolution":
         convolved = [
@@ -77,7 +78,7 @@ def text_encoder(
     else:
         importance = keras.layers.Embedding(len(words) + 2, 1, name="importance")
         x = WordAttention(dtype="float32", name="embedding")([embeddings, importance(numbers), numbers])
-        # Unknown words are as rare as the rarest known ones.
+        # Unknown words are treated as being as rare as the rarest known words.
         importance.embeddings.assign(2.0 * np.log(np.concatenate([[1.0, idf.max()], idf]))[:, None])
     if outputs is not None:
         x = keras.layers.Dense(outputs, dtype="float32", name="head")(x)

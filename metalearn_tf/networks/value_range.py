@@ -1,4 +1,4 @@
-"""The bounds of a network's output, as far as its last layers say them."""
+"""The bounds of a network's output, as far as its last layers show them."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from metalearn_tf.engine.keras_internals import calls_of, origin_of
 
 UNKNOWN = (-np.inf, np.inf)
 
-# Layers and operations of Keras whose output holds values of their inputs, or means of them.
+# Layers and operations of Keras whose outputs are values of their inputs, or means of them.
 _CARRIERS = {
     *("Reshape", "Flatten", "Permute", "Identity", "RepeatVector", "ActivityRegularization", "Cast", "StopGradient"),
     *("Cropping1D", "Cropping2D", "Cropping3D", "CenterCrop", "UpSampling1D", "UpSampling3D", "Concatenate", "Average"),
@@ -20,23 +20,23 @@ _CARRIERS = {
     *("Max", "Min", "Mean", "Unstack", "Hstack", "Vstack", "Dstack"),
 }
 _PADDING = {"ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"}
-# What makes each value of its output from one of its input; softmax looks at others, and keeps its bounds.
+# Those that compute each output value from one input value. Softmax uses other values too, but its bounds are known.
 _ELEMENTWISE = {
     *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Rescaling", "Add", "Subtract", "Multiply", "Divide"),
     *("TrueDivide", "Negative", "Absolute", "Abs", "Square", "Sqrt", "Exp", "Clip", "Tanh", "Arctan", "Sin", "Cos"),
     *("Relu", "Relu6", "Sigmoid", "SparseSigmoid", "Softplus", "Softsign", "Silu", "LogSigmoid", "LeakyRelu", "Elu"),
     *("HardSigmoid", "HardSilu", "Selu", "Gelu", "Celu", "HardTanh", "Sparsemax", "Maximum", "Minimum", "Squareplus"),
 }
-# Beyond these, an activation has come to its bounds or has none.
+# At these inputs an activation has reached its bounds, or it has none.
 _FAR = 1e6
 
 
 def value_range(network):
-    """Bounds of the values that a network puts out.
+    """Bounds of the values that a network returns.
 
-    The layers are read from the last one backwards: through what only moves values (`Reshape`, `Cropping2D`, nested
-    models), through what changes each value for itself (`Rescaling`, `keras.ops.clip`), up to an activation. A layer of
-    one's own says its bounds by an attribute `output_range`.
+    The layers are read from the last one backwards: through layers that only move values (`Reshape`, `Cropping2D`,
+    nested models) or that change each value by itself (`Rescaling`, `keras.ops.clip`), up to an activation. A custom
+    layer can give its bounds in an attribute `output_range`.
 
     Args:
         network: a built functional or sequential `keras.Model` of one output.
@@ -48,7 +48,7 @@ def value_range(network):
 
 
 def _range_of(tensor, outer):
-    """The bounds of a symbolic tensor; `outer` has those of the inputs of the nested model that it is in."""
+    """The bounds of a symbolic tensor; `outer` has the bounds of the inputs of the nested model that it is in."""
     operation, node_index, tensor_index = origin_of(tensor)
     if id(tensor) in outer:
         return outer[id(tensor)]
@@ -83,7 +83,8 @@ def _range_of(tensor, outer):
 
 
 def _interpolates(operation):
-    """Whether a layer or operation resizes images by means of their pixels; cubic kernels go beyond them."""
+    """Whether a layer or operation resizes images by means of pixels. Cubic kernels do not: they exceed the pixels'
+    range."""
     method = getattr(operation, "interpolation", None)
     return type(operation).__name__ in ("UpSampling2D", "Resizing", "Resize") and method in ("nearest", "bilinear")
 
@@ -94,15 +95,15 @@ def _range_of_function(function, low, high):
     near = np.linspace(max(ends[0], -10.0), min(ends[1], 10.0), 4001)
     grid = np.unique(np.concatenate([ends, near[(near >= ends[0]) & (near <= ends[1])]])).astype("float32")
     try:
-        with tf.init_scope():  # numbers, also where a graph is being traced
+        with tf.init_scope():  # real numbers, also while a graph is traced
             values = np.asarray(keras.ops.convert_to_numpy(function(tf.constant(grid[None]))), "float64")
-    except (TypeError, ValueError, RuntimeError):  # it wants values of another shape or kind
+    except (TypeError, ValueError, RuntimeError):  # it needs values of another shape or kind
         return UNKNOWN
     least, most = float(values.min()), float(values.max())
     if np.isnan(least):
         return UNKNOWN
     is_far = np.inf in (-low, high)
-    # Rounded, since a maximum may lie between the points.
+    # Rounded, because a maximum may lie between the points.
     return (
         -np.inf if is_far and least < -1e3 else round(least, 5),
         np.inf if is_far and most > 1e3 else round(most, 5),

@@ -1,4 +1,4 @@
-"""Texts become word numbers: the vocabulary of a text network and how much its words say."""
+"""Texts become word numbers: the vocabulary of a text network, and how rare its words are."""
 
 import collections
 
@@ -15,24 +15,24 @@ _BATCH = 512
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 def separate_words(texts):
-    """Lower-case texts whose words are parted by single spaces.
+    """Lower-case texts with single spaces between the words.
 
     Words are runs of letters with their marks, such as accents and the vowel signs of Indic scripts, and of digits, in
-    Unicode's normal form C. Signs that are not seen, soft hyphens and joiners, are left out. Keras's own
-    standardisation deletes punctuation, which glues words, and parts of addresses, together.
+    Unicode's normal form C. Invisible characters (soft hyphens and joiners) are removed. Keras's own standardisation
+    deletes punctuation, which would join words and parts of addresses.
     """
     texts = composed_characters(tf.strings.lower(texts, encoding="utf-8"))
     texts = tf.strings.regex_replace(texts, r"[\x{AD}\x{200C}\x{200D}]+", "")
-    texts = tf.strings.regex_replace(texts, r"(^|[^\pL\pM\pN])\pM+", r"\1")  # marks on no letter, as after emoji
+    texts = tf.strings.regex_replace(texts, r"(^|[^\pL\pM\pN])\pM+", r"\1")  # marks without a letter, as after emoji
     return tf.strings.regex_replace(texts, r"[^\pL\pM\pN]+", " ")
 
 
 def count_words(texts, vocabulary_size):
-    """The words that most of the texts have, and their inverse document frequency.
+    """The words that occur in the most texts, and their inverse document frequency.
 
     Args:
         texts: sequence of strings.
-        vocabulary_size: how many words at most.
+        vocabulary_size: the largest number of words.
 
     Returns:
         The list of words, the most common first, and the float32 array `log((1 + texts) / (1 + texts with it)) + 1` of
@@ -52,7 +52,7 @@ def count_words(texts, vocabulary_size):
             having.update(set(words))
     if not having:
         raise ValueError(f"`texts` must hold words. Received: {len(texts)} texts without any")
-    # Words of equal count in alphabetical order: the same vocabulary on every machine.
+    # Words of equal count are sorted alphabetically, so that every machine makes the same vocabulary.
     chosen = sorted(having, key=lambda word: (-having[word], word))[:vocabulary_size]
     counts = np.asarray([having[word] for word in chosen])
     idf = np.log((1.0 + len(texts)) / (1.0 + counts)) + 1.0

@@ -8,7 +8,7 @@ from metalearn_tf.engine.keras_internals import calls_of, flat_layers
 from metalearn_tf.engine.text_inputs import copy_vocabularies
 from metalearn_tf.networks.task_normalization import NORMALIZATIONS, TaskNormalization
 
-# What `TaskNormalization` has not, and the values that stand for its absence.
+# Options that `TaskNormalization` does not have, and the values that mean they are not used.
 _WITHOUT = {
     "renorm": False,
     "synchronized": False,
@@ -23,7 +23,8 @@ def with_task_normalization(network, normalization="support"):
     """A copy of a network in which each batch normalisation is a `TaskNormalization`.
 
     `keras.layers.BatchNormalization` uses the statistics of the batch in training and their moving averages otherwise.
-    A learner that adapts by gradients trains weights for the one, and is tested with the other: often at chance.
+    A learner that adapts by gradients trains its weights for the batch statistics but is tested with the averages; its
+    accuracy is then often at chance.
 
     ```python
     backbone = keras.applications.MobileNetV2((96, 96, 3), include_top=False, weights="imagenet", pooling="avg")
@@ -38,13 +39,13 @@ def with_task_normalization(network, normalization="support"):
         normalization: `"transductive"`, `"support"` or `"running"`, see `TaskNormalization`.
 
     Returns:
-        A network of the same kind, names, flags, vocabularies and weights, which shares no variable with `network`:
-        scale and offset are those of the batch normalisation, and so are its moving averages for `"running"`, with
-        which it computes outside training what `network` does.
+        A network with the same type, names, flags, vocabularies and weights, which shares no variable with `network`.
+        Scale and offset are copied from the batch normalisation. For `"running"` the moving averages are copied too, so
+        outside training it computes the same as `network`.
 
     Raises:
         ValueError: if the network is of another kind, or a batch normalisation does more than `TaskNormalization` can,
-            or is part of a layer that is no functional or sequential model.
+            or is inside a layer that is not a functional or sequential model.
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: {normalization!r}")
@@ -127,7 +128,8 @@ def _replace(config, normalization):
 
 
 def _copy_weights(layer, copy):
-    """From each layer to that of the copy, whole models before their layers, whose flags theirs would change."""
+    """Pairs of each layer and its copy. Models come before their layers, because setting a model's flags changes those
+    of its layers."""
     if _is_graph(layer):
         copy.trainable = layer.trainable
         for one, other in zip(layer.layers, copy.layers, strict=True):
@@ -151,7 +153,7 @@ def _copy_normalization(layer, copy):
         values = {"scale": layer.gamma, "offset": layer.beta}
         values |= {"mean": layer.moving_mean, "variance": layer.moving_variance}
         is_untrained = np.all(np.asarray(layer.moving_mean) == 0) and np.all(np.asarray(layer.moving_variance) == 1)
-        # Averages of many batches are not forgotten at the next one.
+        # Averages of many batches must not be forgotten at the next batch.
         values["batches"] = 0 if is_untrained else _batches_of_averages(layer.momentum)
     for variable in copy.weights:
         if values.get(variable.name) is not None:
@@ -159,5 +161,5 @@ def _copy_normalization(layer, copy):
 
 
 def _batches_of_averages(momentum):
-    """As many batches as it takes for moving averages to have their momentum."""
+    """The number of batches after which moving averages have their full momentum."""
     return int(min(np.ceil(momentum / max(1.0 - momentum, 1e-9)), 2**30))
