@@ -80,8 +80,7 @@ def _with_pairs_composed(characters, rows):
 
 
 def _pairs(characters, rows):
-    """For each character: whether it joins the letter that it belongs to, where that letter is, and what they
-    become."""
+    """For each character: whether it joins its letter, where that letter is, and what they become."""
     classes, numbers = _classes(characters), tf.range(tf.size(characters))
     begins = _begins(rows)
     before = tf.maximum(numbers - 1, 0)

@@ -81,8 +81,7 @@ def _batch_norm_gradient(upstream, x, scale, mean, variance, reserve, epsilon):
 
 
 def _weighted_sum(terms, constant):
-    """The sum of images times float32 factors for each channel, plus a constant for each channel, in the images'
-    dtype."""
+    """The sum of images times float32 factors per channel, plus a constant per channel, in the images' dtype."""
     dtype = terms[0][1].dtype
     total = tf.cast(constant, dtype)
     for factor, images in terms:

@@ -83,8 +83,7 @@ def _range_of(tensor, outer):
 
 
 def _interpolates(operation):
-    """Whether a layer or operation resizes images by means of pixels. Cubic kernels do not: they exceed the pixels'
-    range."""
+    """Whether a layer or operation resizes images by means of pixels; cubic kernels exceed the pixels' range."""
     method = getattr(operation, "interpolation", None)
     return type(operation).__name__ in ("UpSampling2D", "Resizing", "Resize") and method in ("nearest", "bilinear")
 

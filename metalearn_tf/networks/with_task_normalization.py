@@ -128,8 +128,7 @@ def _replace(config, normalization):
 
 
 def _copy_weights(layer, copy):
-    """Pairs of each layer and its copy. Models come before their layers, because setting a model's flags changes those
-    of its layers."""
+    """Pairs of each layer and its copy. Models come before their layers, because they set their layers' flags."""
     if _is_graph(layer):
         copy.trainable = layer.trainable
         for one, other in zip(layer.layers, copy.layers, strict=True):
