@@ -1,4 +1,4 @@
-"""Checks on backbones and on the examples for them, made before any work is done."""
+"""Checks of backbones and of their examples, made before any work is done."""
 
 import keras
 import tensorflow as tf
@@ -11,22 +11,22 @@ from metalearn_tf.learners.task_checks import check_network
 from metalearn_tf.networks.batch_dependence import check_batch_independence
 from metalearn_tf.networks.input_scale import check_range_is_taken
 
-# As the networks of this library and of `keras.applications` name them.
+# The names of heads in the networks of this library and of `keras.applications`.
 _HEADS = ("head", "predictions", "logits", "probabilities")
 
 
 def check_backbone(backbone, argument="backbone"):
-    """Refuses what is no built Keras model from examples to features `(batch, d)`, each of its example alone.
+    """Refuses anything but a built Keras model that gives each example features `(batch, d)` independent of the others.
 
     Raises:
-        ValueError: if it is not; where there is a fix, the message shows it.
+        ValueError: if it is not one; the message shows a fix if there is one.
     """
     check_features(backbone, argument)
     check_batch_independence(backbone, argument)
 
 
 def check_features(backbone, argument):
-    """As `check_backbone`, for learners, whose tasks may normalise their examples together."""
+    """Like `check_backbone`, for learners: they may normalise the examples of a task together."""
     check_network(backbone, argument)
     if len(backbone.output_shape) != 2 or backbone.output_shape[1] is None:
         raise ValueError(
@@ -39,7 +39,7 @@ def check_features(backbone, argument):
 
 
 def _check_headless(backbone, argument):
-    """The head of a source dataset has its classes, which are not those of the target."""
+    """Refuses a head, because its outputs are classes of the source dataset, not of the target."""
     layers = getattr(backbone, "layers", None) or [backbone]
     last = layers[-1]
     activation = getattr(getattr(last, "activation", None), "__name__", None)
@@ -58,18 +58,18 @@ def check_backbone_examples(argument, x, backbone, image_range=(0.0, 1.0)):
 
     Args:
         argument: the name of `x` in error messages.
-        x: array `(n, *backbone.input_shape[1:])`, or what NumPy makes one of: images `(n, height, width, channels)`,
-            uint8 or floating; floating numbers of another number of axes; integers for a backbone whose input is
-            integers, such as numbers of words; or strings for a backbone of texts.
-        backbone: what `check_backbone` has passed.
+        x: array `(n, *backbone.input_shape[1:])`, or anything that NumPy converts to one: images `(n, height, width,
+            channels)`, uint8 or floating; floating arrays with another number of axes; integers for a backbone that
+            takes integers, such as word numbers; or strings for a backbone of texts.
+        backbone: a backbone that `check_backbone` has accepted.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
 
     Returns:
-        uint8 images as they are, which `metalearn_tf.data.image_range.to_image_range` brings to `image_range`; floating
-        arrays as float32, or float64 for a backbone of that; integers as they are; texts as an array of objects.
+        uint8 images as they are (`metalearn_tf.data.image_range.to_image_range` scales them later); floating arrays as
+        float32, or as float64 for a float64 backbone; integers as they are; texts as an array of objects.
 
     Raises:
-        ValueError: if there is no example, or they are of another kind, shape, dtype or range, or not finite.
+        ValueError: if there is no example, or the examples have a wrong kind, shape, dtype or range, or are not finite.
     """
     check_limits(image_range)
     if takes_images(backbone):
@@ -81,7 +81,7 @@ def check_backbone_examples(argument, x, backbone, image_range=(0.0, 1.0)):
 
 
 def kind_of_examples(backbone):
-    """What a backbone takes, as `checks.dtypes` names it."""
+    """The kind of examples that a backbone takes, as named in `checks.dtypes`."""
     if takes_texts(backbone):
         return "texts"
     if takes_integers(backbone):
@@ -90,10 +90,10 @@ def kind_of_examples(backbone):
 
 
 def takes_images(backbone):
-    """Whether a backbone takes images `(height, width, channels)` of floating pixels."""
+    """Whether a backbone takes images `(height, width, channels)` with floating pixels."""
     return len(backbone.input_shape) == 4 and not takes_integers(backbone)
 
 
 def float_dtype(backbone):
-    """In what the examples, features and heads of a backbone are: float64 with float64 weights, or else float32."""
+    """The dtype of a backbone's examples, features and heads: float64 if its weights are float64, else float32."""
     return "float64" if backbone.variable_dtype == "float64" else "float32"

@@ -1,4 +1,4 @@
-"""What the trainings of a backbone share."""
+"""The base class of all models that train a backbone."""
 
 import types
 
@@ -32,20 +32,20 @@ from metalearn_tf.transfer.transfer_checks import check_schedule_goes_on
 
 
 class BackboneModel(SaveableModel):
-    """A Keras model around a backbone: pixels in its range, a random augmentation, and their configuration.
+    """A Keras model around a backbone: it scales pixels to the backbone's range and augments training images.
 
     Layers of the backbone that are frozen when the model is compiled are never trained.
 
     Args:
-        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It alone may compute in a
+        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Only the backbone may use
             mixed precision.
-        augmentation: a Keras layer for training images, which it sees in `image_range`; or `None`.
+        augmentation: a Keras layer applied to training images, which it gets in `image_range`; or `None`.
         image_range: lowest and highest pixel that the backbone takes.
-        dtype: `None`, or the dtype of the backbone's weights, which decides.
+        dtype: `None`, or the dtype of the backbone's weights; another dtype is refused.
         **kwargs: as in Keras.
 
     Raises:
-        ValueError: if the backbone, the range or the dtype is none.
+        ValueError: if the backbone, the range or the dtype is not valid.
         TypeError: if `augmentation` is not a Keras layer.
     """
 
@@ -66,16 +66,16 @@ class BackboneModel(SaveableModel):
         self.augmentation = augmentation
         shape = backbone.input_shape[1:]
         if augmentation is not None and not augmentation.built and None not in shape:
-            augmentation.build((None, *shape))  # Keras would take the size of the first batch for that of all
+            augmentation.build((None, *shape))  # otherwise Keras would fix the size of the first batch
         self.image_range = tuple(image_range)
         self.float_dtype = float_dtype(backbone)
         self.built = True
 
     def to_inputs(self, x, training=False):
-        """Examples as the backbone takes them: uint8 images in the range, others as they are; augmented to train.
+        """Examples for the backbone: uint8 images are scaled to the range, others stay; in training they are augmented.
 
         Raises:
-            ValueError: if the backbone does not take their dtype or, outside of a graph, their range.
+            ValueError: if the backbone does not take their dtype, or (checked only outside of a graph) their range.
         """
         x = tf.convert_to_tensor(x)
         check_dtype("x", x.dtype, kind_of_examples(self.backbone), self.image_range)
@@ -87,13 +87,13 @@ class BackboneModel(SaveableModel):
         return self.augmentation(x, training=True) if training and self.augmentation is not None else x
 
     def features(self, inputs, training=None):
-        """The backbone's features `(batch, d)`, float32, or float64 where its weights are."""
+        """The backbone's features `(batch, d)`: float64 if its weights are float64, else float32."""
         return tf.cast(self.backbone(inputs, training=training), self.float_dtype)
 
     # === Training ===
 
     def compile(self, optimizer="adam", auto_scale_loss=True, **kwargs):
-        """As `keras.Model.compile`. XLA is off by default: it halves the speed on CPUs.
+        """Like `keras.Model.compile`. XLA is off by default: it halves the speed on CPUs.
 
         Raises:
             ValueError: under a `tf.distribute` strategy of several replicas.
@@ -108,27 +108,27 @@ class BackboneModel(SaveableModel):
         super().compile(optimizer=optimizer, **options)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
-        """As `keras.Model.fit`, of a `ClassDataset` too; the data are checked before the first step."""
+        """Like `keras.Model.fit`; also takes a `ClassDataset`. The data are checked before the first step."""
         x, y = self.read_dataset("x", x, y)
         options = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, **kwargs}
         options["callbacks"] = [*self.fit_callbacks(), *callback_list(callbacks)]
         if isinstance(x, types.GeneratorType):
-            options.setdefault("shuffle", False)  # Keras warns of its own default
+            options.setdefault("shuffle", False)  # Keras's own default gives a warning here
         check_has_end("x", x, "steps_per_epoch", options.get("steps_per_epoch"))
         x, y, options["sample_weight"] = self.check_data("x", x, y, options.get("sample_weight"))
         if options["sample_weight"] is not None or options.get("validation_split"):
-            x = _as_keras_reads(x)  # which then makes the batches
+            x = _as_keras_reads(x)  # Keras then makes the batches
         options["validation_data"] = self.check_validation_data(options)
         before_last = _steps_of_epoch(x, options) * (epochs - 1 - options.get("initial_epoch", 0))
         check_schedule_goes_on(getattr(self, "optimizer", None), callbacks, max(0, before_last))
         return super().fit(**fit_arguments(x, y, options, self.steps_per_execution))
 
     def fit_callbacks(self):
-        """Those that each `fit` begins with."""
+        """The callbacks that each `fit` starts with."""
         return []
 
     def apply_gradients(self, tape, loss):
-        """A step against the loss, whose gradient must reach all that is trained."""
+        """A step against the loss. Its gradient must reach all weights that are trained."""
         variables = self.trainable_variables
         gradients = tape.gradient(loss, variables)
         check_reached(variables, gradients)
@@ -139,13 +139,13 @@ class BackboneModel(SaveableModel):
         self.optimizer.apply(gradients, variables)
 
     def added_losses(self):
-        """The sum of all regularisers and of what layers have added in the last call, a scalar."""
+        """The sum of all regularisers and of the losses that layers added in the last call, a scalar."""
         return tf.add_n([tf.zeros((), self.float_dtype), *(tf.cast(loss, self.float_dtype) for loss in self.losses)])
 
     # === Checks at each door ===
 
     def check_data(self, argument, x, y=None, sample_weight=None, targets=True):
-        """What a method of Keras is given, checked: whole arrays, or the first batch of what comes in batches.
+        """Checks the data given to a Keras method: whole arrays, or only the first batch of data in batches.
 
         Args:
             argument: the name of `x` in error messages.
@@ -155,7 +155,7 @@ class BackboneModel(SaveableModel):
             targets: whether labels are used.
 
         Returns:
-            The same three; whole arrays as NumPy's.
+            The same three; whole arrays as NumPy arrays.
 
         Raises:
             ValueError: if the model does not take them.
@@ -176,16 +176,16 @@ class BackboneModel(SaveableModel):
         return x, y, sample_weight
 
     def read_dataset(self, argument, x, y=None):
-        """The examples of a `ClassDataset` and its labels, for models that take them; all else as it is."""
+        """The examples and labels of a `ClassDataset`, for models that take them; all other data stay as they are."""
         x = read_examples(argument, x, len(self.backbone.input_shape)).x if isinstance(x, ClassIndex) else x
         return x, y
 
     def check_targets(self, x, y, sample_weight):
-        """Labels and weights of examples, checked; for models that take them."""
+        """Checked labels and weights of examples, for models that take them."""
         return y, sample_weight
 
     def check_validation_data(self, options):
-        """The validation data among the arguments of `fit`, checked."""
+        """The checked validation data from the arguments of `fit`."""
         data = options.get("validation_data")
         if data is None:
             return None
@@ -200,39 +200,39 @@ class BackboneModel(SaveableModel):
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, **kwargs
     ):
-        """As `keras.Model.evaluate`; the data are checked first."""
-        if not is_within_fit(kwargs):  # within `fit`, which has checked them
+        """Like `keras.Model.evaluate`; the data are checked first."""
+        if not is_within_fit(kwargs):  # `fit` has checked them already
             check_has_end("x", x, "steps", steps)
             x, y, sample_weight = self.check_data("x", x, y, sample_weight)
             x = _as_keras_reads(x)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """As `keras.Model.predict`; the data are checked first."""
+        """Like `keras.Model.predict`; the data are checked first."""
         check_has_end("x", x, "steps", steps)
         x = _as_keras_reads(self.check_data("x", x, targets=False)[0])
         return super().predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """As `keras.Model.train_on_batch`; the data are checked first."""
+        """Like `keras.Model.train_on_batch`; the data are checked first."""
         check_schedule_goes_on(getattr(self, "optimizer", None))
         x, y, sample_weight = self.check_data("x", x, y, sample_weight)
         return super().train_on_batch(_as_keras_reads(x), y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """As `keras.Model.test_on_batch`; the data are checked first."""
+        """Like `keras.Model.test_on_batch`; the data are checked first."""
         x, y, sample_weight = self.check_data("x", x, y, sample_weight)
         return super().test_on_batch(_as_keras_reads(x), y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
-        """As `keras.Model.predict_on_batch`; the data are checked first."""
+        """Like `keras.Model.predict_on_batch`; the data are checked first."""
         return super().predict_on_batch(_as_keras_reads(self.check_data("x", x, targets=False)[0]))
 
     # === Keras ===
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        # At once, so that the optimizer's state can be read from the file.
+        # Built now, so that the optimizer's state can be read from the file.
         self.optimizer.build(self.trainable_variables)
 
     def get_config(self):
@@ -252,7 +252,7 @@ class BackboneModel(SaveableModel):
 
 
 def _steps_of_epoch(x, options):
-    """How many steps an epoch of `fit` has; 0 where that is not known."""
+    """The number of steps in an epoch of `fit`; 0 if it is not known."""
     if options.get("steps_per_epoch"):
         return options["steps_per_epoch"]
     if isinstance(x, tf.data.Dataset):
@@ -264,5 +264,5 @@ def _steps_of_epoch(x, options):
 
 
 def _as_keras_reads(x):
-    """Texts as a tensor, all else as it is."""
+    """Texts as a tensor; all other data stay as they are."""
     return tf.constant(x) if getattr(x, "dtype", None) == np.dtype(object) else x

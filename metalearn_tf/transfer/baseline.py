@@ -1,4 +1,4 @@
-"""The baselines: a new classifier on the features of a frozen network."""
+"""The baselines: a new classifier for each task, on the features of a frozen network."""
 
 import keras
 import tensorflow as tf
@@ -14,13 +14,13 @@ from metalearn_tf.transfer.backbone_checks import check_features
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class Baseline(MetaLearner):
-    """Trains a linear classifier on the features that a network, trained before, makes of the support set.
+    """Trains a linear classifier on the support set's features, which a pre-trained network computes.
 
     The network is frozen and its features are computed once. The classifier starts from zeros and is trained by
-    gradient descent with momentum 0.9 and dampening 0.9, in batches whose order depends on nothing but `seed`. The task
-    state is its weights `(ways, d)` and biases `(ways,)`, and the support set's normalisation statistics where the
-    network keeps them. Any number of ways. The defaults are those of the paper's published code, whose weights start
-    at random.
+    gradient descent with momentum 0.9 and dampening 0.9, in batches whose order depends only on `seed`. The task state
+    is its weights `(ways, d)` and biases `(ways,)`, and the support set's normalisation statistics if the network keeps
+    them. It takes any number of ways. The defaults are those of the paper's published code; only there, the weights
+    start at random.
 
     Example:
 
@@ -35,11 +35,11 @@ class Baseline(MetaLearner):
         batch_size: support examples in a gradient step; `None` for all of them.
         learning_rate: size of the steps.
         weight_decay: strength of the penalty on all weights of the classifier.
-        seed: integer, of the order of the examples.
+        seed: integer for the order of the examples.
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number is out of range, or the network gives no vectors.
+        ValueError: if a number is out of range, or the network does not return vectors.
 
     Reference: [Chen et al., 2019](https://arxiv.org/abs/1904.04232)
     """
@@ -132,20 +132,18 @@ class Baseline(MetaLearner):
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class BaselinePlusPlus(Baseline):
-    """Trains a classifier of cosines on the features that a network, trained before, makes of the support set.
+    """Trains a cosine classifier on the support set's features, which a pre-trained network computes.
 
     The logit of a class is `scale` times the length of its weight vector times the cosine between that vector and the
-    features. Length and direction are trained as weights of their own, as the paper's published code does. The first
-    vectors are random, of entries in `[-d^-½, d^-½]`. The task state is the directions `(ways, d)` and the lengths
-    `(ways,)`, and the support set's normalisation statistics where the network keeps them. Any number of ways.
-
-    Args:
-        network: see `Baseline`.
-        scale: of the logits.
-        **kwargs: see `Baseline`; `seed` is of the first vectors too.
+    features. Length and direction are trained as separate weights, as in the paper's published code. The initial
+    vectors are random, with entries in `[-d^-½, d^-½]`. The task state is the directions `(ways, d)` and the lengths
+    `(ways,)`, and the support set's normalisation statistics if the network keeps them. It takes any number of ways.
+Args: network: see `Baseline`.
+        scale: factor of the logits.
+        **kwargs: see `Baseline`; `seed` is also for the initial vectors.
 
     Raises:
-        ValueError: as `Baseline`, or if `scale` is not positive.
+        ValueError: as for `Baseline`, or if `scale` is not positive.
 
     Reference: [Chen et al., 2019](https://arxiv.org/abs/1904.04232)
     """

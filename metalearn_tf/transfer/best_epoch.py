@@ -1,21 +1,22 @@
-"""The weights of the best epoch, whenever it was."""
+"""Restores the weights of the best epoch."""
 
 import keras
 import numpy as np
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Stops training when the validation loss has ceased to fall, and brings the weights of the best epoch back.
+    """Stops training when the validation loss no longer falls, and restores the weights of the best epoch.
 
-    Each epoch may be the best, the first too; Keras's `EarlyStopping` leaves those before its `start_from_epoch` out of
-    the comparison. Patience begins with `first_counted`: what is unfrozen then may need some epochs before it helps.
+    Any epoch may be the best, also the first. (Keras's `EarlyStopping` ignores the epochs before its
+    `start_from_epoch`.) Patience is counted from `first_counted` on: layers that are unfrozen then may need some epochs
+    before they help.
 
     Args:
-        patience: epochs without a lower validation loss than all since `first_counted`, after which training stops.
+        patience: training stops after this many epochs whose validation loss is not the lowest since `first_counted`.
         first_counted: the first epoch that counts for `patience`, from 0 on.
     """
 
-    is_resumed = True  # by `mtf.training.Resume`, though the user does not name it there
+    is_resumed = True  # by `mtf.training.Resume`, although the user does not name it there
 
     def __init__(self, patience, first_counted):
         super().__init__()

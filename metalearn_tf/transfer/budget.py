@@ -1,18 +1,19 @@
-"""How long a training lasts by default: small data need more passes, and smaller batches."""
+"""The default length of a training: small datasets need more passes and smaller batches."""
 
 from metalearn_tf.checks.whole_numbers import check_whole
 
 _EPOCHS = 20
 _LEAST_STEPS = 300
 _LEAST_BATCH = 8
-# Of the examples, so that an epoch has about as many steps.
+# A batch is this part of the examples, so that an epoch has about the same number of steps for any dataset.
 _BATCH_SHARE = 8
 
 
 def training_budget(examples, epochs, batch_size, largest_batch):
     """Epochs and batch size, chosen where they are `None`.
 
-    A batch is an eighth of the examples, but from 8 to `largest_batch`; 20 epochs, or as many as make 300 steps.
+    A batch is an eighth of the examples, at least 8 and at most `largest_batch`. There are 20 epochs, or as many as
+    make 300 steps.
 
     Args:
         examples: number of examples.
@@ -21,7 +22,7 @@ def training_budget(examples, epochs, batch_size, largest_batch):
         largest_batch: the largest batch to choose.
 
     Returns:
-        Epochs, batch size and the steps of an epoch, integers. No batch is larger than the examples.
+        Epochs, batch size and steps in an epoch, integers. No batch is larger than the number of examples.
 
     Raises:
         ValueError: if a number is not positive.
@@ -38,15 +39,15 @@ def training_budget(examples, epochs, batch_size, largest_batch):
 
 
 def tuning_rate(layers):
-    """The learning rate of fine-tuning, unless one is given.
+    """The default learning rate of fine-tuning.
 
-    Each step of Adam moves every layer by about the rate, so that what a network computes changes with their number:
-    deep ones forget at a rate at which shallow ones hardly learn. See `fine_tune` for what it was tried on.
+    Each step of Adam moves every layer by about the rate, so the output changes more in a network with more layers. At
+    a rate at which shallow networks hardly learn, deep networks forget. `fine_tune` says on which data this was tried.
 
     Args:
-        layers: how many layers of the backbone can be trained.
+        layers: the number of layers of the backbone that can be trained.
 
     Returns:
-        `0.024 / layers`, but from 1e-4 to 8e-3.
+        `0.024 / layers`, at least 1e-4 and at most 8e-3.
     """
     return min(8e-3, max(1e-4, 0.024 / max(1, layers)))

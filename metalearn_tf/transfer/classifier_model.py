@@ -1,4 +1,4 @@
-"""What the classifiers among the trainings of a backbone share: classes with numbers and, where known, names."""
+"""The base class of classifiers on a backbone: classes have numbers and, if known, names."""
 
 import keras
 
@@ -14,17 +14,17 @@ from metalearn_tf.transfer.data_kinds import numbers_by_name, read_examples
 class ClassifierModel(BackboneModel):
     """A `BackboneModel` with a `head` that learns classes.
 
-    All its methods that take examples take a `ClassDataset` too, whose classes are matched by their names.
+    All methods that take examples also take a `ClassDataset`. Its classes are matched by their names.
 
     Args:
         backbone: as in `BackboneModel`.
         classes: the number of classes.
-        class_names: their names in the order of their numbers; by default those of the first `ClassDataset` that is
-            trained on.
-        **kwargs: as in `BackboneModel`.
+        class_names: the names of the classes in the order of their numbers; by default those of the first
+            `ClassDataset` that it is trained on.
+        **kwargs: see `BackboneModel`.
 
     Raises:
-        ValueError: if there is not a name of its own for each class.
+        ValueError: if the names are not one distinct name for each class.
     """
 
     def __init__(self, backbone, classes, class_names=None, **kwargs):
@@ -41,7 +41,7 @@ class ClassifierModel(BackboneModel):
         return data.x, numbers_by_name(argument, data, self.classes, self.class_names)
 
     def learn_names(self, data):
-        """Keeps the names of the classes of training data, a `ClassDataset`, where there are none yet."""
+        """Keeps the class names of the training data, a `ClassDataset`, if there are no names yet."""
         if self.class_names is None and isinstance(data, ClassIndex) and len(data.class_names) == self.classes:
             self.class_names = list(data.class_names)
 
@@ -52,18 +52,18 @@ class ClassifierModel(BackboneModel):
     # === Use ===
 
     def probabilities(self, features):
-        """Probabilities `(batch, classes)` of the backbone's features, which may be symbolic."""
+        """Probabilities `(batch, classes)` from the backbone's features, which may be symbolic."""
         return self.head(features)
 
     @property
     def classifier(self):
-        """The backbone and the head alone, as a functional model from examples to probabilities; not a copy."""
+        """The backbone and the head as a functional model from examples to probabilities; it shares their weights."""
         inputs = keras.Input(self.backbone.input_shape[1:], dtype=self.backbone.inputs[0].dtype)
         features = keras.ops.cast(self.backbone(inputs), self.float_dtype)
         return keras.Model(inputs, self.probabilities(features), name=self.name)
 
     def export(self, path, **options):
-        """Writes a SavedModel that classifies images, see `mtf.serving.export_classifier`."""
+        """Writes a SavedModel that classifies images; see `mtf.serving.export_classifier`."""
         export_classifier(self.classifier, path, **{"image_range": self.image_range, **options})
 
     # === Keras ===

@@ -6,7 +6,7 @@ from metalearn_tf.learners.prototypical_network import cosine_similarity
 
 
 def nt_xent(first, second, temperature=0.5):
-    """Normalised temperature-scaled cross-entropy: each view has to find the other of its image among all others.
+    """Normalised temperature-scaled cross-entropy: each view must find the other view of its image among all views.
 
     Args:
         first: projections `(n, d)` float32 of one view of each image, at least two images.
@@ -21,7 +21,7 @@ def nt_xent(first, second, temperature=0.5):
     count = tf.shape(first)[0]
     views = tf.concat([first, second], axis=0)
     logits = cosine_similarity(views, views) / temperature
-    # A view is no candidate for itself; the lowest finite number, since infinity has no gradient.
+    # A view must not find itself. The lowest finite number is used, because infinity has no gradient.
     logits = tf.linalg.set_diag(logits, tf.fill([2 * count], logits.dtype.min))
     others = tf.concat([tf.range(count, 2 * count), tf.range(count)], axis=0)
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=others, logits=logits))

@@ -14,15 +14,15 @@ from metalearn_tf.transfer.view_augmentation import view_augmentation
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class ContrastiveModel(LabelFreeModel):
-    """Trains a backbone to give two random views of one image features that are alike: SimCLR.
+    """Trains a backbone to give similar features to two random views of one image: SimCLR.
 
-    A projection head of two layers is between the features and the loss, and is thrown away afterwards.
+    A projection head of two layers is between the features and the loss. It is not used after the training.
 
     Args:
         backbone: a built `keras.Model` from images to features `(batch, d)`.
-        augmentation: the Keras layer that draws a view, `mtf.transfer.view_augmentation` by default; it sees images in
+        augmentation: the Keras layer that makes a view, `mtf.transfer.view_augmentation` by default; it gets images in
             `image_range`.
-        temperature: of `nt_xent`.
+        temperature: see `nt_xent`.
         projection: width of the projections.
         image_range: lowest and highest value of a pixel.
 
@@ -57,7 +57,7 @@ class ContrastiveModel(LabelFreeModel):
         self._same_image = keras.metrics.Mean("same_image")
 
     def call(self, images, training=None, views=None):
-        """Projections of the images; with `views`, of so many random views of each, one view after the other."""
+        """Projections of the images; with `views`, of this many random views of each, one view after the other."""
         images = self.to_inputs(images)
         if views is not None:
             images = tf.concat([self.augmentation(images, training=True) for _ in range(views)], axis=0)
@@ -68,10 +68,10 @@ class ContrastiveModel(LabelFreeModel):
         return [loss_tracker(self), self._same_image]
 
     def compute_logs(self, images, training):
-        # In one pass, so that the batch statistics are those of both views and tell nothing of either.
+        # In one pass, so that both views share the batch statistics, which then reveal nothing about either view.
         first, second = tf.split(self(images, training=training, views=2), 2)
         loss = nt_xent(first, second, self.temperature) + self.added_losses()
-        # How often the nearest of the other images' second views is that of the same image.
+        # How often the nearest of all second views belongs to the same image.
         nearest = tf.argmax(cosine_similarity(first, second), axis=1, output_type=tf.int32)
         return {"loss": loss, "same_image": tf.cast(nearest == tf.range(tf.shape(nearest)[0]), self.float_dtype)}
 

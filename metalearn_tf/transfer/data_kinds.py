@@ -1,4 +1,4 @@
-"""The kinds of data that are read into arrays."""
+"""Reads all kinds of data into arrays."""
 
 import typing
 
@@ -13,13 +13,13 @@ from metalearn_tf.data.class_index import ClassIndex
 
 
 class Examples(typing.NamedTuple):
-    """What was read.
+    """Data that was read.
 
     Attributes:
-        x: the examples, as they came.
+        x: the examples, unchanged.
         y: their labels, or `None`.
         sample_weight: their weights, or `None`.
-        class_names: the names of the classes `0, 1, …`, of a `ClassDataset`; or `None`.
+        class_names: the names of the classes `0, 1, …` of a `ClassDataset`; or `None`.
     """
 
     x: object
@@ -34,14 +34,15 @@ def read_examples(argument, data, rank):
     Args:
         argument: the name of the data in error messages.
         data: a `ClassDataset` or `ShardedClassDataset`; a finite, batched `tf.data.Dataset` or a
-            `keras.utils.PyDataset` of `x`, `(x, y)` or `(x, y, sample_weight)`; or what stands for an array `x`.
+            `keras.utils.PyDataset` of `x`, `(x, y)` or `(x, y, sample_weight)`; or an array `x`, or anything that NumPy
+            converts to one.
         rank: the number of axes of a batch of examples.
 
     Returns:
-        `Examples`; an array as it came.
+        `Examples`; an array is not changed.
 
     Raises:
-        ValueError: if data have no end, are not batched or are of another kind.
+        ValueError: if the data are infinite, not batched or of another kind.
     """
     if isinstance(data, ClassIndex):
         x = data.examples if hasattr(data, "examples") else data.gather(tf.range(len(data), dtype=tf.int64)).numpy()
@@ -61,11 +62,12 @@ def read_labelled(x, y, rank):
 
     Args:
         x: data of any kind.
-        y: labels of an array; `None` where `x` has them, or has none.
+        y: labels of an array; `None` if `x` contains them, or if there are none.
         rank: the number of axes of a batch of examples.
 
     Raises:
-        ValueError: as `read_examples`, or if labels come twice, or examples and labels as a pair.
+        ValueError: as for `read_examples`, or if labels are given twice, or if examples and labels are given as one
+            pair.
     """
     if isinstance(x, tuple):
         raise ValueError(f"`x` and `y` must be two arguments, as in `fit(x, y)`. Received: x=a tuple of {len(x)}")
@@ -80,22 +82,22 @@ def read_labelled(x, y, rank):
 
 
 def is_batches(data):
-    """Whether data come batch by batch, with their labels."""
+    """Whether the data come in batches, with their labels."""
     return isinstance(data, (tf.data.Dataset, keras.utils.PyDataset))
 
 
 def numbers_by_name(argument, data, classes, class_names):
-    """The labels of `Examples` as the numbers of a classifier's classes; those of a `ClassDataset` go by their names.
+    """The labels of `Examples` as class numbers of a classifier; those of a `ClassDataset` are matched by name.
 
     Args:
         argument: the name of the data in error messages.
         data: `Examples`.
-        classes: how many the classifier has.
-        class_names: the names of the classes that it was trained on, in the order of their numbers; `None` where they
-            are not known.
+        classes: the number of the classifier's classes.
+        class_names: the names of the classes that it was trained on, in the order of their numbers; `None` if they are
+            not known.
 
     Raises:
-        ValueError: if a class is none of the classifier's, or cannot be told.
+        ValueError: if the classifier does not have a class, or if it is not known which one it is.
     """
     names = data.class_names
     if names is None:
@@ -119,7 +121,7 @@ def numbers_by_name(argument, data, classes, class_names):
 
 
 def check_batched(argument, dataset, rank):
-    """Refuses a `tf.data.Dataset` of single examples, where a batch of them has `rank` axes."""
+    """Refuses a `tf.data.Dataset` of single examples; a batch of them would have `rank` axes."""
     first = dataset.element_spec[0] if isinstance(dataset.element_spec, tuple) else dataset.element_spec
     received = getattr(getattr(first, "shape", None), "rank", None)
     if received == rank - 1:

@@ -14,16 +14,16 @@ _SMALLEST = 4
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class DenoisingAutoencoder(LabelFreeModel):
-    """Trains a backbone to keep in its features what it takes to draw the image again, without the noise.
+    """Trains a backbone so that its features suffice to draw the image again, without the noise.
 
-    A decoder doubles a small feature map until it has the image's size, and is thrown away afterwards. The loss is the
-    mean squared error in `image_range`.
+    A decoder doubles a small feature map until it has the image's size. It is not used after the training. The loss is
+    the mean squared error in `image_range`.
 
     Args:
         backbone: a built `keras.Model` from images `(batch, height, width, channels)` to features `(batch, d)`.
         noise: standard deviation of the normal noise on the inputs, as a part of the range of pixels.
         filters: channels of the decoder's last feature map.
-        augmentation: a Keras layer for the images before the noise, or `None`.
+        augmentation: a Keras layer applied to the images before the noise, or `None`.
         image_range: lowest and highest value of a pixel.
 
     Input shape: images `(batch, height, width, channels)`, uint8 or floating in `image_range`; no labels.
@@ -48,7 +48,7 @@ class DenoisingAutoencoder(LabelFreeModel):
         self.filters = filters
 
     def call(self, images, training=None, with_images=False):
-        """The images as they are drawn again; `with_images`, the augmented images before the noise beside them."""
+        """The restored images; if `with_images`, also the augmented images before the noise."""
         images = self.to_inputs(images, training)
         noisy = self.noise_layer(images, training=training)
         drawn = self.decoder(self.features(noisy, training), training=training)
@@ -68,7 +68,7 @@ class DenoisingAutoencoder(LabelFreeModel):
 
 
 def _decoder(backbone, filters):
-    """From features to images, in the backbone's precision: a small map, doubled and convolved as often as it fits."""
+    """A model from features to images, in the backbone's precision: a small map, doubled and convolved repeatedly."""
     height, width, channels = backbone.input_shape[1:]
     policy = backbone.dtype_policy
     doublings = 0

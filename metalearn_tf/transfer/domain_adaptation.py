@@ -1,4 +1,4 @@
-"""A classifier that learns from the labels of one domain for another that has none."""
+"""A classifier that learns from the labels of one domain, for another domain without labels."""
 
 import keras
 import tensorflow as tf
@@ -17,26 +17,27 @@ from metalearn_tf.transfer.domain_losses import adaptation_schedule, coral_loss,
 from metalearn_tf.transfer.gradient_reversal import GradientReversal
 from metalearn_tf.transfer.transfer_checks import check_own_objective, check_schedule_goes_on
 
-# Those of the papers, for features of about unit variance; trials on MNIST and USPS gave no reason for others.
+# The papers' values, for features of about unit variance. Trials on MNIST and USPS gave no reason to change them.
 _DEFAULT_WEIGHTS = {"dann": 1.0, "mmd": 1.0, "coral": 1.0, "source_only": None}
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class DomainAdaptation(ClassifierModel):
-    """A backbone and a linear classifier, trained on labels of a source domain and on bare examples of a target domain.
+    """A backbone and a linear classifier, trained on a source domain with labels and a target domain without.
 
-    Beside the cross-entropy of the source, training minimises how far the features of the domains are apart:
+    Training minimises the cross-entropy on the source plus a term for the distance between the domains' features:
 
-    - `"dann"`: a discriminator learns to tell the domains by their features, and the backbone, through a
-      `GradientReversal`, to keep it from that (Ganin et al.).
-    - `"mmd"`: the maximum mean discrepancy, see `mmd_loss` (Long et al.).
-    - `"coral"`: the distance between covariances, see `coral_loss` (Sun and Saenko).
-    - `"source_only"`: nothing; the target is never looked at. What the others have to beat.
+    - `"dann"`: a discriminator learns to tell the domains apart by their features. Through a `GradientReversal`, the
+      backbone learns to prevent that (Ganin et al.).
+    - `"mmd"`: the maximum mean discrepancy; see `mmd_loss` (Long et al.).
+    - `"coral"`: the distance between covariances; see `coral_loss` (Sun and Saenko).
+    - `"source_only"`: no such term; the target is not used. This is the baseline that the others must beat.
 
     The factor of that term rises from 0 to `weight` as `adaptation_schedule` says. A batch has as many examples of the
-    target as of the source. Each domain goes through the backbone in a pass of its own, so that batch normalisation
-    takes the statistics of that domain (French et al., section 3): a discriminator then learns no mean or variance that
-    normalisation takes away by itself. In use, the moving averages are those of both domains.
+    target as of the source. Each domain goes through the backbone in a separate pass, so that batch normalisation uses
+    the statistics of that domain (French et al., section 3). Normalisation then removes the differences in mean and
+    variance, and the discriminator need not learn them. The moving averages, which are used in inference, are those of
+    both domains.
 
     ```python
     model = mtf.transfer.DomainAdaptation(mtf.networks.conv4(normalization="running"), classes=10)
@@ -50,17 +51,17 @@ class DomainAdaptation(ClassifierModel):
         backbone: a built `keras.Model` from one batch of examples to features `(batch, d)`. It is trained, not copied.
         classes: number of classes.
         method: `"dann"`, `"mmd"`, `"coral"` or `"source_only"`.
-        weight: the last factor of the term between the domains: for `"dann"` of the reversed gradient; `None` for a
-            method's own.
-        bandwidths: of `mmd_loss`.
-        discriminator: of `"dann"`, a built `keras.Model` from features to logits `(n, 1)` that are high for the
+        weight: the final factor of the term between the domains (for `"dann"`, of the reversed gradient); `None` for
+            the method's default.
+        bandwidths: see `mmd_loss`.
+        discriminator: for `"dann"`, a built `keras.Model` from features to logits `(n, 1)` that are high for the
             source; `None` for one hidden layer of 100 units.
-        augmentation: a Keras layer for the training images of both domains, which it sees in `image_range`.
-        image_range: lowest and highest value of a pixel that the backbone takes; uint8 images are brought there.
-        seed: integer from 0 to 2**32 - 1, of the new layers' weights, the order of the examples and all noise, dropout
-            in the backbone and augmentation included.
-        class_names: names of the classes in the order of their numbers, by which those of a `ClassDataset` are matched;
-            by default those of the first `ClassDataset` that `fit` is given as source.
+        augmentation: a Keras layer applied to the training images of both domains, which it gets in `image_range`.
+        image_range: lowest and highest value of a pixel that the backbone takes; uint8 images are scaled to it.
+        seed: integer from 0 to 2**32 - 1, for the new layers' weights, the order of the examples and all noise,
+            including augmentation and dropout in the backbone.
+        class_names: names of the classes in the order of their numbers. The classes of a `ClassDataset` are matched by
+            these names. By default they come from the first `ClassDataset` that `fit` gets as source.
 
     Call arguments:
         x: examples `(n, ...)`, floating in `image_range`, or uint8 images.
@@ -102,7 +103,7 @@ class DomainAdaptation(ClassifierModel):
         width = backbone.output_shape[1]
         self.head = _dense(classes, seed, self.float_dtype, name="head")
         self.head.build((None, width))
-        self.softmax = keras.layers.Softmax(dtype=self.float_dtype)  # a layer, by which an export knows probabilities
+        self.softmax = keras.layers.Softmax(dtype=self.float_dtype)  # a layer: exports recognise it
         self.reversal = self.discriminator = None
         if method == "dann":
             self.reversal = GradientReversal(0.0)
@@ -119,40 +120,40 @@ class DomainAdaptation(ClassifierModel):
         names = ("loss", *names.get(method, ("cross_entropy", "domain_loss")))
         self._trackers = {name: keras.metrics.Mean(name) for name in names}
         self._trackers["accuracy"] = keras.metrics.SparseCategoricalAccuracy("accuracy")
-        seed_augmentation(self, seed)  # of all layers with random numbers
+        seed_augmentation(self, seed)  # of all layers that use random numbers
 
     # === Training ===
 
     def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
-        """As `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
+        """Like `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
         check_own_objective(
             self, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics
         )
         super().compile(optimizer, **kwargs)
-        # At once, so that a file has all of the optimizer's variables even before the first step.
+        # Built now, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, source=None, target_x=None, batch_size=64, epochs=1, verbose="auto", steps_per_epoch=None, **kwargs):
         """Trains on labelled examples of the source and on examples of the target.
 
         The logs have the `loss`, its parts `cross_entropy` and `domain_loss`, the `accuracy` on the source and, for
-        `"dann"`, the discriminator's `domain_accuracy`, which is 0.5 where it cannot tell the domains.
+        `"dann"`, the discriminator's `domain_accuracy`, which is 0.5 if it cannot tell the domains apart.
 
-        A model from a file goes on with `initial_epoch` at the number of epochs that it has behind it, and then trains
-        as if it had never been stopped (but for dropout and augmentation, whose states Keras does not save). Without,
-        its steps count too: `weight` has then been reached.
+        To continue a model from a file, set `initial_epoch` to the number of epochs that it has done. It then trains as
+        if it had never been stopped (except for dropout and augmentation, whose states Keras does not save). Without
+        `initial_epoch`, the steps already done count for the schedule, so the factor has already reached `weight`.
 
         Args:
             source: `(source_x, source_y)`: examples `(n, ...)`, floating in `image_range` or uint8 images, and labels
-                `(n,)`, integers in `[0, classes)`, each of them at least once. Or a `ClassDataset`, or a finite,
-                batched `tf.data.Dataset` or `keras.utils.PyDataset` of such pairs, which are read into memory.
-            target_x: examples `(m, ...)` of the same kind, whose labels, if any, are left aside; not read, and may be
-                `None`, for `"source_only"`.
+                `(n,)`, integers in `[0, classes)`, each at least once. Or a `ClassDataset`, or a finite, batched
+                `tf.data.Dataset` or `keras.utils.PyDataset` of such pairs; it is read into memory.
+            target_x: examples `(m, ...)` of the same kind; their labels, if any, are ignored. For `"source_only"` it is
+                not read and may be `None`.
             batch_size: examples of each domain in a step, at least 2.
-            epochs: as in Keras, as is `verbose`.
-            steps_per_epoch: `None` for one pass over the larger domain; the smaller one begins anew meanwhile.
-            **kwargs: as in Keras, such as `validation_data=(x, y)`, `callbacks` and `initial_epoch`; neither weights
-                nor `validation_split` nor `shuffle`: each pass is in an order of its own.
+            epochs: as in Keras; `verbose` too.
+            steps_per_epoch: `None` for one pass over the larger domain; the smaller domain is repeated meanwhile.
+            **kwargs: as in Keras, such as `validation_data=(x, y)`, `callbacks` and `initial_epoch`; not accepted are
+                weights, `validation_split` and `shuffle` (each pass has a new order anyway).
 
         Returns:
             A `keras.callbacks.History`.
@@ -161,7 +162,7 @@ class DomainAdaptation(ClassifierModel):
             ValueError: if the examples or labels do not fit the backbone, the classes or each other.
         """
         check_fit_options(kwargs)
-        check_whole(least=2, batch_size=batch_size)  # one alone has neither variance nor pairs
+        check_whole(least=2, batch_size=batch_size)  # one example has neither a variance nor pairs
         check_whole(epochs=epochs)
         self.learn_names(source)
         source_x, source_y, target_x = check_source_and_target(self, source, target_x)
@@ -174,7 +175,7 @@ class DomainAdaptation(ClassifierModel):
         kwargs.setdefault("validation_batch_size", batch_size)
         batches = domain_batches(source_x, source_y, target_x, batch_size, self.seed, int(self.step))
         self.training_steps.assign(epochs * steps_per_epoch)
-        # The checks of `BackboneModel.fit` are for examples with labels of one domain.
+        # Skips the checks of `BackboneModel.fit`, which are for labelled examples of one domain.
         options = {"steps_per_epoch": steps_per_epoch, "shuffle": False, **kwargs}
         return keras.Model.fit(self, batches, epochs=epochs, verbose=verbose, **options)
 
@@ -186,9 +187,9 @@ class DomainAdaptation(ClassifierModel):
             weight = self.weight * adaptation_schedule(progress)
         if self.method == "dann":
             self.reversal.strength.assign(weight)
-            weight = 1.0  # of the discriminator's own learning
+            weight = 1.0  # the discriminator itself learns with this factor
         with tf.GradientTape() as tape:
-            by_domain = self(images, training=True)  # in one call, so that no pass forgets what another has added
+            by_domain = self(images, training=True)  # in one call, which keeps the losses of both passes
             logits = self.head(by_domain[0])
             cross_entropy = _cross_entropy(labels, logits)
             losses = {} if len(images) == 1 else self._domain_losses(*by_domain)
@@ -200,7 +201,7 @@ class DomainAdaptation(ClassifierModel):
         return self._track(labels, logits, {"loss": loss, "cross_entropy": cross_entropy, **losses})
 
     def _domain_losses(self, source, target):
-        """The term between the domains, and what else the logs have of it."""
+        """The term between the domains, and its further entries in the logs."""
         if self.method == "mmd":
             return {"domain_loss": mmd_loss(source, target, self.bandwidths)}
         if self.method == "coral":
@@ -220,7 +221,7 @@ class DomainAdaptation(ClassifierModel):
         return self._track(labels, logits, {"loss": loss}, sample_weight)
 
     def _track(self, labels, logits, losses, sample_weight=None):
-        """Adds to the running means, and returns the logs of a step."""
+        """Updates the running means, and returns the logs of a step."""
         size = tf.shape(labels)[0] if sample_weight is None else tf.reduce_sum(sample_weight)
         tracked = {name: value for name, value in losses.items() if name in self._trackers}
         for name, value in tracked.items():
@@ -235,13 +236,13 @@ class DomainAdaptation(ClassifierModel):
     # === Use ===
 
     def call(self, x, training=False):
-        """Probabilities of examples; of a tuple of examples, one for each domain, a list of their features."""
+        """Probabilities of examples; for a tuple with the examples of each domain, a list of their features."""
         if isinstance(x, tuple):
             return [self.features(self.to_inputs(part, training), training) for part in x]
         return self.probabilities(self.features(self.to_inputs(x, training), training))
 
     def train_on_batch(self, *args, **kwargs):
-        """Not there: a step takes examples of two domains, which `fit` brings together."""
+        """Not available: a step needs examples of two domains, which `fit` combines."""
         raise NotImplementedError("A step takes examples of two domains: use `fit(source, target_x)`.")
 
     def probabilities(self, features):
@@ -280,6 +281,6 @@ def _dense(units, seed, dtype, **options):
 
 
 def _default_discriminator(width, seed, dtype):
-    """That of Ganin et al. for MNIST: its size is theirs, whatever the features' width."""
+    """The discriminator of Ganin et al. for MNIST. Its size does not depend on the features' width."""
     layers = [keras.Input((width,)), _dense(100, seed + 1, dtype, activation="relu"), _dense(1, seed + 2, dtype)]
     return keras.Sequential(layers, name="discriminator")

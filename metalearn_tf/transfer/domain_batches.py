@@ -1,4 +1,4 @@
-"""Batches of a labelled domain beside batches of one without labels."""
+"""Pairs of batches: one of a labelled domain, one of a domain without labels."""
 
 import tensorflow as tf
 
@@ -6,15 +6,14 @@ from metalearn_tf.engine.array_batches import shuffled_rows, stream
 
 
 def domain_batches(source_x, source_y, target_x, batch_size, seed, first_step=0):
-    """Endless batches, each a function of the seed and its step alone, so that training goes on where it stopped.
+    """Endless batches. Each depends only on the seed and its step, so that training can go on where it stopped.
 
-    A domain is read in an order that is drawn anew for each pass; the passes of two domains of different sizes end at
-    different steps.
+    Each pass over a domain has a new random order. Passes over domains of different sizes end at different steps.
 
     Args:
         source_x: array `(n, ...)`.
         source_y: int32 array `(n,)`.
-        target_x: array `(m, ...)`; `None` for batches of the source alone.
+        target_x: array `(m, ...)`; `None` for batches of the source only.
         batch_size: examples of each domain in a batch.
         seed: integer.
         first_step: the step of the first batch.
@@ -23,7 +22,7 @@ def domain_batches(source_x, source_y, target_x, batch_size, seed, first_step=0)
         A `tf.data.Dataset` of `(images, labels)`, `images` a tuple of `(batch_size, ...)` for each domain, `labels`
         `(batch_size,)` of the first.
     """
-    # Tensors of their own: in the graph of the pipeline an array would be held a second time.
+    # Eager tensors: as a constant in the pipeline's graph, an array would be in memory a second time.
     domains = [tf.constant(x) for x in (source_x, target_x) if x is not None]
     labels = tf.constant(source_y)
 

@@ -1,4 +1,4 @@
-"""Checks on domain adaptation, made before any work is done."""
+"""Checks for domain adaptation, made before any work is done."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ METHODS = ("dann", "mmd", "coral", "source_only")
 
 
 def check_options(classes, method, weight, bandwidths, discriminator):
-    """Refuses options that are unknown, out of range or without effect."""
+    """Refuses options that are unknown, out of range or have no effect."""
     check_whole(least=2, classes=classes)
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {METHODS}. Received: {method!r}")
@@ -31,7 +31,7 @@ def check_options(classes, method, weight, bandwidths, discriminator):
 
 
 def check_discriminator(discriminator, width):
-    """Refuses what is no built Keras model from features `(n, width)` to logits `(n, 1)`."""
+    """Refuses anything but a built Keras model from features `(n, width)` to logits `(n, 1)`."""
     is_model = isinstance(discriminator, keras.Model) and discriminator.built
     if not is_model or discriminator.input_shape != (None, width) or discriminator.output_shape != (None, 1):
         shapes = f" from {discriminator.input_shape} to {discriminator.output_shape}" if is_model else ""
@@ -42,7 +42,7 @@ def check_discriminator(discriminator, width):
 
 
 def check_source_and_target(model, source, target_x):
-    """What `DomainAdaptation.fit` is given, as arrays that the backbone takes; no target for the source alone.
+    """The data given to `DomainAdaptation.fit`, as arrays for the backbone; no target for `"source_only"`.
 
     Returns:
         Examples and int32 labels of the source, and examples of the target or `None`.
@@ -72,7 +72,7 @@ def check_source_and_target(model, source, target_x):
 
 
 def check_fit_options(options):
-    """Refuses arguments of Keras's `fit` that have no meaning for batches of two domains."""
+    """Refuses arguments of Keras's `fit` that make no sense for batches of two domains."""
     fixes = {
         "x": "examples and labels go as `fit((source_x, source_y), target_x)`",
         "y": "examples and labels go as `fit((source_x, source_y), target_x)`",

@@ -1,4 +1,4 @@
-"""How far apart the features of two domains are: pure functions of two batches, to be minimised.
+"""Distances between the features of two domains: pure functions of two batches, to be minimised.
 
 They take features `(n, d)` and `(m, d)` in any floating dtype, compute in float32 and return a float32 scalar. The two
 batches may differ in size; each needs two examples.
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from metalearn_tf.checks.real_numbers import check_all_positive
 
-# Of the kernels of `mmd_loss`, in parts of the mean squared distance between two examples.
+# The bandwidths of `mmd_loss`, as multiples of the mean squared distance between two examples.
 _BANDWIDTH_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -35,19 +35,19 @@ def coral_loss(source_features, target_features):
 def mmd_loss(source_features, target_features, bandwidths=None):
     """The squared maximum mean discrepancy between two domains, under the mean of several Gaussian kernels.
 
-    A kernel is `exp(-|x - y|² / bandwidth)`. The estimate is the unbiased one, without the pairs of an example and
-    itself: its expectation is the discrepancy of the domains themselves, whatever the size of a batch. The biased one
-    adds about `(2 - k(source) - k(target)) / n`, with `k` the mean kernel within a domain, whose gradient draws all
-    features together even where the domains are alike.
+    A kernel is `exp(-|x - y|² / bandwidth)`. The estimate is unbiased: it leaves out the pairs of an example with
+    itself, so its expectation is the discrepancy of the domains for any batch size. The biased estimate adds about `(2
+    - k(source) - k(target)) / n`, where `k` is the mean kernel within a domain. The gradient of this term draws all
+    features together, even if the domains are equal.
 
     Args:
         source_features: `(n, d)`.
         target_features: `(m, d)`.
         bandwidths: one or more positive numbers; `None` for 1/4, 1/2, 1, 2 and 4 times the mean squared distance
-            between two examples of both batches, through which no gradient flows.
+            between two examples of both batches; no gradient flows through it.
 
     Returns:
-        A float32 scalar; about 0 for equal domains, and a little below as often as above.
+        A float32 scalar; for equal domains it is about 0, slightly negative as often as slightly positive.
 
     Raises:
         ValueError: if the features are not matrices of the same width, have fewer than two rows, or a bandwidth is not
@@ -63,7 +63,7 @@ def mmd_loss(source_features, target_features, bandwidths=None):
     if bandwidths is None:
         pairs = tf.cast(tf.size(distances) - tf.shape(distances)[0], tf.float32)
         mean = tf.stop_gradient(tf.reduce_sum(distances) / pairs)
-        # Features that are all the same have the distance 0, and no discrepancy.
+        # If all features are equal, all distances are 0 and there is no discrepancy.
         bandwidths = [factor * tf.maximum(mean, 1e-12) for factor in _BANDWIDTH_FACTORS]
     kernel = tf.add_n([tf.exp(-distances / bandwidth) for bandwidth in bandwidths]) / len(bandwidths)
     within = _mean_of_pairs(kernel[:count, :count]) + _mean_of_pairs(kernel[count:, count:])
@@ -71,10 +71,10 @@ def mmd_loss(source_features, target_features, bandwidths=None):
 
 
 def adaptation_schedule(progress):
-    """`2 / (1 + exp(-10 progress)) - 1`: how much of a domain loss counts, so that noisy features are left alone first.
+    """`2 / (1 + exp(-10 progress)) - 1`: the factor of a domain loss, small at first while features are still noisy.
 
     Args:
-        progress: tensor or number, the part of the training that is over; from 1 on it counts as 1.
+        progress: tensor or number, the part of the training that is done; values above 1 count as 1.
 
     Returns:
         float32 from 0 at the beginning to 0.9999 at the end, 0.91 after three tenths.
@@ -86,7 +86,7 @@ def adaptation_schedule(progress):
 
 
 def check_bandwidths(bandwidths):
-    """Refuses what is neither `None` nor one or more positive numbers."""
+    """Refuses anything but `None` or one or more positive numbers."""
     if bandwidths is not None:
         check_all_positive("bandwidths", bandwidths)
 
@@ -113,7 +113,7 @@ def _covariance(features):
 
 def _squared_distances(features):
     """`(n, n)`, exactly 0 between a row and itself."""
-    # About their mean: far from the origin, the difference of large squares would lose the distances.
+    # Relative to their mean: far from the origin, the difference of large squares would lose precision.
     centred = features - tf.stop_gradient(tf.reduce_mean(features, axis=0))
     squares = tf.reduce_sum(tf.square(centred), axis=1)
     products = tf.matmul(centred, centred, transpose_b=True)
@@ -122,6 +122,6 @@ def _squared_distances(features):
 
 
 def _mean_of_pairs(kernel):
-    """The mean of a square matrix but for its diagonal."""
+    """The mean of a square matrix without its diagonal."""
     count = tf.cast(tf.shape(kernel)[0], tf.float32)
     return (tf.reduce_sum(kernel) - tf.linalg.trace(kernel)) / (count * (count - 1.0))

@@ -1,11 +1,11 @@
-"""A dataset of features in place of examples."""
+"""A dataset of features instead of examples."""
 
 from metalearn_tf.data.class_dataset import ClassDataset
 from metalearn_tf.transfer.extract_features import extract_features
 
 
 def feature_dataset(backbone, dataset, batch_size=256, verbose="auto", cache_dir=None, image_range=(0.0, 1.0)):
-    """The dataset whose examples are the features of another's, so that every meta-learner trains on features too.
+    """A dataset with features instead of examples, so that any meta-learner can train on features.
 
     ```python
     features = mtf.transfer.feature_dataset(backbone, dataset, cache_dir="cache")
@@ -14,14 +14,14 @@ def feature_dataset(backbone, dataset, batch_size=256, verbose="auto", cache_dir
     ```
 
     Args:
-        backbone: see `extract_features`, as for the other arguments.
+        backbone: see `extract_features`, also for the other arguments.
         dataset: a `ClassDataset`.
 
     Returns:
         A `ClassDataset` of float32 examples `(n, d)` with the same classes, names, parents and domain.
 
     Raises:
-        ValueError: as `extract_features`, or if `dataset` is not a `ClassDataset`.
+        ValueError: as for `extract_features`, or if `dataset` is not a `ClassDataset`.
     """
     if not isinstance(dataset, ClassDataset):
         raise ValueError(f"`dataset` must be a `ClassDataset`. Received: {type(dataset).__name__}")

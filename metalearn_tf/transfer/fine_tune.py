@@ -31,7 +31,8 @@ from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 
 _PATIENCE = 5
 _LARGEST_BATCH = 32
-# The first head is a linear probe of at most so many examples, and numbers: more take long and change little.
+# The initial head is a linear probe of at most this many examples and this many numbers: more take long and change
+# little.
 _PROBE_EXAMPLES, _PROBE_NUMBERS = 5000, 2**24
 
 
@@ -43,22 +44,23 @@ def fine_tune(
 ):  # fmt: skip
     """Trains a copy of a backbone, with a new head, on a target dataset.
 
-    The head is new and of the size that `y` has: what a source's head knows of its classes says nothing about others.
-    It begins as a `linear_probe` of the backbone's features and is trained alone first, since the gradients of a head
-    of random weights would spoil the backbone; then the backbone is unfrozen from the top. AdamW, whose rate warms up
-    and falls by a cosine.
+    The head is new and has one output for each class in `y`, because the head of the source knows only its own classes.
+    The head starts as a `linear_probe` of the backbone's features and is first trained alone: the gradients of a random
+    head would damage the backbone. Then the backbone is unfrozen from the top. The optimizer is AdamW; its rate warms
+    up and then falls along a cosine.
 
     ```python
     classifier = mtf.transfer.fine_tune(backbone, x, y, validation_data=(x_valid, y_valid))
     classifier.predict(images)         # probabilities
     ```
 
-    With `mtf.training.Resume(folder)` in `callbacks`, the same call goes on exactly where it was killed. The classifier
-    keeps the plan of unfreezing, so that one that was saved at epoch 7 goes on too, with the examples in another order:
-    `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
+    With `mtf.training.Resume(folder)` in `callbacks`, the same call continues exactly where it was killed. The
+    classifier stores the plan of unfreezing. So a classifier that was saved at epoch 7 can continue too, but with the
+    examples in another order: `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs,
+    batch_size=batch_size)`.
 
-    The defaults were tried against a linear probe of the frozen features, and the same network from scratch (Adam of
-    rate 1e-3, 20 epochs), on few examples a class. Accuracies in %, of one seed:
+    The defaults were compared with a linear probe of the frozen features, and with the same network trained from
+    scratch (Adam at rate 1e-3, 20 epochs), on few examples a class. Accuracies in %, one seed:
 
     | examples a class | 5 | 10 | 50 | 500 |
     |---|---|---|---|---|
@@ -69,49 +71,49 @@ def fine_tune(
     | MNIST's ten digits; `conv4` that Omniglot trained | | | 88 | |
     | linear probe, from scratch | | | 73, 88 | |
 
-    For data larger than memory, another loss or a learning rate that callbacks set, build the classifier by hand:
-    `TransferClassifier(backbone, classes)`, `compile` and `fit` take all that Keras takes.
+    For data larger than memory, another loss, or a learning rate set by callbacks, build the classifier yourself:
+    `TransferClassifier(backbone, classes)`; its `compile` and `fit` take everything that Keras takes.
 
     Args:
-        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It is not changed. Its layers
-            that are frozen (`layer.trainable = False`) stay as they are.
-        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or what else the backbone takes. Or all
-            data, read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`
-            of `(x, y)` or `(x, y, sample_weight)`.
-        y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them.
-        batch_size: examples in a step; by default an eighth of the data, but from 8 to 32.
-        epochs: passes over the data, those of the head included; by default 20, or as many as make 300 steps.
-        verbose: of `fit`.
-        callbacks: of `fit`; none that sets the learning rate.
-        validation_data: `(x, y)`, `(x, y, sample_weight)` or another kind that `x` may be, on which training stops
-            early; the weights are then those of the epoch of the lowest validation loss, be it the first. Classes of
-            two `ClassDataset`s are matched by name.
+        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. It is not changed. Its frozen
+            layers (`layer.trainable = False`) stay frozen in the copy.
+        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or other examples that the backbone takes.
+            Or a whole dataset, which is read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a
+            `keras.utils.PyDataset` of `(x, y)` or `(x, y, sample_weight)`.
+        y: class numbers `(n,)`, integers `0 … classes - 1`, each at least once; `None` if `x` contains them.
+        batch_size: examples in a step; by default an eighth of the data, at least 8 and at most 32.
+        epochs: passes over the data, including those of the head; by default 20, or as many as make 300 steps.
+        verbose: as in `fit`.
+        callbacks: as in `fit`, but none that sets the learning rate.
+        validation_data: `(x, y)`, `(x, y, sample_weight)` or any other kind of data that `x` may be. With it training
+            stops early, and the weights are those of the epoch with the lowest validation loss, which may be the first.
+            Classes of two `ClassDataset`s are matched by name.
         class_weight: dict from class numbers to the weights of their examples; others have 1.
-        sample_weight: weights `(n,)` of the examples; one of the two.
-        unfreezing: an `UnfreezingPlan`: which layers are trained when, and how far they move. By default it follows the
-            epochs.
-        learning_rate: the highest, of the head; by default 0.024 over the number of the backbone's layers that are
-            trained, but from 1e-4 to 8e-3: 1.5e-3 for `resnet9`, 3e-3 for `conv4`.
-        weight_decay: of AdamW, on all weights but biases and the scales and offsets of normalisation.
-        patience: epochs without a lower validation loss after which training stops, counted and compared from the
-            epoch on in which all layers are unfrozen; 5 by default, where there is `validation_data`.
-        augmentation: a Keras layer for the training images, which it sees in `image_range`.
+        sample_weight: weights `(n,)` of the examples; give either this or `class_weight`.
+        unfreezing: an `UnfreezingPlan`: when each layer is trained, and how far it moves. By default the plan is made
+            from the number of epochs.
+        learning_rate: the highest rate, that of the head; by default 0.024 divided by the number of the backbone's
+            trained layers, at least 1e-4 and at most 8e-3: 1.5e-3 for `resnet9`, 3e-3 for `conv4`.
+        weight_decay: of AdamW, on all weights except biases and the scales and offsets of normalisation.
+        patience: training stops after this many epochs without a lower validation loss. They are counted and compared
+            from the epoch in which all layers are unfrozen. 5 by default, if there is `validation_data`.
+        augmentation: a Keras layer applied to the training images, which it gets in `image_range`.
         image_range: lowest and highest value of a pixel that the backbone was trained on.
-        seed: integer from 0 to 2**32 - 1, of the head, the order of the examples, dropout and the augmentation. The
-            random states of Python, NumPy, Keras and TensorFlow are afterwards what they were.
+        seed: integer from 0 to 2**32 - 1, for the head, the order of the examples, dropout and the augmentation. The
+            random states of Python, NumPy, Keras and TensorFlow are restored afterwards.
 
     Returns:
-        A compiled `TransferClassifier`; its `history` is that of `fit`, its `class_names` are those of `x`. At the end
-        of the cosine the rate is 0 for good: `compile` it with another optimizer before a further `fit`, which refuses
-        to begin, or to end, where no weight would move.
+        A compiled `TransferClassifier`. Its `history` is that of `fit`; its `class_names` are those of `x`. At the end
+        of the cosine the rate stays 0, so `compile` it with another optimizer before you call `fit` again. `fit`
+        refuses epochs in which no weight would move.
 
     Raises:
-        ValueError: if an argument is not of its kind: a backbone that still has its head, images of another size or
-            range than the backbone takes, one class only or a class without an example, epochs that end before all
-            stages are unfrozen.
+        ValueError: if an argument is not accepted: a backbone that still has its head, images of another size or range
+            than the backbone takes, only one class, a class without an example, epochs that end before all stages are
+            unfrozen.
 
-    References: [Yosinski et al., 2014](https://arxiv.org/abs/1411.1792); a head that begins as a linear probe,
-        [Kumar et al., 2022](https://arxiv.org/abs/2202.10054); and those of `TransferClassifier`.
+    References: [Yosinski et al., 2014](https://arxiv.org/abs/1411.1792); a head that starts as a linear probe, [Kumar
+        et al., 2022](https://arxiv.org/abs/2202.10054); and those of `TransferClassifier`.
     """
     # === Checks ===
     check_backbone(backbone)
@@ -153,7 +155,7 @@ def fine_tune(
         class_names=data.class_names,
     )
     seed_augmentation(classifier, seed)
-    for layer in classifier.layers_below_stages:  # of the copy, so that later trainings leave them too
+    for layer in classifier.layers_below_stages:  # of the copy, so that later trainings do not train them either
         layer.trainable = False
     rate = warm_up_and_cosine(learning_rate, epochs * steps)
     classifier.compile(keras.optimizers.AdamW(rate, weight_decay=weight_decay))
@@ -178,7 +180,7 @@ def fine_tune(
 
 
 def _weights(class_weight, sample_weight, of_data, y, classes):
-    """The weights of the examples from the one place where they are given, or `None`."""
+    """The weights of the examples, from the only place where they are given; or `None`."""
     given = {"class_weight": class_weight, "sample_weight": sample_weight, "weights in the data": of_data}
     given = {name: value for name, value in given.items() if value is not None}
     if len(given) > 1:
@@ -193,7 +195,7 @@ def _set_head(classifier, x, y, seed):
     most = min(_PROBE_EXAMPLES, _PROBE_NUMBERS // classifier.backbone.output_shape[1])
     if len(x) > most:
         random = np.random.default_rng(seed)
-        # One example of each class at least.
+        # At least one example of each class.
         firsts = np.unique(y, return_index=True)[1]
         others = random.permutation(np.setdiff1d(np.arange(len(x)), firsts))
         rows = np.concatenate([firsts, others[: max(0, most - len(firsts))]])

@@ -1,4 +1,4 @@
-"""The layer that sets one part of a network against another."""
+"""A layer that makes one part of a network work against another."""
 
 import keras
 import tensorflow as tf
@@ -8,10 +8,10 @@ from metalearn_tf.checks.real_numbers import check_not_negative
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class GradientReversal(keras.layers.Layer):
-    """Passes its input on as it is, and the gradient back times `-strength`.
+    """Passes its input on unchanged, and multiplies the gradient by `-strength` on the way back.
 
-    What lies above learns to minimise a loss, and what lies below to maximise it. `strength` is a weight that is not
-    trained, so that `layer.strength.assign(0.5)` holds in a compiled `train_step` too, and a file has it.
+    Layers after it learn to minimise a loss, and layers before it learn to maximise it. `strength` is a weight that is
+    not trained. So `layer.strength.assign(0.5)` also works in a compiled `train_step`, and a file stores it.
 
     ```python
     x = mtf.transfer.GradientReversal()(features)
@@ -19,7 +19,7 @@ class GradientReversal(keras.layers.Layer):
     ```
 
     Args:
-        strength: the first factor, not negative.
+        strength: the initial factor, not negative.
 
     Input shape: any, floating.
     Output shape: the same.

@@ -1,4 +1,4 @@
-"""What the trainings without labels share."""
+"""The base class of models that train without labels."""
 
 import keras
 import tensorflow as tf
@@ -8,32 +8,32 @@ from metalearn_tf.transfer.transfer_checks import check_own_objective
 
 
 class LabelFreeModel(BackboneModel):
-    """A backbone that learns from images alone, by an objective of its own.
+    """A backbone that learns from images alone, with an objective that a subclass defines.
 
-    A subclass defines `compute_logs(images, training)`: the `loss`, a scalar with all added losses in it, and what else
-    its `metrics` of the same names are of, a scalar or one number for each image.
+    A subclass defines `compute_logs(images, training)`: it returns the `loss`, a scalar that includes all added losses,
+    and a value for each of its other `metrics` by name: a scalar, or one number for each image.
     """
 
     def compute_logs(self, images, training):
-        """What the logs have of a batch, `"loss"` first: a dict of tensors by the names of `metrics`."""
+        """The logs of a batch, `"loss"` first: a dict from the names of `metrics` to tensors."""
         raise NotImplementedError(f"{type(self).__name__} must define `compute_logs`.")
 
     def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
-        """As `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
+        """Like `keras.Model.compile`, without a loss or metrics: the model has its own. XLA is off by default."""
         check_own_objective(
             self, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics
         )
         super().compile(optimizer, **kwargs)
-        # At once, so that a file has all of the optimizer's variables even before the first step.
+        # Built now, so that a file has all of the optimizer's variables even before the first step.
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *args, class_weight=None, **kwargs):
-        """As `keras.Model.fit`, of images alone."""
+        """Like `keras.Model.fit`, for images without labels."""
         check_own_objective(self, class_weight=class_weight)
         return super().fit(x, y, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """As `keras.Model.train_on_batch`, of images alone."""
+        """Like `keras.Model.train_on_batch`, for images without labels."""
         check_own_objective(self, class_weight=class_weight)
         return super().train_on_batch(x, y, sample_weight, None, return_dict)
 
@@ -61,6 +61,6 @@ class LabelFreeModel(BackboneModel):
     def _track(self, images, logs):
         for metric in self.metrics:
             value = logs[metric.name]
-            # The size is read from the data: at the end of a dataset of unknown length nothing is then counted.
+            # The size is read from the data, so that nothing is counted at the end of a dataset of unknown length.
             metric.update_state(value, sample_weight=tf.shape(images)[0] if value.shape.rank == 0 else None)
         return self.get_metrics_result()

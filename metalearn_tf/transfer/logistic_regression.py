@@ -8,16 +8,15 @@ import numpy as np
 def fit_logistic_regression(x, labels, classes, l2, tolerance=1e-6, max_steps=100):
     """The minimum of the summed cross-entropy and `l2 / 2` times the squared weights.
 
-    Newton's method, each step by conjugate gradients: of a convex problem, so that the result depends on neither a
-    start nor a rate. In float64, with the biases free of the penalty.
+    Newton's method; conjugate gradients compute each step. The problem is convex, so the result depends neither on a
+    start nor on a learning rate. It computes in float64. Biases are not penalised.
 
     Args:
         x: floats `(n, d)`, of about unit variance.
-        labels: int32 `(n,)` in `[0, classes)`.
-        classes: their number.
+        labels: int32 `(n,)` in `[0, classes)`. classes: the number of classes.
         l2: strength of the penalty, positive.
-        tolerance: largest entry of the gradient, of the mean over the examples, at which the steps end.
-        max_steps: after which they end anyway, with a warning.
+        tolerance: the steps end when the largest entry of the gradient (of the mean over the examples) is at most this.
+        max_steps: after this many steps they end anyway, with a warning.
 
     Returns:
         Weights `(d, classes)` and biases `(classes,)`, float64.
@@ -65,7 +64,7 @@ def _log_softmax(scores):
 
 
 def _conjugate_gradients(product, target, max_steps=250):
-    """`direction` with `product(direction)` near `target`: the nearer, the smaller the target."""
+    """Finds `direction` with `product(direction)` near `target`; the smaller the target, the nearer."""
     direction, residual = np.zeros_like(target), target
     search, squared = residual, np.sum(residual**2)
     enough = min(0.25, squared**0.25) ** 2 * squared

@@ -39,48 +39,48 @@ def pretrain(
     | `"autoencoder"` | to restore images from noise | images | those of `DenoisingAutoencoder` |
     | `"contrastive"` | that two views are of one image (SimCLR) | images | those of `ContrastiveModel` |
 
-    AdamW, whose rate warms up and falls by a cosine. What is above the backbone, its head, decoder or projection, is
-    thrown away; a callback finds it in `callback.model`.
+    The optimizer is AdamW; its rate warms up and then falls along a cosine. The part above the backbone (head, decoder
+    or projection) is not returned; a callback can reach it through `callback.model`.
 
     ```python
     backbone = mtf.transfer.pretrain(mtf.networks.resnet9(), mtf.data.load("cifar10", "train"), epochs=15)
     ```
 
-    The defaults of `"supervised"` were tried on 5, 10 and 50 examples a class: five classes of CIFAR-10 with a
-    `resnet9` came to 37, 42 and 59 %, vectors of ten classes with an `mlp` to 44, 56 and 84 %, and to 98 % with 500.
-    The same networks with a head, trained by Keras's Adam of rate 1e-3 for 20 epochs, came to 30, 37 and 54 %, and to
-    29, 41, 84 and 99 %.
+    The defaults of `"supervised"` were tried on 5, 10 and 50 examples a class. Five classes of CIFAR-10 with a
+    `resnet9` reached 37, 42 and 59 %; vectors of ten classes with an `mlp` reached 44, 56 and 84 %, and 98 % with 500
+    examples. The same networks with a head, trained with Keras's Adam at rate 1e-3 for 20 epochs, reached 30, 37 and 54
+    %, and 29, 41, 84 and 99 %.
 
     Args:
-        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed, but
-            for those of layers that are frozen (`layer.trainable = False`).
-        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or what else the backbone takes. Or all
-            data, read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a `keras.utils.PyDataset`
-            of `x` or `(x, y)`.
-        y: class numbers `(n,)`, integers `0 … classes - 1`, each there at least once; `None` where `x` has them, or
-            where no labels are needed.
-        batch_size: examples in a step; by default an eighth of the data, but from 8 to 128.
+        backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed,
+            except in frozen layers (`layer.trainable = False`).
+        x: examples `(n, ...)`: images uint8, or floating in `image_range`; or other examples that the backbone takes.
+            Or a whole dataset, which is read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a
+            `keras.utils.PyDataset` of `x` or `(x, y)`.
+        y: class numbers `(n,)`, integers `0 … classes - 1`, each at least once; `None` if `x` contains them, or if no
+            labels are needed.
+        batch_size: examples in a step; by default an eighth of the data, at least 8 and at most 128.
         epochs: passes over the data; by default 20, or as many as make 300 steps.
-        verbose: of `fit`.
-        callbacks: of `fit`; none that sets the learning rate.
-        validation_data: `(x, y)` or another kind that `x` may be, for the progress bar, with `"supervised"`. Classes
-            of two `ClassDataset`s are matched by name.
-        method: a name of the table.
-        learning_rate: the highest.
+        verbose: as in `fit`.
+        callbacks: as in `fit`, but none that sets the learning rate.
+        validation_data: `(x, y)` or any other kind of data that `x` may be, for the progress bar; only with
+            `"supervised"`. Classes of two `ClassDataset`s are matched by name.
+        method: a name from the table.
+        learning_rate: the highest rate.
         weight_decay: of AdamW.
-        augmentation: a Keras layer for the training images, which it sees in `image_range`; by default none, and for
-            `"contrastive"` `mtf.transfer.view_augmentation`.
+        augmentation: a Keras layer applied to the training images, which it gets in `image_range`. The default is none,
+            except `mtf.transfer.view_augmentation` for `"contrastive"`.
         image_range: lowest and highest value of a pixel that the backbone takes.
-        seed: integer from 0 to 2**32 - 1, of what is above the backbone, the order of the examples and all noise,
-            dropout in the backbone and augmentation included. The random states of Python, NumPy, Keras and TensorFlow
-            are afterwards what they were.
+        seed: integer from 0 to 2**32 - 1, for the part above the backbone, the order of the examples and all noise,
+            including augmentation and dropout in the backbone. The random states of Python, NumPy, Keras and TensorFlow
+            are restored afterwards.
         **options: see the table.
 
     Returns:
         `backbone`.
 
     Raises:
-        ValueError: if an argument is not of its kind, labels are missing, or all layers of the backbone are frozen.
+        ValueError: if an argument is not accepted, labels are missing, or all layers of the backbone are frozen.
 
     References: those of the three models.
     """

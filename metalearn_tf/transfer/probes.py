@@ -1,4 +1,4 @@
-"""Classifiers of features: what a frozen backbone knows about classes that it was not trained on."""
+"""Classifiers of features: they measure what a frozen backbone knows about classes that it was not trained on."""
 
 import keras
 import numpy as np
@@ -14,14 +14,14 @@ from metalearn_tf.engine.saveable_model import plain_values
 from metalearn_tf.learners.prototypical_network import DISTANCES, cosine_similarity, negative_squared_distance
 from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
 
-# Similarities held at a time: 64 MB.
+# The number of similarities in memory at a time: 64 MB.
 _MOST_SIMILARITIES = 2**24
 
 
 def linear_probe(features, labels, l2=1.0):
     """Multinomial logistic regression on features, fitted to its minimum.
 
-    The model takes features as they are, and standardises them inside. With three classes or more the result is that of
+    The model takes raw features and standardises them itself. With three classes or more the result equals that of
     scikit-learn's `LogisticRegression(C=1 / l2)` on standardised features.
 
     ```python
@@ -32,8 +32,8 @@ def linear_probe(features, labels, l2=1.0):
 
     Args:
         features: floats `(n, d)`, see `extract_features`.
-        labels: integers `(n,)`, `0 … classes - 1`, each there at least once.
-        l2: strength of the penalty on the weights, of standardised features, against the summed cross-entropy.
+        labels: integers `(n,)`, `0 … classes - 1`, each at least once. l2: strength of the penalty on the weights of
+        standardised features, relative to the summed cross-entropy.
 
     Input shape: `(batch, d)` floating.
     Output shape: `(batch, classes)` float32 probabilities.
@@ -42,8 +42,8 @@ def linear_probe(features, labels, l2=1.0):
         A `keras.Model`, compiled so that `evaluate` gives cross-entropy and accuracy.
 
     Raises:
-        ValueError: if the features are not finite or no such array, there is one class only, a class has no example, or
-            `l2` is not positive.
+        ValueError: if the features are not finite or not such an array, there is only one class, a class has no
+            example, or `l2` is not positive.
     """
     features = _check_features(features)
     labels, classes = check_labels("labels", labels, len(features))
@@ -51,7 +51,7 @@ def linear_probe(features, labels, l2=1.0):
     mean, deviation = _mean_and_deviation(features)
     weights, biases = fit_logistic_regression((features - mean) / deviation, labels, classes, l2)
 
-    # By powers of two, which are exact: Keras's layer divides by 1e-7 at least.
+    # Scaled by powers of two, which is exact: Keras's layer cannot divide by less than 1e-7.
     scale = np.exp2(-np.round(np.log2(deviation)))
     inputs = keras.Input((features.shape[1],), dtype="float32", name="features")
     x = keras.layers.Rescaling(scale.tolist(), dtype="float32", name="scaled")(inputs)
@@ -73,35 +73,35 @@ def probe_weights(features, labels, classes, l2=1.0):
 
 
 def _mean_and_deviation(features):
-    """Of each feature, float64 `(d,)`; 1 for one that is the same for all."""
+    """The deviation of each feature, float64 `(d,)`; 1 for a feature that is the same for all examples."""
     mean, deviation = features.mean(axis=0, dtype="float64"), features.std(axis=0, dtype="float64")
-    # It tells nothing: what is left of it is rounding, and must not be blown up.
+    # Such a feature has no information. Only rounding errors are left, and they must not be amplified.
     deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
     return mean, deviation
 
 
 def nearest_neighbors(features, labels, neighbors=5, distance="cosine", temperature=None):
-    """The votes of the nearest of labelled features.
+    """A classifier in which the nearest labelled features vote.
 
     Args:
         features: floats `(n, d)`, see `extract_features`.
         labels: integers `(n,)`, `0 … classes - 1`, each there at least once.
-        neighbors: how many vote; at most `n`.
+        neighbors: the number of features that vote; at most `n`.
         distance: `"cosine"` or `"squared_euclidean"`.
-        temperature: `None` for votes of one weight; or a positive number, the smaller the more weight for the nearer:
-            the weights are a softmax of the cosines, or minus the squared distances, divided by it. Wu et al. take 0.07
-            with cosines and 200 neighbours.
+        temperature: `None` for votes of equal weight, or a positive number. The weights are then a softmax of the
+            cosines, or of minus the squared distances, divided by it: a smaller number gives nearer features more
+            weight. Wu et al. use 0.07 with cosines and 200 neighbours.
 
     Input shape: `(batch, d)` floating.
-    Output shape: `(batch, classes)` float32, the shares of the votes. Of classes with equal shares, `argmax` takes the
+    Output shape: `(batch, classes)` float32, the shares of the votes. If classes have equal shares, `argmax` takes the
         first.
 
     Returns:
         A `keras.Model`, compiled so that `evaluate` gives cross-entropy and accuracy.
 
     Raises:
-        ValueError: if the features are not finite or no such array, there is one class only, a class has no example, or
-            an option is out of range.
+        ValueError: if the features are not finite or not such an array, there is only one class, a class has no
+            example, or an option is out of range.
 
     Reference: [Cover and Hart, 1967](https://doi.org/10.1109/TIT.1967.1053964);
         temperature: [Wu et al., 2018](https://arxiv.org/abs/1805.01978)
@@ -126,17 +126,17 @@ def _check_features(features):
 def _compiled(model):
     # Without XLA, which halves the speed on CPUs.
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
-    model.optimizer.build(model.trainable_variables)  # a file is not loaded with an optimizer that is not built
+    model.optimizer.build(model.trainable_variables)  # Keras cannot load a file whose optimizer was not built
     return model
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class NeighborVotes(keras.layers.Layer):
-    """The share of each class among the nearest of the examples that it holds, see `nearest_neighbors`.
+    """The share of each class among the nearest of the stored examples; see `nearest_neighbors`.
 
     Args:
         examples: number of examples.
-        features: width of one.
+        features: width of one example.
         classes: number of classes.
         neighbors: as in `nearest_neighbors`.
         distance: as in `nearest_neighbors`.

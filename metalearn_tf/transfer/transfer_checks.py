@@ -1,4 +1,4 @@
-"""Checks on the arguments of a training, made before any work is done."""
+"""Checks of the arguments of a training, made before any work is done."""
 
 import numbers
 
@@ -28,7 +28,7 @@ def check_plan(classes, head_epochs, stage_epochs, layer_decay, l2_sp):
 
 
 def check_rates(learning_rate, weight_decay):
-    """Refuses rates that are no numbers, such as a schedule where there is one already, or out of range."""
+    """Refuses rates that are out of range or not numbers, such as a schedule where there already is one."""
     for name, rate, is_right, what in (
         ("learning_rate", learning_rate, lambda rate: 0.0 < rate < np.inf, "a positive number, the highest rate"),
         ("weight_decay", weight_decay, lambda rate: 0.0 <= rate < np.inf, "a number of at least 0"),
@@ -45,16 +45,16 @@ def check_validation(validation_data, classes, check_x, rank, class_names=None):
 
     Args:
         validation_data: `(x, y)`, `(x, y, sample_weight)`, another kind that `read_examples` reads, or `None`.
-        classes: the labels must be below it.
-        check_x: function from the argument's name and the examples to the checked examples.
+        classes: the number of classes; labels must be below it.
+        check_x: function that takes the argument's name and the examples, and returns the checked examples.
         rank: the number of axes of a batch of examples.
-        class_names: those of the training data, by which the classes of a `ClassDataset` are matched; or `None`.
+        class_names: the names of the training data's classes, to match those of a `ClassDataset`; or `None`.
 
     Returns:
         `(x, y)` or `(x, y, sample_weight)`.
 
     Raises:
-        ValueError: if it is not such, or has classes that the training data have not.
+        ValueError: if it is of another kind, or has classes that the training data do not have.
     """
     if validation_data is None:
         return None
@@ -80,12 +80,11 @@ def check_validation(validation_data, classes, check_x, rank, class_names=None):
 
 
 def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
-    """Refuses callbacks that set a learning rate which has a schedule, and a schedule that ends at 0 too early.
+    """Refuses callbacks that set a learning rate with a schedule, and a schedule that reaches 0 too early.
 
     Args:
-        optimizer: Keras's; `None` before `compile`.
-        callbacks: those of `fit`, or `None`.
-        steps: of the training before its last epoch, as far as they are known.
+        optimizer: a Keras optimizer; `None` before `compile`. callbacks: those of `fit`, or `None`. steps: the number
+        of steps before the last epoch of the training, as far as it is known.
 
     Raises:
         ValueError: says what to write instead.
@@ -111,14 +110,14 @@ def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
 
 
 def _has_ended(schedule, step):
-    """Whether a schedule is 0 from a step on, as far as one can see: that of a warm-up is 0 at its first step alone."""
+    """Whether a schedule seems to be 0 from a step on. A schedule with a warm-up is 0 at its first step only."""
     return all(
         float(schedule(keras.ops.convert_to_tensor(step + ahead, "int64"))) == 0.0 for ahead in (0, 1, 10, 1000, 100000)
     )
 
 
 def check_rate_callbacks(callbacks, fix):
-    """Refuses callbacks that set the learning rate, which Keras cannot do where it has a schedule."""
+    """Refuses callbacks that set the learning rate: Keras cannot set it if there is a schedule."""
     setting = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     names = [type(callback).__name__ for callback in callback_list(callbacks) if isinstance(callback, setting)]
     if names:
@@ -126,14 +125,14 @@ def check_rate_callbacks(callbacks, fix):
 
 
 def check_own_objective(model, **given):
-    """Refuses arguments of Keras that a model with an objective of its own has no use for.
+    """Refuses arguments of Keras that a model with its own objective cannot use.
 
     Args:
         model: a `keras.Model`.
-        **given: the arguments by their names, `None` where they are not given.
+        **given: the arguments by name; `None` if not given.
 
     Raises:
-        ValueError: names the first that is given.
+        ValueError: names the first argument that is given.
     """
     for name, value in given.items():
         if value is not None:

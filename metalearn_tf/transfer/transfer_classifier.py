@@ -21,14 +21,14 @@ _LOSS = "sparse_categorical_crossentropy"
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class TransferClassifier(ClassifierModel):
-    """A backbone with a new head, whose layers are unfrozen from the top while it is trained.
+    """A backbone with a new head. The backbone's layers are unfrozen from the top during the training.
 
-    An ordinary Keras model of examples and class numbers; `mtf.transfer.fine_tune` builds, compiles and trains one.
-    The plan goes by the epochs of `fit`: the head alone for `head_epochs`, then one more group of the backbone's layers
-    every `stage_epochs`, so that a model that was saved in between goes on with `fit(..., initial_epoch=...)`.
-    The weights of group `g`, counted from the top, move by `layer_decay ** (g + 1)` of what the optimizer says.
-    Layers of the backbone that are frozen when `compile` or `fit` is called are never trained and belong to no group;
-    the `trainable` flags of all others are changed during `fit` alone.
+    It is an ordinary Keras model that takes examples and class numbers; `mtf.transfer.fine_tune` builds, compiles and
+    trains one. The plan follows the epochs of `fit`: the head alone for `head_epochs`, then one more group of the
+    backbone's layers every `stage_epochs`. So a model that was saved in between continues with `fit(...,
+    initial_epoch=...)`. The optimizer's step for the weights of group `g`, counted from the top, is multiplied by
+    `layer_decay ** (g + 1)`. Layers of the backbone that are frozen when `compile` or `fit` is called are never trained
+    and belong to no group. The `trainable` flags of all other layers are changed only during `fit`.
 
     Args:
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`.
@@ -40,15 +40,15 @@ class TransferClassifier(ClassifierModel):
         layer_decay: factor, in `(0, 1]`, on the learning rate of each group below the one above it.
         l2_sp: weight of half the squared distance of the backbone's weights from those that it started with.
         train_normalization: whether batch normalisation uses and follows the statistics of the new data, and dropout
-            acts in the backbone. By default they stay as in inference: the statistics of a few small batches are worse
-            than those of pre-training, and the features would change under the head before it has learned. The
-            scales and offsets are trained all the same.
-        augmentation: a Keras layer for the training images, which it sees in `image_range`.
+            acts in the backbone. By default both stay as in inference. The statistics of a few small batches are worse
+            than those of pre-training, and the features would change before the head has learned. Scales and offsets
+            are trained in any case.
+        augmentation: a Keras layer applied to the training images, which it gets in `image_range`.
         image_range: lowest and highest pixel that the backbone was trained on.
-        class_names: names of the classes in the order of their numbers, by which those of a `ClassDataset` are matched;
-            by default those of the first `ClassDataset` that `fit` is given.
+        class_names: names of the classes in the order of their numbers. The classes of a `ClassDataset` are matched by
+            these names. By default they come from the first `ClassDataset` that `fit` gets.
 
-    Input shape: `(batch, ...)`; uint8 images are brought to `image_range`, all others are taken as they are.
+    Input shape: `(batch, ...)`; uint8 images are scaled to `image_range`, all other examples stay as they are.
     Output shape: `(batch, classes)` float32, probabilities.
 
     Raises:
@@ -87,7 +87,7 @@ class TransferClassifier(ClassifierModel):
         self.layer_decay = layer_decay
         self.l2_sp = l2_sp
         self.train_normalization = train_normalization
-        # Of frozen ones too, so that a file has the same weights whatever is frozen later.
+        # For frozen layers too, so that a file has the same weights whatever is frozen later.
         self._start = [self._copy(variable) for variable in layer_weights(backbone)] if l2_sp else []
 
     def _copy(self, variable):
@@ -99,12 +99,12 @@ class TransferClassifier(ClassifierModel):
 
     @property
     def groups(self):
-        """The backbone's layers that are unfrozen, in groups from the top to the bottom."""
+        """The backbone's layers that will be unfrozen, in groups from the top to the bottom."""
         return self._unfreezing.groups
 
     @property
     def layers_below_stages(self):
-        """The backbone's layers that are in no group though they are not frozen."""
+        """The backbone's layers that are in no group although they are not frozen."""
         return self._unfreezing.layers_below
 
     def call(self, x, training=None):
@@ -116,15 +116,15 @@ class TransferClassifier(ClassifierModel):
     # === Training ===
 
     def compile(self, optimizer="adam", loss=_LOSS, loss_weights=None, metrics=("accuracy",), **kwargs):
-        """As `keras.Model.compile`, with defaults for class numbers.
+        """Like `keras.Model.compile`, with defaults for class numbers.
 
-        Biases and the scales and offsets of normalisation are never decayed.
+        Weight decay never applies to biases or to the scales and offsets of normalisation.
 
         Raises:
-            ValueError: if the optimizer averages weights (`use_ema`) of which some move at other times or rates, the
-                loss or a metric takes logits, or a metric other labels than the loss.
+            ValueError: if the optimizer averages weights (`use_ema`) and groups move at different times or rates, if
+                the loss or a metric takes logits, or if a metric takes other labels than the loss.
         """
-        loss = _LOSS if loss is None else loss  # Keras would train on with that of the last `compile`
+        loss = _LOSS if loss is None else loss  # otherwise Keras would keep the loss of the last `compile`
         check_takes_probabilities("loss", loss)
         of_class_numbers = loss_takes(loss) == "labels"
         for argument, value in {"metrics": metrics, "weighted_metrics": kwargs.get("weighted_metrics")}.items():
@@ -135,7 +135,7 @@ class TransferClassifier(ClassifierModel):
         self._unfreezing = Unfreezing(self.backbone, self.stages)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # within loss scaling
         self._check_averages(inner)
-        # At once, and for all that will ever be trained, so that a file has the whole of the optimizer's state.
+        # Built now, for all weights that will ever be trained, so that a file has the whole state of the optimizer.
         with self._all_unfrozen():
             variables = self.trainable_variables
         if not inner.built:
@@ -146,7 +146,7 @@ class TransferClassifier(ClassifierModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
-        """As `keras.Model.fit`, of a `ClassDataset` too; layers are unfrozen by the number of the epoch."""
+        """Like `keras.Model.fit`; also takes a `ClassDataset`. The epoch's number decides which layers are unfrozen."""
         if isinstance(x, ClassIndex) and kwargs.get("validation_split"):
             raise ValueError(
                 "`validation_split` must be None: it takes the last examples, which are those of the last classes; "
@@ -158,7 +158,7 @@ class TransferClassifier(ClassifierModel):
         options = {"sample_weight": sample_weight, "class_weight": class_weight}
         if class_weight is not None:
             weight_of = class_weights(class_weight, np.arange(self.classes), self.classes)
-            # Of all classes: for batches Keras does not know those above the highest that is named.
+            # Weights for all classes: for batches, Keras would not know classes above the highest one that is named.
             options["class_weight"] = dict(enumerate(weight_of.tolist()))
             if y is not None and sample_weight is None and self._has_class_numbers:
                 y, _ = check_labels("y", y, len(x), self.classes, every_class=False)
@@ -168,26 +168,26 @@ class TransferClassifier(ClassifierModel):
             return super().fit(x, y, *args, **options, **kwargs)
         finally:
             if not self._unfreezing.trains_all:
-                self.train_function = None  # of a part of the layers
+                self.train_function = None  # it trains only a part of the layers
             self._unfreezing.restore()
 
     def fit_callbacks(self):
         return [Unfreeze()]
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """As `keras.Model.train_on_batch`; all layers of the plan are trained."""
+        """Like `keras.Model.train_on_batch`; all layers of the plan are trained."""
         if class_weight is not None:
-            class_weights(class_weight, np.arange(self.classes), self.classes)  # refuses what is none
+            class_weights(class_weight, np.arange(self.classes), self.classes)  # refuses invalid weights
         with self._all_unfrozen():
             return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def unfreeze(self, epoch):
-        """Sets which layers epoch `epoch`, counted from 0, trains; returns whether others than before."""
+        """Sets which layers are trained in epoch `epoch`, counted from 0; returns whether this is a change."""
         return self._unfreezing.set(max((epoch - self.head_epochs) // self.stage_epochs + 1, 0))
 
     @contextlib.contextmanager
     def _all_unfrozen(self):
-        """Inside, the flags are those of the last stage."""
+        """A context in which the flags are those of the last stage."""
         self._unfreezing.set(None)
         try:
             yield
@@ -210,7 +210,7 @@ class TransferClassifier(ClassifierModel):
         return 0.5 * tf.add_n([tf.reduce_sum(tf.square(variable - start)) for variable, start in pairs])
 
     def move(self, gradients, variables):
-        """Moves the variables by the optimizer's step, times the factor of the group that each is in."""
+        """Moves each variable by the optimizer's step times the factor of its group."""
         factors = {
             id(variable): self.layer_decay ** (number + 1)
             for number, group in enumerate(self._unfreezing.variables)
@@ -225,14 +225,14 @@ class TransferClassifier(ClassifierModel):
     # === Checks ===
 
     def check_targets(self, x, y, sample_weight):
-        """Class numbers and weights, checked; targets of another loss than the default one are the user's own."""
+        """Checked class numbers and weights; targets for a loss other than the default are not checked."""
         if self._has_class_numbers:
             return super().check_targets(x, y, sample_weight)
         return y, check_sample_weight("sample_weight", sample_weight, (len(x),))
 
     @property
     def _has_class_numbers(self):
-        """Whether labels are what the default loss takes; those of another are the user's own."""
+        """Whether labels are those of the default loss; with another loss the user decides what they are."""
         return getattr(self, "loss", None) == _LOSS
 
     def _check_averages(self, optimizer):
@@ -247,7 +247,7 @@ class TransferClassifier(ClassifierModel):
     # === Keras ===
 
     def get_config(self):
-        with self._unfreezing.restored():  # a file has the flags that the user gave, in whatever stage it is written
+        with self._unfreezing.restored():  # a file has the flags that the user set, in whatever stage it is written
             config = super().get_config()
         return {
             **config,

@@ -1,4 +1,4 @@
-"""Which layers of a backbone are trained when."""
+"""When each layer of a backbone is trained."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ from metalearn_tf.engine.keras_internals import flat_layers, own_weights
 
 
 def check_stages(stages):
-    """Refuses what is neither a number nor names."""
+    """Refuses anything but a number or a list of names."""
     if not is_whole(stages) and not (
         isinstance(stages, (list, tuple)) and all(isinstance(name, str) for name in stages)
     ):
@@ -23,12 +23,13 @@ def layer_groups(backbone, stages):
     """The layers with trainable weights, in groups from the top to the bottom.
 
     Args:
-        backbone: a built `keras.Model`; models within it are looked into. Layers that are frozen are in no group.
-        stages: the number of groups, each of about as many layers, but no more than layers are not frozen; or the
-            names of the lowest layer of each group, from the top. The layers below the last named one are in no group.
+        backbone: a built `keras.Model`; nested models are searched too. Frozen layers are in no group.
+        stages: the number of groups, which have about equal numbers of layers; there are at most as many groups as
+            unfrozen layers. Or the names of the lowest layer of each group, from the top. The layers below the last
+            named one are in no group.
 
     Returns:
-        A list of lists of Keras layers; empty where all layers are frozen.
+        A list of lists of Keras layers; empty if all layers are frozen.
 
     Raises:
         ValueError: if there are fewer layers than groups, or names are unknown, frozen or not from the top to the
@@ -43,7 +44,7 @@ def layer_groups(backbone, stages):
                 f"`stages` must be from 1 to {most}, the number of layers with trainable weights. "
                 f"Received: stages={stages}"
             )
-        stages = min(stages, len(layers))  # of frozen ones there is no stage
+        stages = min(stages, len(layers))  # frozen layers have no stage
         ends = [round((stage + 1) * len(layers) / stages) for stage in range(stages)]
     else:
         places = {layer.name: place for place, layer in enumerate(layers, 1)}
@@ -63,13 +64,13 @@ def layer_groups(backbone, stages):
 
 
 def trained_layers(backbone):
-    """The layers with weights that are not frozen, in the order of the way through the network."""
+    """The layers with weights that are not frozen, from the input to the output."""
     return [layer for layer in _layers_with_weights(backbone) if _trained_weights(layer)]
 
 
 def _layers_with_weights(layer):
-    """The layers with weights that can be trained, frozen or not, in the order of the way through the network."""
-    if isinstance(layer, keras.Model) and not own_weights(layer):  # a subclass may have some of its own
+    """The layers with weights that can be trained, frozen or not, from the input to the output."""
+    if isinstance(layer, keras.Model) and not own_weights(layer):  # a subclass may have its own weights
         for part in layer.layers:
             yield from _layers_with_weights(part)
     elif layer_weights(layer):
@@ -79,7 +80,7 @@ def _layers_with_weights(layer):
 def layer_weights(layer):
     """The weights of a layer that can be trained, frozen or not."""
     variables = (variable for part in flat_layers(layer) for variable in own_weights(part))
-    return [*{id(variable): variable for variable in variables}.values()]  # of shared layers once
+    return [*{id(variable): variable for variable in variables}.values()]  # shared layers count once
 
 
 def _trained_weights(layer):
@@ -87,9 +88,9 @@ def _trained_weights(layer):
 
 
 class Unfreezing:
-    """The groups of a backbone, and its `trainable` flags while they are trained one after the other.
+    """The groups of a backbone, and its `trainable` flags while one group after the other is unfrozen.
 
-    What is frozen when this is made stays frozen. The flags are changed by `set` alone, and `restore` gives them back.
+    Layers that are frozen when this object is made stay frozen. Only `set` changes the flags; `restore` resets them.
 
     Args:
         backbone: a built `keras.Model`.
@@ -98,7 +99,7 @@ class Unfreezing:
     Attributes:
         groups: see `layer_groups`.
         variables: a list of Keras variables for each group.
-        layers_below: the layers that are in no group though they are not frozen.
+        layers_below: the layers that are in no group although they are not frozen.
     """
 
     def __init__(self, backbone, stages):
@@ -106,7 +107,7 @@ class Unfreezing:
         self.variables = [[v for layer in group for v in _trained_weights(layer)] for group in self.groups]
         self._layers = trained_layers(backbone)
         self.layers_below = self._layers[: len(self._layers) - sum(len(group) for group in self.groups)]
-        # A layer's flag sets those of its parts and variables, so that it comes before them.
+        # Setting a layer's flag sets those of its parts and variables, so the layer comes before them.
         parts = [part for layer in self._layers for part in flat_layers(layer)]
         variables = [variable for layer in self._layers for variable in layer_weights(layer)]
         self._given = [(owner, owner.trainable) for owner in (*parts, *variables)]
@@ -114,7 +115,7 @@ class Unfreezing:
         self._is_set = False
 
     def set(self, count):
-        """Trains the `count` highest groups, all of them for `None`; returns whether others than before."""
+        """Trains the `count` highest groups (`None`: all of them); returns whether this is a change."""
         before = self._count if self._is_set else None
         self.restore()
         trained = {id(layer) for group in self.groups[:count] for layer in group}
@@ -127,18 +128,18 @@ class Unfreezing:
 
     @property
     def trains_all(self):
-        """Whether all groups are trained now."""
+        """Whether all groups are being trained."""
         return not self._is_set or self._count is None or self._count >= len(self.groups)
 
     def restore(self):
-        """Gives each layer and variable the flag that it had."""
+        """Gives each layer and variable its original flag."""
         for owner, trainable in self._given:
             owner.trainable = trainable
         self._is_set = False
 
     @contextlib.contextmanager
     def restored(self):
-        """Inside, the flags are those that were given."""
+        """A context in which the flags are the original ones."""
         was_set, count = self._is_set, self._count
         self.restore()
         try:
@@ -149,9 +150,9 @@ class Unfreezing:
 
 
 class Unfreeze(keras.callbacks.Callback):
-    """Before each epoch, says which layers of a `TransferClassifier` are trained in it."""
+    """Sets before each epoch which layers of a `TransferClassifier` are trained in it."""
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.model.unfreeze(epoch):
-            # What is trained is fixed when the graph of a step is made.
+            # The graph of a step fixes which layers it trains.
             self.model.make_train_function(force=True)

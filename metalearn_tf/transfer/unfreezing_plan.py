@@ -1,4 +1,4 @@
-"""When the layers of a backbone are trained, and how far they move."""
+"""The plan of when the layers of a backbone are trained, and how far they move."""
 
 import dataclasses
 
@@ -13,8 +13,8 @@ _STAGES = 3
 class UnfreezingPlan:
     """How `fine_tune` unfreezes a backbone; see `TransferClassifier`, which follows it.
 
-    What is `None` follows the epochs: a tenth of them for the head, and a twentieth for each of 3 stages, or as many as
-    layers and epochs allow.
+    Arguments that are `None` are chosen from the number of epochs: a tenth of them for the head, and a twentieth for
+    each of 3 stages, or of as many as layers and epochs allow.
 
     ```python
     plan = mtf.transfer.UnfreezingPlan(head_epochs=2, stages=["dense", "conv_4"], layer_decay=0.7)
@@ -50,17 +50,16 @@ class UnfreezingPlan:
             check_stages(self.stages)
 
     def for_epochs(self, epochs, layers):
-        """The plan with what was `None` chosen so that all stages fit into the epochs.
+        """The plan, with the arguments that were `None` chosen so that all stages fit into the epochs.
 
         Args:
-            epochs: how many there are.
-            layers: how many layers of the backbone can be trained.
+            epochs: the number of epochs. layers: the number of layers of the backbone that can be trained.
 
         Returns:
             An `UnfreezingPlan`.
 
         Raises:
-            ValueError: if what was given does not fit.
+            ValueError: if the given arguments do not fit into the epochs.
         """
         head_epochs, stages, stage_epochs = self.head_epochs, self.stages, self.stage_epochs
         if stage_epochs is None:

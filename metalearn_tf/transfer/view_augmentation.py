@@ -4,10 +4,10 @@ import keras
 
 
 def view_augmentation(image_shape, image_range=(0.0, 1.0)):
-    """The random views of SimCLR that small images bear: a part of the image, mirrored, in other colours.
+    """The random views of SimCLR that suit small images: a part of the image, mirrored, in other colours.
 
     Args:
-        image_shape: `(height, width, channels)`; images of another number of channels than 3 keep their colours.
+        image_shape: `(height, width, channels)`; images that do not have 3 channels keep their colours.
         image_range: lowest and highest value of a pixel.
 
     Returns:
@@ -16,7 +16,7 @@ def view_augmentation(image_shape, image_range=(0.0, 1.0)):
     low, high = (float(limit) for limit in image_range)
     layers = [
         keras.layers.RandomFlip("horizontal"),
-        # Parts of the image at up to twice their size.
+        # Parts of the image, enlarged up to twice.
         keras.layers.RandomZoom((-0.5, 0.0), fill_mode="reflect"),
         keras.layers.RandomTranslation(0.2, 0.2, fill_mode="reflect"),
     ]
