@@ -2,14 +2,14 @@
 
 import numpy as np
 
-# Rows at a time: against 60,000 points half a gigabyte.
+# Rows at a time: with 60,000 points this takes half a gigabyte.
 BLOCK = 1024
 
 
 def squared_distances(points, others):
     """Squared distances float64 `(n, m)` of float64 points `(n, d)` and `(m, d)`."""
     squares = np.sum(points**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2.0 * points @ others.T
-    # Rounding makes the distance of equal points a little less than 0.
+    # Rounding can make the distance of equal points slightly negative.
     return np.maximum(squares, 0.0)
 
 
@@ -25,7 +25,7 @@ def neighbor_radii(points, neighbors):
 
 
 def share_within(points, centers, radii):
-    """The share of the points that lie within the squared radius of at least one center."""
+    """The share of the points that are within the squared radius of at least one center."""
     inside = 0
     for start in range(0, len(points), BLOCK):
         inside += np.sum(np.any(squared_distances(points[start : start + BLOCK], centers) <= radii, axis=1))

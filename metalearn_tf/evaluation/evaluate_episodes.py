@@ -18,28 +18,29 @@ _TASKS_PER_BATCH = 8
 def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, seed=0, dataset_name=None, **options):
     """Tests a learner on few-shot episodes.
 
-    Episode `i` of a seed is the same for every learner, so that two reports of one seed compare like with like.
+    Episode `i` of a seed is the same for every learner, so two reports with the same seed can be compared fairly.
 
     Args:
         learner: a `MetaLearner`, or any model from `(support_x, support_y, query_x)` to logits
             `(tasks, queries, ways)` with `predict_on_batch`.
-        dataset: a `ClassDataset` of classes that were not trained on, or a list of them, each with a `domain` of its
-            own.
+        dataset: a `ClassDataset` of classes that were not trained on, or a list of them, each with a different
+            `domain`.
         ways: classes in an episode, an integer or a pair, as for `mtf.data.episodes`.
         shots: support examples of a class, an integer or a pair.
         queries: query examples of a class, an integer or a pair.
-        episodes: how many; of each domain, where there are several.
-        seed: of the episodes.
-        dataset_name: what the report calls the dataset; by default its `domain`, or those of all domains.
+        episodes: the number of episodes; if there are several domains, of each one.
+        seed: seed of the episodes.
+        dataset_name: the dataset's name in the report; by default its `domain`, or the names of all domains.
         **options: further arguments of `mtf.data.episodes`, such as `within_parent` and `query_dataset`.
 
     Returns:
-        A `Report`. Of several domains, it is over all their episodes, and its `by_domain` has the report of each, the
-        same as if the domain had been evaluated alone.
+        A `Report`. For several domains, it is over all their episodes. Its `by_domain` has a report for each domain,
+        the same as if the domain had been evaluated alone.
 
     Raises:
-        ValueError: if `learner` is no model of tasks, or one of targets; if a dataset has too few classes or examples,
-            the learner's head is not `ways` wide, its answers are NaN, or a domain has no name or that of another.
+        ValueError: if `learner` is not a model of tasks, or does regression; if a dataset has too few classes or
+            examples; if the learner's head is not `ways` wide, or its answers are NaN; or if a domain has no name or
+            the name of another one.
     """
     _check_learner(learner, ways)
     check_whole(episodes=episodes)
@@ -73,7 +74,7 @@ def evaluate_episodes(learner, dataset, ways, shots, queries=15, episodes=600, s
 
 
 def _check_learner(learner, ways):
-    """Refuses what is no learner, or none of these ways, or has diverged."""
+    """Refuses a model that is not a learner for this number of ways, or that has diverged."""
     if not hasattr(learner, "predict_on_batch"):
         raise ValueError(
             "`learner` must be a `MetaLearner`, or a model of tasks with `predict_on_batch`. "
@@ -97,10 +98,10 @@ def _check_learner(learner, ways):
 
 
 def _logits(learner, inputs, labels):
-    """The logits of each task of a batch, for its queries without padding."""
+    """The logits of each task of a batch, for its queries but not for padding."""
     if labels.min() >= 0:
         return np.asarray(learner.predict_on_batch(inputs))
-    # One by one: with "transductive" normalisation the padding of the queries would have a part in the answers.
+    # One task at a time: with "transductive" normalisation, padded queries would change the answers.
     tasks = zip(*(tensor.numpy() for tensor in inputs), labels)
     return [
         np.asarray(learner.predict_on_batch((support_x[None], support_y[None], query_x[None, query_y >= 0])))[0]
@@ -109,7 +110,7 @@ def _logits(learner, inputs, labels):
 
 
 def _checked(logits):
-    """Logits of the tasks of a batch, once none is NaN, which would count as an answer of the first class."""
+    """Logits of the tasks of a batch, after a check for NaN, which would count as an answer of the first class."""
     if any(np.isnan(of_task).any() for of_task in logits):
         raise ValueError(
             "`learner` must give logits that are numbers; train it again, at a smaller learning rate. Received: NaN"
@@ -118,7 +119,7 @@ def _checked(logits):
 
 
 def _confusion(labels, logits):
-    """The confusion matrix of one episode: of its own ways, without padding."""
+    """The confusion matrix of one episode, for its own ways and without padding."""
     labels = labels[labels >= 0]
     ways = labels.max() + 1
     return confusion_matrix(labels, np.argmax(logits[:, :ways], axis=-1), ways)

@@ -16,14 +16,14 @@ _TASKS_PER_BATCH = 8
 
 @dataclasses.dataclass(frozen=True)
 class PresentationReport:
-    """Accuracy by presentation, each the mean over episodes with the half width of its 95 % interval.
+    """Accuracy by presentation: each is a mean over episodes, with the half width of its 95 % interval.
 
     Attributes:
         learner: name of the learner's class.
-        dataset: name of what was tested on.
+        dataset: name of the test dataset.
         ways: classes in an episode.
         seed: of the episodes and of the order of their examples.
-        normalization: the statistics of the network's normalisation; `"transductive"` sees the whole sequence.
+        normalization: the statistics of the network's normalisation; `"transductive"` uses the whole sequence.
         episode_accuracies: for each episode, the accuracy in `[0, 1]` over the classes at each presentation.
         seconds: wall time of the evaluation.
     """
@@ -42,7 +42,7 @@ class PresentationReport:
 
     @property
     def accuracies(self):
-        """Mean accuracies in `[0, 1]`, that of the first presentation first: it can only be guessed."""
+        """Mean accuracies in `[0, 1]`, by presentation. At the first one the learner can only guess."""
         return tuple(np.mean(self.episode_accuracies, axis=0).tolist())
 
     @property
@@ -68,10 +68,10 @@ class PresentationReport:
 
 
 def evaluate_presentations(learner, dataset, ways=5, presentations=10, episodes=600, seed=0, dataset_name=None):
-    """Tests a learner of sequences, such as `MANN`, as Santoro et al. do.
+    """Tests a learner of sequences, such as `MANN`, in the way of Santoro et al.
 
-    All examples of an episode are shown in random order, each to be classified before its label is shown. Episode `i`
-    of a seed is the same for every learner.
+    All examples of an episode are shown in random order. The learner classifies each one before it sees the label.
+    Episode `i` of a seed is the same for every learner.
 
     Args:
         learner: a model with `present(x, y)`, which returns the logits `(tasks, length, ways)` at each place of
@@ -79,16 +79,16 @@ def evaluate_presentations(learner, dataset, ways=5, presentations=10, episodes=
         dataset: a `ClassDataset` of classes that were not trained on.
         ways: classes in an episode.
         presentations: examples of each class, at least 2.
-        episodes: how many.
-        seed: of the episodes.
-        dataset_name: what the report calls the dataset; by default its `domain`.
+        episodes: the number of episodes.
+        seed: seed of the episodes.
+        dataset_name: the dataset's name in the report; by default its `domain`.
 
     Returns:
         A `PresentationReport`.
 
     Raises:
-        ValueError: if a number is out of range, the learner has no `present` or fewer ways, or the dataset has too few
-            classes or examples.
+        ValueError: if a number is out of range, if the learner has no `present` or fewer ways, or if the dataset has
+            too few classes or examples.
 
     Reference: [Santoro et al., 2016](https://arxiv.org/abs/1605.06065), table 1.
     """

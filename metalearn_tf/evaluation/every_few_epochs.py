@@ -1,4 +1,4 @@
-"""When callbacks act that do so every few epochs."""
+"""The base class of callbacks that act every few epochs."""
 
 import keras
 
@@ -6,11 +6,11 @@ import keras
 class EveryFewEpochs(keras.callbacks.Callback):
     """A callback that acts every `every` epochs, and in the first and the last epoch of each `fit`.
 
-    A class beneath it sets `every`, and asks `is_due` once at the end of each epoch.
+    A subclass sets `every`, and calls `is_due` once at the end of each epoch.
     """
 
     every = 1
-    _is_first = True  # an attribute of the callback's own, so that `mtf.training.Resume` can keep it
+    _is_first = True  # a plain attribute of the callback, so that `mtf.training.Resume` can save it
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

@@ -1,4 +1,4 @@
-"""The networks whose features the scores of generated images compare."""
+"""The networks whose features are compared in the scores of generated images."""
 
 import dataclasses
 from importlib import resources
@@ -26,11 +26,11 @@ _SHIPPED = {
 def feature_network(name):
     """The features of a small classifier that ships with the library.
 
-    Scores of different networks cannot be compared with each other, nor with published ones, which are those of
-    InceptionV3: print the name of the network beside the score.
+    Scores from different networks cannot be compared with each other, nor with published scores, which use InceptionV3.
+    So print the name of the network beside the score.
 
     Args:
-        name: `"mnist"`, `"fashion_mnist"`, `"omniglot"` or `"cifar10"`, see `feature_classifier`.
+        name: `"mnist"`, `"fashion_mnist"`, `"omniglot"` or `"cifar10"`; see `feature_classifier`.
 
     Input shape: `(batch, 28, 28, 1)`, or `(batch, 32, 32, 3)` for `"cifar10"`, floating, in `[-1, 1]`.
     Output shape: `(batch, 64)`, or `(batch, 128)` for `"cifar10"`, float32, not negative.
@@ -56,11 +56,12 @@ def feature_classifier(name):
     | `"omniglot"` | 28 × 28 × 1, white ink (1) on black (-1) | 964, the background characters |
     | `"cifar10"` | 32 × 32 × 3 | 10, numbered as published |
 
-    Omniglot's are numbered as in `load("omniglot", "train", protocol="lake")` merged with `"validation"`; it has seen
-    no evaluation alphabet. `weights/README.md` beside this file says how each was trained and how often it is right.
+    Omniglot's classes are numbered as in `load("omniglot", "train", protocol="lake")` merged with `"validation"`; the
+    network was not trained on any evaluation alphabet. `weights/README.md` beside this file gives the training and the
+    accuracy of each network.
 
     Args:
-        name: a name of the table.
+        name: a name from the table.
 
     Input shape: `(batch, 28, 28, 1)`, or `(batch, 32, 32, 3)` for `"cifar10"`, floating, in `[-1, 1]`.
     Output shape: `(batch, classes)` float32, probabilities.
@@ -87,14 +88,14 @@ def feature_classifier(name):
 
 
 def build_classifier(image_shape, classes, features=64, dtype=None, seed=0, name="classifier"):
-    """The architecture of the shipped classifiers: four convolutions, three halvings, the mean over what is left.
+    """The architecture of the shipped classifiers: four convolutions, three halvings, then the mean over all pixels.
 
     Args:
         image_shape: `(height, width, channels)`, at least 8 pixels a side.
         classes: width of the softmax.
         features: width of the layer before it, `"features"`.
-        dtype: of the layers; the global policy by default.
-        seed: integer, of the first weights.
+        dtype: dtype of the layers; the global policy by default.
+        seed: integer, for the initial weights.
         name: the model's name.
 
     Returns:
@@ -113,7 +114,7 @@ def build_classifier(image_shape, classes, features=64, dtype=None, seed=0, name
             name=f"convolution_{block}",
         )(x)
         if block < 4:
-            # Before the normalisation, which then has a quarter of the work.
+            # Pooling before the normalisation, which then has a quarter of the work.
             x = keras.layers.MaxPooling2D(2, dtype=dtype, name=f"pooling_{block}")(x)
         x = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"normalization_{block}")(x)
         x = keras.layers.ReLU(dtype=dtype, name=f"relu_{block}")(x)
@@ -126,10 +127,10 @@ def build_classifier(image_shape, classes, features=64, dtype=None, seed=0, name
 
 
 def inception_features(image_shape=(32, 32, 3), weights="imagenet"):
-    """InceptionV3 up to its global pooling, for images of any size: the network of most published FIDs.
+    """InceptionV3 up to its global pooling, for images of any size. Most published FIDs use this network.
 
-    The images are resized to 299 × 299, grey ones repeated over three channels. Keras's weights are not those of the
-    2015 graph with which the published scores are computed, so that figures are near those but not the same.
+    Images are resized to 299 × 299; grey images are repeated over three channels. Published scores use the weights of a
+    graph from 2015. Keras's weights differ from these, so the figures are near the published ones but not the same.
 
     Args:
         image_shape: `(height, width, channels)` with 1 or 3 channels.
@@ -143,7 +144,7 @@ def inception_features(image_shape=(32, 32, 3), weights="imagenet"):
         A built `keras.Model` with frozen weights.
 
     Raises:
-        ValueError: if `image_shape` is not of such images.
+        ValueError: if `image_shape` is not the shape of such images.
 
     Reference: [Szegedy et al., 2016](https://arxiv.org/abs/1512.00567)
     """

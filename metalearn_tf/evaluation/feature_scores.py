@@ -16,10 +16,10 @@ class Kid:
     """A kernel distance with its spread.
 
     Attributes:
-        value: mean over the subsets of the unbiased squared distance; it may be a little less than 0.
-        standard_deviation: of one subset's distance. Subsets share images where there are few, so that this is no
-            interval of `value`.
-        subsets: how many were drawn.
+        value: mean over the subsets of the unbiased squared distance; it may be slightly negative.
+        standard_deviation: standard deviation of one subset's distance. It is not an interval of `value`, because
+            subsets may share images.
+        subsets: the number of subsets.
         subset_size: images of each set in a subset.
     """
 
@@ -32,8 +32,8 @@ class Kid:
 def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
     """The squared Fréchet (2-Wasserstein) distance of two Gaussians.
 
-    `|mean_1 - mean_2|² + tr(C1 + C2 - 2 (C1^½ C2 C1^½)^½)`, in float64. Only symmetric matrices are decomposed, so that
-    covariances of few examples, which have no full rank, do no harm.
+    `|mean_1 - mean_2|² + tr(C1 + C2 - 2 (C1^½ C2 C1^½)^½)`, in float64. Only symmetric matrices are decomposed, so it
+    also works for covariances of few examples, which do not have full rank.
 
     Args:
         mean_1: floats `(d,)`.
@@ -63,9 +63,9 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
 
 
 def fid_of_features(real, generated):
-    """Fréchet inception distance, of any features: that of the two Gaussians with their means and covariances.
+    """Fréchet inception distance for any features: that of two Gaussians with the features' means and covariances.
 
-    It is biased upwards for few images, the more the fewer: compare only scores of equal numbers of images.
+    It is biased upwards, and more so for fewer images: compare only scores of equal numbers of images.
 
     Args:
         real: floats `(n, d)`, features of real images, at least 2.
@@ -75,7 +75,7 @@ def fid_of_features(real, generated):
         A float, at least 0, in squared units of the features; less is better.
 
     Raises:
-        ValueError: if the features are not such.
+        ValueError: if the features are not such arrays.
 
     Reference: [Heusel et al., 2017](https://arxiv.org/abs/1706.08500)
     """
@@ -84,30 +84,31 @@ def fid_of_features(real, generated):
 
 
 def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
-    """Kernel inception distance, of any features: the squared maximum mean discrepancy under `(x·y / d + 1)³`.
+    """Kernel inception distance for any features: the squared maximum mean discrepancy with kernel `(x·y / d + 1)³`.
 
-    Unlike `fid_of_features` it is unbiased: two sets of one distribution have 0 on average, however few they are.
+    Unlike `fid_of_features` it is unbiased: two sets of one distribution have distance 0 on average, for any number of
+        images.
 
     Args:
         real: floats `(n, d)`, features of real images, at least 2.
         generated: floats `(m, d)`, features of generated images, at least 2.
-        subsets: how many random subsets the distance is averaged over.
-        subset_size: images of each set in a subset, drawn without replacement, from 2 to those of the smaller set.
-            Defaults to 1,000, as in the paper, or half of the smaller set where that is less.
-        seed: integer, of the subsets.
+        subsets: the number of random subsets over which the distance is averaged.
+        subset_size: images of each set in a subset, drawn without replacement: at least 2, at most the size of the
+            smaller set. Defaults to 1,000, as in the paper, or to half of the smaller set if that is less.
+        seed: integer, for the subsets.
 
     Returns:
         A `Kid`; less is better.
 
     Raises:
-        ValueError: if the features are not such, or `subsets` or `subset_size` does not fit.
+        ValueError: if the features are not such arrays, or `subsets` or `subset_size` does not fit.
 
     Reference: [Bińkowski et al., 2018](https://arxiv.org/abs/1801.01401)
     """
     real, generated = _check_pair(real, generated)
     subset_size = check_subsets(len(real), len(generated), subsets, subset_size)
     check_whole(least=0, seed=seed)
-    # The kernel divides products by the number of features.
+    # The kernel divides the products by the number of features.
     real, generated = (features / np.sqrt(features.shape[1]) for features in (real, generated))
     random = np.random.default_rng(seed)
     distances = [
@@ -122,21 +123,22 @@ def kid_of_features(real, generated, subsets=100, subset_size=None, seed=0):
 
 
 def precision_and_recall_of_features(real, generated, neighbors=3):
-    """How much of what is generated looks real, and how much of what is real is generated.
+    """Which share of the generated images looks real, and which share of the real images is generated.
 
-    Around each point of a set lies a ball that reaches to its `neighbors`-th nearest other one. Precision is the share
-    of generated points within a ball of a real one, recall that of real points within a ball of a generated one.
+    Around each point of a set is a ball that reaches to the `neighbors`-th nearest other point. Precision is the share
+    of generated points within the ball of a real point. Recall is the share of real points within the ball of a
+    generated point.
 
     Args:
         real: floats `(n, d)`, features of real images.
-        generated: floats `(m, d)`, features of generated images, best as many.
+        generated: floats `(m, d)`, features of generated images, preferably the same number.
         neighbors: positive integer, less than `n` and `m`.
 
     Returns:
         Two floats in `[0, 1]`, precision and recall; more is better.
 
     Raises:
-        ValueError: if the features are not such, or `neighbors` does not fit.
+        ValueError: if the features are not such arrays, or `neighbors` does not fit.
 
     Reference: [Kynkäänniemi et al., 2019](https://arxiv.org/abs/1904.06991)
     """

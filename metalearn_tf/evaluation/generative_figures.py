@@ -1,4 +1,4 @@
-"""Pictures of a GAN: its training, and what it makes of a few images."""
+"""Pictures of a GAN: its training, and what it draws from a few images."""
 
 import numpy as np
 from matplotlib.figure import Figure

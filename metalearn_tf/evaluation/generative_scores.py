@@ -18,7 +18,7 @@ from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_ima
 
 @dataclasses.dataclass(frozen=True)
 class GenerativeReport:
-    """How generated images compare with real ones, seen through one feature network.
+    """The scores of generated images against real ones, from one feature network.
 
     Attributes:
         fid: see `fid`; less is better.
@@ -26,10 +26,10 @@ class GenerativeReport:
         kid_spread: standard deviation of the kernel distance over its subsets.
         precision: share of generated images that look real, in `[0, 1]`.
         recall: share of real images that are generated, in `[0, 1]`.
-        real_images: how many.
-        generated_images: how many.
-        feature_network: its name; scores of different networks cannot be compared.
-        seed: of the subsets.
+        real_images: the number of real images.
+        generated_images: the number of generated images.
+        feature_network: its name; scores from different networks cannot be compared.
+        seed: seed of the subsets.
     """
 
     fid: float
@@ -54,7 +54,7 @@ def generative_report(
     real, generated, feature_network, neighbors=3, subsets=100, subset_size=None, seed=0, batch_size=256,
     image_range=None,
 ):  # fmt: skip
-    """All scores that need no labels, from one pass over the images.
+    """Computes all scores that need no labels, in one pass over the images.
 
     ```python
     network = mtf.evaluation.feature_network("mnist")
@@ -69,7 +69,7 @@ def generative_report(
         neighbors: see `precision_and_recall`.
         subsets: see `kid`.
         subset_size: see `kid`.
-        seed: integer, of the subsets of `kid`.
+        seed: integer, for the subsets of `kid`.
         batch_size: images in a call of the network.
         image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
@@ -77,8 +77,8 @@ def generative_report(
         A `GenerativeReport`.
 
     Raises:
-        ValueError: if a set holds fewer than 2 images, the images are not such or differ in shape, the features are
-            not 2-D or not finite, or another argument does not fit.
+        ValueError: if a set has fewer than 2 images, the images are not such arrays or differ in shape, the features
+            are not 2-D or not finite, or another argument does not fit.
     """
     real, generated = _check(real, generated, feature_network, image_range)
     check_neighbors(len(real), len(generated), neighbors)
@@ -100,7 +100,7 @@ def generative_report(
 
 
 def fid(real, generated, feature_network, batch_size=256, image_range=None):
-    """Fréchet distance of the features of real and generated images, see `fid_of_features`.
+    """Fréchet distance of the features of real and generated images; see `fid_of_features`.
 
     Args, errors and reference are those of `generative_report` and `fid_of_features`.
 
@@ -112,7 +112,7 @@ def fid(real, generated, feature_network, batch_size=256, image_range=None):
 
 
 def kid(real, generated, feature_network, subsets=100, subset_size=None, seed=0, batch_size=256, image_range=None):
-    """Kernel distance of the features of real and generated images, see `kid_of_features`.
+    """Kernel distance of the features of real and generated images; see `kid_of_features`.
 
     Args, errors and reference are those of `generative_report` and `kid_of_features`.
 
@@ -125,7 +125,7 @@ def kid(real, generated, feature_network, subsets=100, subset_size=None, seed=0,
 
 
 def precision_and_recall(real, generated, feature_network, neighbors=3, batch_size=256, image_range=None):
-    """Precision and recall of generated images, see `precision_and_recall_of_features`.
+    """Precision and recall of generated images; see `precision_and_recall_of_features`.
 
     Args, errors and reference are those of `generative_report` and `precision_and_recall_of_features`.
 
@@ -138,7 +138,7 @@ def precision_and_recall(real, generated, feature_network, neighbors=3, batch_si
 
 
 def generated_accuracy(images, labels, classifier, batch_size=256, image_range=None):
-    """The share of generated images to which a classifier gives the label that they were made for.
+    """The share of generated images that a classifier gives the label for which they were made.
 
     Args:
         images: `(n, height, width, channels)`, floating in `image_range`, or uint8.
@@ -152,7 +152,8 @@ def generated_accuracy(images, labels, classifier, batch_size=256, image_range=N
         A float in `[0, 1]`.
 
     Raises:
-        ValueError: if the images are not such or not of the size that the classifier takes, or the labels do not fit.
+        ValueError: if the images are not such arrays, do not have the size that the classifier takes, or the labels do
+            not fit.
     """
     images, labels = check_scored_images("images", images, image_range=image_range), np.asarray(labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":

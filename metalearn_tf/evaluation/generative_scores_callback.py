@@ -1,4 +1,4 @@
-"""FID and KID after an epoch of a GAN's training."""
+"""A callback that computes FID and KID during a GAN's training."""
 
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.evaluation.every_few_epochs import EveryFewEpochs
@@ -20,20 +20,21 @@ class GenerativeScores(EveryFewEpochs):
     ```
 
     Args:
-        real_images: `(n, height, width, channels)`, floating in `image_range`, or uint8; best images that the GAN is
-            not trained on. Their features are computed once, here.
+        real_images: `(n, height, width, channels)`, floating in `image_range`, or uint8; preferably images that the GAN
+            is not trained on. Their features are computed once, here.
         feature_network: a Keras model from images in `[-1, 1]` to features `(batch, d)`.
         count: images generated for each score, at least 2.
-        every: epochs from one score to the next; the first and the last epoch of a `fit` are scored too. In between the
-            three are NaN, which Keras's callbacks take for no improvement; `EarlyStopping` counts those epochs as well.
+        every: epochs from one score to the next; the first and the last epoch of a `fit` are scored too. In the other
+            epochs the three values are NaN. Keras's callbacks treat NaN as no improvement, so `EarlyStopping` counts
+            these epochs as well.
         labels: integers `(count,)`, or source images, for a conditional GAN.
-        seed: integer, of the noise, the same at each epoch, and of the subsets of KID.
+        seed: integer, for the noise, which is the same at each epoch, and for the subsets of KID.
         batch_size: images in a call of the feature network.
         image_range: lowest and highest value of a floating pixel of `real_images`; `None` for `[-1, 1]`. Generated
-            images are of the model's own range.
+            images have the model's own range.
 
     Raises:
-        ValueError: if the images are not such, or another argument does not fit.
+        ValueError: if the images are not such arrays, or another argument does not fit.
     """
 
     log_names = ("fid", "kid", "kid_spread")
@@ -70,7 +71,7 @@ class GenerativeScores(EveryFewEpochs):
         super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        # The first epoch is due: Keras's callbacks take the first value for the best one, also NaN.
+        # The first epoch must be scored: Keras's callbacks take the first value as the best so far, even NaN.
         logs.update(self._scores() if self.is_due(epoch) else dict.fromkeys(self.log_names, float("nan")))
 
     def _scores(self):

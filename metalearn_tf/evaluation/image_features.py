@@ -9,7 +9,7 @@ from metalearn_tf.evaluation.scored_images import SCORED_RANGE, check_scored_ima
 
 
 def image_features(images, feature_network, batch_size=256, image_range=None):
-    """What a feature network makes of images; several scores can share it.
+    """The features that a network computes from images. Several scores can share them.
 
     Args:
         images: `(n, height, width, channels)`, floating in `image_range`, or uint8.
@@ -22,8 +22,8 @@ def image_features(images, feature_network, batch_size=256, image_range=None):
         float32 array `(n, d)`.
 
     Raises:
-        ValueError: if the images are not such or not of the size that the network takes, or the features are not
-            2-D or not finite.
+        ValueError: if the images are not such arrays or do not have the size that the network takes, or if the features
+            are not 2-D or not finite.
     """
     images = check_scored_images("images", images, image_range=image_range)
     check_takes("feature_network", feature_network, images)
@@ -31,7 +31,7 @@ def image_features(images, feature_network, batch_size=256, image_range=None):
 
 
 def outputs(network, images, batch_size=256):
-    """The outputs of a network for checked images, one array."""
+    """The outputs of a network for checked images, as one array."""
     check_whole(batch_size=batch_size)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
     return np.concatenate(
@@ -40,7 +40,7 @@ def outputs(network, images, batch_size=256):
 
 
 def check_takes(argument, network, images):
-    """Refuses images of another shape than the network's, where it knows its own."""
+    """Refuses images whose shape is not that of the network, if the network has a fixed shape."""
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple):
         return

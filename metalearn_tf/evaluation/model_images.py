@@ -7,12 +7,12 @@ from metalearn_tf.evaluation.scored_images import SCORED_RANGE, to_scored_range
 
 
 class ModelImages:
-    """What a callback draws with its model after an epoch, looked at before the first.
+    """The images that a callback draws with its model after an epoch; checked before the first epoch.
 
     Args:
-        count: how many images.
+        count: the number of images.
         labels: `(count,)` classes or source images `(count, ...)`, for a conditional GAN; or `None`.
-        seed: integer, of the noise.
+        seed: integer, for the noise.
 
     Raises:
         ValueError: if `labels` do not fit `count`.
@@ -28,7 +28,7 @@ class ModelImages:
         self.count, self.labels, self.seed = int(count), labels, int(seed)
 
     def check(self, model):
-        """Refuses a model that draws no images, of a range that is known, for these labels."""
+        """Refuses a model that cannot draw images for these labels, or whose images have an unknown range."""
         if not hasattr(model, "sample"):
             fix = "; `meta_gan.adapt(images)` returns a GAN, which does" if hasattr(model, "adapt") else ""
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Which images come closest to generated ones, pixel by pixel."""
+"""Finds the images that are closest to generated ones, pixel by pixel."""
 
 import numpy as np
 
@@ -12,15 +12,15 @@ def nearest_images(generated, images, image_range=None):
 
     Args:
         generated: `(n, height, width, channels)`, floating in `image_range`, or uint8.
-        images: `(m, height, width, channels)`, the images to look among, such as those that were trained on.
+        images: `(m, height, width, channels)`, the images to search, such as the training images.
         image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
-        `(indices, distances)`: int64 `(n,)`, places in `images`, and float64 `(n,)`, Euclidean distances over all
-        pixels in `[-1, 1]`, 0 for a copy and at most `2 * sqrt(height * width * channels)`.
+        `(indices, distances)`: int64 `(n,)`, positions in `images`, and float64 `(n,)`, Euclidean distances over all
+        pixels in `[-1, 1]`: 0 for a copy, and at most `2 * sqrt(height * width * channels)`.
 
     Raises:
-        ValueError: if the images are not such, or differ in shape.
+        ValueError: if the images are not such arrays, or differ in shape.
     """
     generated = check_scored_images("generated", generated, image_range=image_range)
     images = check_scored_images("images", images, image_range=image_range)
@@ -31,14 +31,14 @@ def nearest_images(generated, images, image_range=None):
         )
     points = _points(generated)
     indices, smallest = np.zeros(len(points), "int64"), np.full(len(points), np.inf)
-    # In blocks of images: a whole training set in float64 takes gigabytes.
+    # In blocks of images: a whole training set in float64 would take gigabytes.
     for start in range(0, len(images), BLOCK):
         distances = squared_distances(points, _points(images[start : start + BLOCK]))
         candidates = distances.argmin(axis=1)
         values = distances[np.arange(len(points)), candidates]
         closer = values < smallest
         indices[closer], smallest[closer] = start + candidates[closer], values[closer]
-    # Once more from the differences, so that a copy has 0 and not a rounding error.
+    # Computed again from the differences, so that a copy has distance 0 and not a rounding error.
     return indices, np.linalg.norm(points - _points(images[indices]), axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, with all that one needs to read the figures."""
+"""The results of an evaluation, with everything that is needed to read the figures."""
 
 import dataclasses
 import json
@@ -13,16 +13,16 @@ from metalearn_tf.files.whole_files import write_text
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Few-shot results over test episodes, each the mean over episodes with the half width of its 95 % interval.
+    """Few-shot results: means over test episodes, with the half width of the accuracy's 95 % interval.
 
     Attributes:
         learner: name of the learner's class.
-        dataset: name of what was tested on.
-        ways: classes in an episode; here and below a pair `(smallest, largest)` where it is drawn.
+        dataset: name of the test dataset.
+        ways: classes in an episode. This and the next two are a pair `(smallest, largest)` if each episode draws them.
         shots: support examples of a class.
         queries: query examples of a class.
-        seed: of the episodes.
-        normalization: the statistics of the network's normalisation; `"transductive"` sees all queries together.
+        seed: seed of the episodes.
+        normalization: the statistics of the network's normalisation; `"transductive"` uses all queries together.
         episode_accuracies: one accuracy in `[0, 1]` for each episode.
         recall: mean over episodes of the macro-averaged recall, in `[0, 1]`.
         f1: mean over episodes of the macro-averaged F1, in `[0, 1]`.
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def confidence_interval(self):
-        """Half width of the 95 % interval of the accuracy: 1.96 standard errors over the episodes; NaN for one."""
+        """Half width of the accuracy's 95 % interval: 1.96 standard errors over the episodes; NaN for one episode."""
         return float(confidence_half_width(self.episode_accuracies))
 
     @property
@@ -62,7 +62,7 @@ class Report:
         return f"{_number(self.ways)}-way {_number(self.shots)}-shot"
 
     def to_dict(self):
-        """All fields, with the accuracy and its interval, as Python's numbers, texts, lists and dicts.
+        """All fields, with the accuracy and its interval, as plain Python numbers, texts, lists and dicts.
 
         The interval of one episode is `None`: JSON has no NaN.
         """
@@ -75,7 +75,7 @@ class Report:
         }
 
     def to_json(self, path=None):
-        """The report as JSON text; written to `path` too, if one is given."""
+        """The report as JSON text; also written to `path` if one is given."""
         text = json.dumps(self.to_dict(), indent=2)
         if path is not None:
             write_text(path, text + "\n")
@@ -83,7 +83,7 @@ class Report:
 
     @classmethod
     def from_json(cls, text):
-        """The report that `to_json` wrote."""
+        """The report from the JSON text that `to_json` wrote."""
         return cls._from_dict(json.loads(text))
 
     @classmethod
@@ -115,7 +115,7 @@ class Report:
         return markdown_row(cells)
 
     def to_markdown(self):
-        """A Markdown table of one row, and one for each domain."""
+        """A Markdown table with one row, and a further row for each domain."""
         rows = [report.to_markdown_row() for report in (self, *self.by_domain.values())]
         return "\n".join([self.markdown_header(), *rows, ""])
 
@@ -128,12 +128,12 @@ class Report:
 
 
 def combine_reports(reports, dataset=None):
-    """One report over the episodes of several.
+    """One report over the episodes of several reports.
 
     Args:
-        reports: dict from the name of each domain to its `Report`, all of one learner and setting and of as many
-            episodes.
-        dataset: what the report calls the datasets; by default the names of the domains.
+        reports: dict from the name of each domain to its `Report`, all of one learner and setting, with equal numbers
+            of episodes.
+        dataset: the datasets' name in the report; by default the names of the domains.
 
     Returns:
         A `Report` with `reports` as its `by_domain`.

@@ -18,18 +18,18 @@ _GREY = 127
 
 
 def sample_grid(images, columns=None, image_range=None):
-    """Images side by side in one, row by row, with a grey line between.
+    """One image with all images side by side, row by row, with grey lines between them.
 
     Args:
         images: `(n, height, width, channels)`, floating in `image_range`, or uint8.
-        columns: images in a row; by default such that the grid is about square.
+        columns: images in a row; by default the grid is about square.
         image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Returns:
         uint8 array `(rows * (height + 1) - 1, columns * (width + 1) - 1, channels)`; cells without an image are grey.
 
     Raises:
-        ValueError: if the images are not such, or `columns` is not a positive integer.
+        ValueError: if the images are not such arrays, or `columns` is not a positive integer.
     """
     pixels = to_pixels(check_scored_images("images", images, image_range=image_range))
     count, height, width, channels = pixels.shape
@@ -52,18 +52,18 @@ def to_pixels(images):
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Writes a grid of images of the same noise after each epoch: `epoch_0001.png`, `epoch_0002.png`, …
+    """Writes a grid of images after each epoch, always from the same noise: `epoch_0001.png`, `epoch_0002.png`, …
 
-    The model must have `sample(count, labels=..., seed=...)`, as `mtf.gan.GAN`, that returns images of its
-    `image_range`, or in `[-1, 1]` where it has no such attribute.
+    The model must have `sample(count, labels=..., seed=...)`, like `mtf.gan.GAN`. It returns images in the model's
+    `image_range`, or in `[-1, 1]` if the model has no such attribute.
 
     Args:
         directory: folder of the PNG files; made when training begins.
         count: images in the grid.
         labels: integers `(count,)`, or source images, for a conditional GAN.
-        seed: integer, of the noise.
-        columns: images in a row, see `sample_grid`.
-        log_dir: folder of TensorBoard, for the grids as image `"samples"`; `None` for none.
+        seed: integer, for the noise.
+        columns: images in a row; see `sample_grid`.
+        log_dir: TensorBoard's folder, to which the grids are written as image `"samples"`; or `None`.
 
     Raises:
         ValueError: if `count` is not positive or `labels` does not fit it.

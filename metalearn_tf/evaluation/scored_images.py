@@ -1,4 +1,4 @@
-"""The images that are scored and drawn: in [-1, 1], as a generator's tanh makes them."""
+"""Images that are scored and drawn: in [-1, 1], like the outputs of a generator with tanh."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ def check_scored_images(argument, images, least=1, image_range=None):
     """The images as an array `(n, height, width, channels)`, uint8 or floating in `[-1, 1]`.
 
     Args:
-        argument: name of the argument, for the errors.
+        argument: name of the argument in error messages.
         images: array, uint8 or floating in `image_range`.
-        least: how many there must be.
+        least: the smallest number of images.
         image_range: lowest and highest value of a floating pixel; `None` for `[-1, 1]`.
 
     Raises:
-        ValueError: if they are not such images, or fewer than `least`; and without `image_range` if they seem to be in
-            `[0, 1]`, with black at 0 and white at 1 and nothing below.
+        ValueError: if they are not such images, or fewer than `least`. Without `image_range`, also if they seem to be
+            in `[0, 1]`: black is 0, white is 1 and nothing is below 0.
     """
     images = np.asarray(images)
     if images.ndim != 4 or 0 in images.shape[1:]:
@@ -42,7 +42,7 @@ def check_scored_images(argument, images, least=1, image_range=None):
 
 
 def to_scored_range(images, limits):
-    """Floating images of a range `limits` in `[-1, 1]`, what is beyond at its bounds."""
+    """Floating images scaled from the range `limits` to `[-1, 1]`, and clipped to it."""
     low, high = limits
     if (low, high) == SCORED_RANGE:
         return images

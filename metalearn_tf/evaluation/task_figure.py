@@ -7,10 +7,10 @@ from metalearn_tf.checks.class_names import check_class_names
 
 
 def task_figure(support_x, support_y, query_x, probabilities, query_y=None, class_names=None, queries_per_row=10):
-    """Draws one row a class: its support images, then the queries that were given to the class.
+    """Draws one row for each class: its support images, then the queries that were classified as it.
 
-    A query's title is its probability in percent; with `query_y`, wrong ones are framed and titled in red, with the
-    class that was right.
+    A query's title is its probability in percent. With `query_y`, wrong answers have a red frame and a red title with
+    the correct class.
 
     Args:
         support_x: images `(support, height, width, channels)`, float in `[0, 1]` or uint8.
@@ -19,7 +19,8 @@ def task_figure(support_x, support_y, query_x, probabilities, query_y=None, clas
         probabilities: `(queries, ways)`, as `AdaptedModel.predict` returns.
         query_y: true labels `(queries,)`, if known.
         class_names: names of the `ways` classes.
-        queries_per_row: at most this many queries are drawn for a class, the surest and the wrong ones first.
+        queries_per_row: at most this many queries are drawn for a class; those with the highest probability and wrong
+            ones come first.
 
     Returns:
         A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.

@@ -1,4 +1,4 @@
-"""How the networks of the scores are trained."""
+"""Trains networks for the scores."""
 
 import keras
 import tensorflow as tf
@@ -18,10 +18,10 @@ _LEARNING_RATE = 3e-3
 
 @random_state_kept()
 def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, seed=0, verbose="auto"):
-    """Trains a classifier whose features can judge generated images of the dataset's kind.
+    """Trains a classifier whose features can be used to score generated images like those of the dataset.
 
-    Adam with a cosine schedule after one tenth of warm-up, batches of 128, cross-entropy. The layer before the softmax
-    is the feature network:
+    It uses Adam with a cosine schedule after a warm-up of one tenth, batches of 128, and cross-entropy. The network up
+    to the layer before the softmax is the feature network:
 
     ```python
     classifier = mtf.evaluation.train_feature_classifier(dataset)
@@ -35,19 +35,20 @@ def train_feature_classifier(dataset, epochs=8, features=64, augmentation=None, 
         features: width of the layer before the softmax.
         augmentation: optional Keras layer, such as `keras.layers.RandomFlip("horizontal")`, applied to the training
             images, float32 in `[-1, 1]`.
-        seed: integer, of the first weights and the order of the examples. The user's random states are afterwards what
-            they were.
-        verbose: of `fit`.
+        seed: integer, for the initial weights and the order of the examples. The user's random states are restored
+            afterwards.
+        verbose: as in `fit`.
 
     Returns:
         A built and compiled `keras.Model` from images in `[-1, 1]` to probabilities `(batch, num_classes)` float32.
 
     Raises:
         TypeError: if `dataset` is not a `ClassDataset`, or `augmentation` not a Keras layer.
-        ValueError: if it does not hold such images of two classes or more, or `epochs` is not a positive integer.
+        ValueError: if the dataset does not have such images of two classes or more, or `epochs` is not a positive
+            integer.
     """
     _check(dataset, epochs, augmentation)
-    keras.utils.set_random_seed(seed)  # the order of a shuffled dataset depends on TensorFlow's too
+    keras.utils.set_random_seed(seed)  # the order of a shuffled dataset depends on TensorFlow's seed too
     classifier = build_classifier(dataset.example_shape, dataset.num_classes, features, seed=seed)
     batches, steps = _batches(dataset, augmentation, seed)
     classifier.compile(
@@ -88,10 +89,10 @@ def _batches(dataset, augmentation, seed):
         return images, tf.gather(labels, rows)
 
     rows = tf.data.Dataset.range(len(dataset)).shuffle(len(dataset), seed=seed)
-    # A last batch of one image would spoil the statistics of the normalisation.
+    # A last batch of one image would distort the statistics of the normalisation.
     size = min(_BATCH_SIZE, len(dataset))
     batches = rows.batch(size, drop_remainder=True).map(gather).prefetch(2)
     options = tf.data.Options()
-    # With it, the end of `fit` waits for as long as the training took.
+    # With autotuning, `fit` would wait at its end for as long as the training took.
     options.autotune.enabled = False
     return batches.with_options(options), len(dataset) // size

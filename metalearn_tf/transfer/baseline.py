@@ -138,7 +138,9 @@ class BaselinePlusPlus(Baseline):
     features. Length and direction are trained as separate weights, as in the paper's published code. The initial
     vectors are random, with entries in `[-d^-½, d^-½]`. The task state is the directions `(ways, d)` and the lengths
     `(ways,)`, and the support set's normalisation statistics if the network keeps them. It takes any number of ways.
-Args: network: see `Baseline`.
+
+    Args:
+        network: see `Baseline`.
         scale: factor of the logits.
         **kwargs: see `Baseline`; `seed` is also for the initial vectors.
 

@@ -13,7 +13,8 @@ def fit_logistic_regression(x, labels, classes, l2, tolerance=1e-6, max_steps=10
 
     Args:
         x: floats `(n, d)`, of about unit variance.
-        labels: int32 `(n,)` in `[0, classes)`. classes: the number of classes.
+        labels: int32 `(n,)` in `[0, classes)`.
+        classes: the number of classes.
         l2: strength of the penalty, positive.
         tolerance: the steps end when the largest entry of the gradient (of the mean over the examples) is at most this.
         max_steps: after this many steps they end anyway, with a warning.

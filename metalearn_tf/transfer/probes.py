@@ -32,8 +32,8 @@ def linear_probe(features, labels, l2=1.0):
 
     Args:
         features: floats `(n, d)`, see `extract_features`.
-        labels: integers `(n,)`, `0 … classes - 1`, each at least once. l2: strength of the penalty on the weights of
-        standardised features, relative to the summed cross-entropy.
+        labels: integers `(n,)`, `0 … classes - 1`, each at least once.
+        l2: strength of the penalty on the weights of standardised features, relative to the summed cross-entropy.
 
     Input shape: `(batch, d)` floating.
     Output shape: `(batch, classes)` float32 probabilities.

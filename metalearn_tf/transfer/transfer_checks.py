@@ -83,8 +83,9 @@ def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
     """Refuses callbacks that set a learning rate with a schedule, and a schedule that reaches 0 too early.
 
     Args:
-        optimizer: a Keras optimizer; `None` before `compile`. callbacks: those of `fit`, or `None`. steps: the number
-        of steps before the last epoch of the training, as far as it is known.
+        optimizer: a Keras optimizer; `None` before `compile`.
+        callbacks: those of `fit`, or `None`.
+        steps: the number of steps before the last epoch of the training, as far as it is known.
 
     Raises:
         ValueError: says what to write instead.

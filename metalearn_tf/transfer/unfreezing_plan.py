@@ -53,7 +53,8 @@ class UnfreezingPlan:
         """The plan, with the arguments that were `None` chosen so that all stages fit into the epochs.
 
         Args:
-            epochs: the number of epochs. layers: the number of layers of the backbone that can be trained.
+            epochs: the number of epochs.
+            layers: the number of layers of the backbone that can be trained.
 
         Returns:
             An `UnfreezingPlan`.
