@@ -1,4 +1,4 @@
-"""How training runs on the machine at hand or on many, and goes on where it was stopped."""
+"""Runs training on one machine or many, and continues a training that was stopped."""
 
 from metalearn_tf.training.fastest_precision import fastest_precision
 from metalearn_tf.training.multi_worker_strategy import local_tf_configs, multi_worker_strategy

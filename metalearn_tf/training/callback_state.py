@@ -9,19 +9,19 @@ import numpy as np
 
 from metalearn_tf.engine.keras_internals import CALLBACK_ATTRIBUTES
 
-# What Keras sets anew at the beginning of every training, and the comparison that a callback makes of its `mode`.
+# Attributes that Keras sets anew at the start of every training, and the comparison that a callback makes from `mode`.
 _OF_KERAS = {"params", "monitor_op", *CALLBACK_ATTRIBUTES}
 
 
 class CallbackState:
-    """Keeps what a callback has seen in a training, and leaves what it was told.
+    """Saves what a callback has learned during a training, but not the arguments that it was given.
 
-    What it has seen are its attributes, as far as they are numbers, texts, arrays, or lists and dicts of them. What it
-    was told are those that have the name of an argument of its constructor, such as `patience`: they stay as they are
-    given now. One of these that a class of the user's changes as it goes, such as a number of steps that it counts
-    down, is kept as well, and must be given now as it was given then.
+    The saved state is the callback's attributes that are numbers, texts, arrays, or lists and dicts of them. Attributes
+    that have the name of a constructor argument, such as `patience`, are not saved: they keep the value that is given
+    now. There is one exception: if a user's class changes such an attribute during the training, for example to count
+    down steps, it is saved too. Then the argument must have the same value now as at the start.
 
-    Make it when the training begins, before the callback changes.
+    Make this object when the training begins, before the callback changes.
 
     Args:
         callback: a `keras.callbacks.Callback`.
@@ -34,34 +34,34 @@ class CallbackState:
         self._told = copy.deepcopy(given)
 
     def values(self, arrays):
-        """What the callback remembers.
+        """The state of the callback.
 
         Args:
-            arrays: list, to which the arrays among its attributes are appended.
+            arrays: a list; the arrays among the callback's attributes are appended to it.
 
         Returns:
-            A dict that JSON can hold, with the places of the arrays in the list.
+            A dict that JSON can hold. It refers to arrays by their positions in the list.
         """
         seen, told = {}, {}
         for name, value in vars(self._callback).items():
             if name in self._never or (name in self._told and _same(value, self._told[name])):
                 continue
-            with contextlib.suppress(TypeError):  # models and functions are the callback's tools, not its memory
+            with contextlib.suppress(TypeError):  # models and functions are not part of the state
                 seen[name] = _encode(value, arrays)
                 if name in self._told:
                     told[name] = _encode(self._told[name], arrays)
         return {"class": type(self._callback).__qualname__, "seen": seen, "told": told}
 
     def check(self, state, arrays):
-        """Holds a state against the callback before it is set.
+        """Checks that a state fits the callback, before it is set.
 
         Args:
-            state: what `values` returned of the callback in the training so far.
-            arrays: the list of arrays that it filled.
+            state: what `values` returned for the callback in the training so far.
+            arrays: the list of arrays that `values` filled.
 
         Raises:
-            ValueError: if the state is of another class, or of what the callback does not have, or not of this kind; or
-                if the callback is told something else than it was, where the state depends on that.
+            ValueError: if the state is from another class, or has attributes that the callback does not have, or values
+                of another kind; or if an argument differs from before and the state depends on it.
         """
         found = type(self._callback).__qualname__
         if state["class"] != found:
@@ -84,10 +84,10 @@ class CallbackState:
                 )
 
     def set(self, state, arrays):
-        """Gives the callback a state that was checked."""
+        """Sets a checked state in the callback."""
         for name, value in state["seen"].items():
             value, now = _decode(value, arrays), vars(self._callback).get(name)
-            if isinstance(value, dict) and isinstance(now, dict):  # which may be of a class of its own
+            if isinstance(value, dict) and isinstance(now, dict):  # it may be a subclass of dict
                 now.clear()
                 now.update(value)
             else:
@@ -107,7 +107,7 @@ def check_encoded(states, arrays):
 
 
 def _told(callback):
-    """The names of what a callback was told: by Keras's classes, which do not change it, and by all others."""
+    """The names of a callback's arguments: those of Keras's classes, which do not change them, and all others."""
     of_keras, others = set(_OF_KERAS), set()
     for of_class in type(callback).__mro__:
         if "__init__" in vars(of_class) and of_class is not object:
@@ -117,26 +117,26 @@ def _told(callback):
 
 
 def _takes(callback, name, value):
-    """Whether a callback has an attribute that can be this value."""
+    """Whether a callback has an attribute that can have this value."""
     if name in vars(callback):
         now = vars(callback)[name]
     elif hasattr(type(callback), name):
-        now = getattr(type(callback), name)  # a first value; or a method
+        now = getattr(type(callback), name)  # an initial value, or a method
         if now is None:
             return True
     else:
-        # What its methods name, they may make later.
+        # Its methods may create the attributes that they name later.
         functions = (part for of_class in type(callback).__mro__ for part in vars(of_class).values())
         return any(name in part.__code__.co_names for part in functions if inspect.isfunction(part))
     if now is None or (value is None and _kind(now) is not None):
         return True
-    # Numbers that count never become infinite, or none.
+    # Counters never become infinite or `None`.
     finite = not isinstance(now, numbers.Integral) or _kind(value) != "number" or np.isfinite(value)
     return _kind(now) is not None and _kind(now) == _kind(value) and bool(finite)
 
 
 def _kind(value):
-    """The kind of a value that can be kept; `None` of others."""
+    """The kind of a value that can be saved; `None` for other values."""
     kinds = {
         "flag": (bool, np.bool_),
         "number": numbers.Real,
@@ -191,4 +191,4 @@ def _decode(value, arrays):
         return {key: _decode(part, arrays) for key, part in content.items()}
     if kind != "array":
         raise ValueError(kind)
-    return arrays[content][()]  # NumPy's numbers are arrays without axes
+    return arrays[content][()]  # NumPy's numbers are saved as arrays without axes

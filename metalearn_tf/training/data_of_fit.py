@@ -1,4 +1,4 @@
-"""The callbacks and the data of a `fit` that is running, and the way to a place in these."""
+"""The callbacks and the data of a running `fit`, and how to move to a place in the data."""
 
 import functools
 import itertools
@@ -20,49 +20,50 @@ from metalearn_tf.files.fingerprint import fingerprint
 
 
 class DataOfFit:
-    """The batches that a running `keras.Model.fit` is about to draw, to be made from a callback's `on_train_begin`.
+    """The batches that a running `keras.Model.fit` will draw. Make it in a callback's `on_train_begin`.
 
-    Keras keeps them in a local variable of `fit`, its `EpochIterator`. That knows how each kind of data begins an epoch
-    and ends it (arrays, datasets, generators, a `PyDataset` with its own `on_epoch_end`), so that old epochs are passed
-    over as they were drawn, and `fit` then begins at the step after the last one that was made: no callback sees a step
-    twice, and nothing is left behind when it is interrupted.
+    Keras keeps them in a local variable of `fit`, its `EpochIterator`. It knows how each kind of data begins and ends
+    an epoch (arrays, datasets, generators, a `PyDataset` with its own `on_epoch_end`). So old epochs are skipped in the
+    way in which they were drawn, and `fit` then begins at the step after the last completed one. No callback sees a
+    step twice, and an interruption leaves nothing behind.
 
     Raises:
-        RuntimeError: where no `fit` is running.
+        RuntimeError: if no `fit` is running.
     """
 
     def __init__(self):
         iterator = _epoch_iterator()
-        # Not held, so that it ends with `fit`, however that ends.
+        # A weak reference, so that the object ends with `fit`, however `fit` ends.
         self.iterator = weakref.proxy(iterator)
         self._epoch = functools.partial(steps_of_epoch(iterator), self.iterator)
         self._old_steps, self._drawn = 0, 0
         self._look = self._draw = None
 
     def when_over(self, function):
-        """Has a function called when `fit` is over, and its variables are gone, also by an interruption."""
+        """Registers a function to be called when `fit` has ended and its variables are gone, however it ended."""
         weakref.finalize(_epoch_iterator(), function)
 
     def look_first(self, look):
-        """Has a function called with the first batch, before the step or whatever else becomes of it.
+        """Registers a function to be called with the first batch, before the batch is used.
 
         Args:
-            look: of the batch, a nested structure of tensors, and of whether no other can be the first one. It returns
-                whether it is the one that is expected; if not, it is called again with that of the next pass.
+            look: function of the batch, a nested structure of tensors, and of a flag that says that no other batch can
+                be the first one. It returns whether this is the expected batch. If not, it is called again with the
+                first batch of the next pass.
         """
         self._look, self._passes = look, self._possible_passes()
         replace_steps(self.iterator, self._steps)
 
     def pass_over(self, epochs, steps, draw):
-        """Passes over whole epochs, and has the next one begin behind so many steps.
+        """Skips whole epochs, and lets the next epoch begin after a number of steps.
 
         Args:
-            epochs: how many are passed over, at once.
-            steps: of the epoch after them, that were made.
-            draw: function of an iterator over the batches of the last of these steps, which it must draw.
+            epochs: the number of epochs to skip, at once.
+            steps: the number of completed steps in the epoch after them.
+            draw: function that gets an iterator over the batches of the last of these steps, and must draw them.
 
         Returns:
-            How many batches the whole epochs had.
+            The number of batches in the whole epochs.
         """
         replace_steps(self.iterator, self._steps)
         for _ in range(epochs):
@@ -73,7 +74,7 @@ class DataOfFit:
         return self._drawn
 
     def first_batches(self):
-        """What may be the first batch, of data that will not be used otherwise; none under several replicas."""
+        """The batches that may be the first one, for data that are not used otherwise; none with several replicas."""
         for _ in range(self._possible_passes()):
             *_, batches = next(iter(self.iterator))
             if isinstance(batches, tf.data.Iterator):
@@ -81,7 +82,7 @@ class DataOfFit:
             self.iterator.reset()
 
     def examples(self):
-        """A name for all examples of data that are arrays; `None` of others."""
+        """A fingerprint of all examples, for data that are arrays; `None` for other data."""
         parts = tf.nest.flatten(arrays_of(self.iterator))
         if not all(part is None or isinstance(part, np.ndarray | tf.Tensor) for part in parts):
             return None
@@ -89,7 +90,7 @@ class DataOfFit:
         return fingerprint(*parts) if parts else None
 
     def _steps(self):
-        """Keras's steps of an epoch, of which those that were made are drawn without being given to `fit`."""
+        """Keras's steps of an epoch. Completed steps are drawn but not given to `fit`."""
         old, self._old_steps = self._old_steps, 0
         for begin, end, batches in self._with_look():
             if end >= old:
@@ -108,7 +109,7 @@ class DataOfFit:
             if self._look is None or not isinstance(batches, tf.data.Iterator):
                 yield begin, end, batches
                 continue
-            # One step takes as many as `steps_per_execution`.
+            # One step takes `steps_per_execution` batches.
             drawn = list(itertools.islice(batches, end + 1 - begin))
             self._passes -= 1
             if drawn and not self._look(drawn[0], self._passes == 0) and self._passes:
@@ -119,8 +120,8 @@ class DataOfFit:
             yield begin, end, _given_back(drawn, batches.element_spec) if drawn else batches
 
     def _possible_passes(self):
-        # A dataset that is shuffled anew in each pass has one pass less behind it where Keras has built the model
-        # before, as in a session in which the training was interrupted.
+        # Keras draws one more pass if it still has to build the model. In a session in which the training was
+        # interrupted, the model is built already, so a dataset that is reshuffled in each pass is one pass behind.
         return 2 if is_of_dataset(self.iterator) else 1
 
     def _pass(self, batches, count):
@@ -130,7 +131,7 @@ class DataOfFit:
 
 
 def too_few(received):
-    """The error of data that have less than the training has used of them."""
+    """The error message for data that have fewer batches than the training has used."""
     return (
         "The data of `fit` must begin anew when a training goes on, since what was used of them is passed over: make a "
         f"generator anew for each call. Received: {received} that were used before"
@@ -138,7 +139,7 @@ def too_few(received):
 
 
 def _given_back(batches, element_spec):
-    """An iterator over batches that looks to a traced function as that from which they were drawn."""
+    """An iterator over batches that, to a traced function, looks like the original iterator."""
     datasets = [
         tf.data.experimental.from_variant(
             tf.data.experimental.to_variant(tf.data.Dataset.from_tensors(batch)), element_spec
@@ -152,7 +153,7 @@ def callbacks_of_fit():
     """All callbacks of the `keras.Model.fit` that is running, in their order.
 
     Raises:
-        RuntimeError: where none is.
+        RuntimeError: if none is running.
     """
     return _of_fit(callback_list()).callbacks
 

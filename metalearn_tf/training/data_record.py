@@ -1,4 +1,4 @@
-"""What a training is fed with, kept beside its states."""
+"""A record of a training's data, stored beside its states."""
 
 import json
 import logging
@@ -12,13 +12,13 @@ from metalearn_tf.training.descriptions import read_description, refuse_differen
 
 
 class DataRecord:
-    """Tells whether a training that goes on is given the data that it had.
+    """Checks whether a continued training gets the same data as before.
 
     Args:
-        path: of the file that says what they were.
-        examples: a name for all examples, of data that are arrays; otherwise `None`.
-        fixed_sizes: whether all batches must be of the sizes that they had. Data of an unknown number of batches, such
-            as texts of like lengths, may differ.
+        path: path of the file with the record.
+        examples: a fingerprint of all examples, for data that are arrays; otherwise `None`.
+        fixed_sizes: whether all batches must have the same sizes as before. They may differ in data with an unknown
+            number of batches, such as texts grouped by length.
     """
 
     def __init__(self, path, examples, fixed_sizes):
@@ -27,17 +27,18 @@ class DataRecord:
         self._fixed_sizes = fixed_sizes
 
     def check_running(self, batch, is_last):
-        """Holds the first batch against that of a training that has steps to make.
+        """Compares the first batch with the recorded one, for a training that still has steps to do.
 
         Args:
             batch: nested structure of tensors.
             is_last: whether no other batch can be the first one.
 
         Returns:
-            Whether it is the one of before. If not, and it is the last one, `logging` has a warning.
+            Whether it is the same batch as before. If not, and no other batch can be the first, `logging` gets a
+            warning.
 
         Raises:
-            ValueError: if it is of another size.
+            ValueError: if it has another size.
         """
         found, kept = self._describe(batch), self._read()
         self._check_sizes(found, kept)
@@ -55,13 +56,13 @@ class DataRecord:
         return True
 
     def check_ended(self, batches):
-        """Holds data against those of a training that is at its end, whose result is returned for them.
+        """Compares the data with the recorded ones, for a finished training whose result is returned.
 
         Args:
-            batches: what may be the first batch, such as that of each of two passes; not used of arrays.
+            batches: the batches that may be the first one, such as that of each of two passes; not used for arrays.
 
         Raises:
-            ValueError: if they are others.
+            ValueError: if the data differ.
         """
         kept = self._read()
         if not kept:
@@ -91,7 +92,7 @@ class DataRecord:
 
     def _describe(self, batch):
         parts = [part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None]
-        parts = [part for part in parts if part.dtype != tf.variant]  # what Keras gives for `None` of a generator
+        parts = [part for part in parts if part.dtype != tf.variant]  # Keras's value for `None` from a generator
         return {
             "first_batch": [f"{part.shape[:1]}, {part.shape.rank} axes, {part.dtype.name}" for part in parts],
             "content": fingerprint(*(part.numpy() for part in parts)),

@@ -1,4 +1,4 @@
-"""What a model and its training are, as plain values, to tell whether a folder belongs to them."""
+"""Descriptions of a model and its training as plain values, to check whether a folder belongs to them."""
 
 import json
 import pathlib
@@ -13,12 +13,12 @@ from metalearn_tf.files.whole_files import write_text
 
 
 def describe_model(model, weights=False):
-    """What a model and its training are, as plain values: its full configuration, loss, metrics and optimizers.
+    """A model and its training as plain values: its full configuration, loss, metrics and optimizers.
 
     Args:
         model: a built `keras.Model`.
-        weights: whether the values of its weights are part of what it is; rounded, since processors differ in the last
-            bits of random numbers.
+        weights: whether the values of its weights are part of the description. They are rounded, because processors
+            differ in the last bits of random numbers.
     """
     described = {**describe(model), **{name: describe(optimizer) for name, optimizer in optimizers_of(model).items()}}
     described.pop("name", None)
@@ -36,8 +36,8 @@ def describe_model(model, weights=False):
 
 
 def _describe_compile(model):
-    """What `compile` was given beside optimizers and loss, of what has a part in the training."""
-    # As it was given: what cannot be saved trains all the same.
+    """The arguments of `compile` other than optimizers and loss, as far as they affect the training."""
+    # The argument itself: objects that cannot be saved can still be used in training.
     options = {**compile_options(model), **{name: getattr(model, name, None) for name in ("monitor", "mode")}}
     names = ("loss_weights", "metrics", "weighted_metrics", "steps_per_execution", "monitor", "mode")
     return describe({name: options[name] for name in names if options.get(name) is not None})
@@ -46,14 +46,14 @@ def _describe_compile(model):
 def _sums(variable):
     """Two sums of a variable's values, in four digits.
 
-    They are without cancellation, so that these digits are certain; the second tells signs and places apart.
+    They have no cancellation, so these digits are reliable. The second sum depends on signs and positions.
     """
     value = keras.ops.convert_to_numpy(variable).astype("float64").ravel()
     return f"{np.abs(value).sum():.4g} and {np.maximum(value, 0.0) @ (1 + np.arange(value.size) % 101):.4g}"
 
 
 def describe_dataset(dataset):
-    """What a `ClassDataset` holds, as plain values."""
+    """The content of a `ClassDataset` as plain values."""
     return {
         "domain": dataset.domain,
         "examples": len(dataset),
@@ -65,13 +65,13 @@ def describe_dataset(dataset):
 
 
 def optimizers_of(model):
-    """The optimizers of a Keras model by their names; those of GANs are several."""
+    """The optimizers of a Keras model by name; a GAN has several."""
     optimizers = getattr(model, "optimizers", None) or {"optimizer": getattr(model, "optimizer", None)}
     return {name: optimizer for name, optimizer in optimizers.items() if optimizer is not None}
 
 
 def check_same(argument, path, description, what):
-    """Holds a description against that of a file; without a file, writes it there.
+    """Compares a description with the one in a file; if there is no file, writes it.
 
     Args:
         argument: name of the argument that gave the folder, for the error.
@@ -80,9 +80,9 @@ def check_same(argument, path, description, what):
         what: of what the folder is, such as `"run"`.
 
     Raises:
-        ValueError: if they differ; names the first five differences. Or if the file is damaged.
+        ValueError: if they differ (it names the first five differences), or if the file is damaged.
     """
-    # As it will be read: tuples are lists there.
+    # In the form in which it will be read: tuples become lists.
     description = json.loads(json.dumps(description))
     kept = read_description(argument, path)
     if kept is None:
@@ -92,7 +92,7 @@ def check_same(argument, path, description, what):
 
 
 def read_description(argument, path):
-    """The description that a file has; `None` if there is no file.
+    """The description in a file; `None` if there is no file.
 
     Args:
         argument: name of the argument that gave the folder, for the error.
@@ -113,7 +113,7 @@ def read_description(argument, path):
 
 
 def refuse_differences(argument, description, kept, what):
-    """Raises a `ValueError` if a description differs from the one that a folder has; see `check_same`."""
+    """Raises a `ValueError` if a description differs from that of a folder; see `check_same`."""
     found = differences(description, kept, what)
     if found:
         raise ValueError(
@@ -123,11 +123,11 @@ def refuse_differences(argument, description, kept, what):
 
 
 def differences(wanted, kept, what):
-    """Where two descriptions differ, in words, the first five places; empty where they do not.
+    """The first five differences between two descriptions, in words; empty if there are none.
 
     Args:
         wanted: nested dict of plain values.
-        kept: the same, of what there was before.
+        kept: the same kind of dict, from before.
         what: of what that is, such as `"run"`.
     """
     wanted, kept = _flat(wanted), _flat(kept)

@@ -1,15 +1,15 @@
-"""Environment variables for a while, and what programs of Ray's find there."""
+"""Sets environment variables for a while, and those that Ray's programs need."""
 
 import contextlib
 import os
 
-# Ray gives its workers the priority 15, at which beside other programs they come to a standstill.
+# Ray gives its workers the priority 15. At this priority they almost stop when other programs run.
 RAY_PRIORITY = {"RAY_worker_niceness": "0"}
 
 
 @contextlib.contextmanager
 def environment(variables):
-    """Inside, the environment has these variables; after it, those of before.
+    """A context with these environment variables; afterwards the old ones are restored.
 
     Args:
         variables: dict from names to texts.

@@ -1,8 +1,8 @@
-"""Which of several workers writes files."""
+"""Decides which of several workers writes files."""
 
 
 def is_first_worker(model):
-    """Whether this process is the first, or only, worker of the strategy that a model trains under: its chief."""
+    """Whether this process is the first or only worker (the chief) of the strategy under which a model trains."""
     resolver = model.distribute_strategy.cluster_resolver
     if resolver is None or resolver.task_id is None:
         return True

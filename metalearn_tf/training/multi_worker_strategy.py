@@ -1,4 +1,4 @@
-"""Training on many machines: the strategy of the workers that `TF_CONFIG` names, checked before TensorFlow waits."""
+"""Training on many machines: the strategy for the workers in `TF_CONFIG`, checked before TensorFlow waits for them."""
 
 import contextlib
 import errno
@@ -14,9 +14,9 @@ _EXAMPLE = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"ty
 
 
 def multi_worker_strategy():
-    """The strategy under which the workers of `TF_CONFIG` train one model together.
+    """The strategy under which the workers in `TF_CONFIG` train one model together.
 
-    Each worker runs the same program, with the same environment variable but for the index of its own:
+    Each worker runs the same program with the same environment variable, except for its own index:
 
     ```
     TF_CONFIG='{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
@@ -31,26 +31,26 @@ def multi_worker_strategy():
     learner.fit(tasks, steps_per_epoch=500, epochs=20, callbacks=[mtf.training.Resume(folder_of_all_workers)])
     ```
 
-    Call it before TensorFlow runs its first operation. It returns when all workers are there. `fit` gives every worker
-    its tasks of each batch, and all weights stay equal.
+    Call it before TensorFlow runs its first operation. It returns when all workers have joined. `fit` gives every
+    worker its part of the tasks in each batch, and all weights stay equal.
 
     Returns:
-        A `tf.distribute.MultiWorkerMirroredStrategy`; without `TF_CONFIG` TensorFlow's default strategy, so that the
-        same program trains on one machine.
+        A `tf.distribute.MultiWorkerMirroredStrategy`; without `TF_CONFIG`, TensorFlow's default strategy, so that the
+        same program also trains on one machine.
 
     Raises:
-        ValueError: if `TF_CONFIG` is not JSON, or names no such worker as it says that this one is.
+        ValueError: if `TF_CONFIG` is not JSON, or if its `task` is not one of the workers that it lists.
         OSError: if this worker's port is in use.
     """
     if not os.environ.get("TF_CONFIG"):
         return tf.distribute.get_strategy()
     check_port(check_tf_config(os.environ["TF_CONFIG"]))
-    # Ring is the algorithm of CPUs, and "auto" on GPUs finds NCCL.
+    # Ring is the algorithm for CPUs; on GPUs "auto" finds NCCL.
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def local_tf_configs(workers):
-    """The `TF_CONFIG` of each of several workers of this machine, at ports that are free now.
+    """The `TF_CONFIG` for each of several workers on this machine, with ports that are free now.
 
     ```python
     for config in mtf.training.local_tf_configs(2):
@@ -58,7 +58,7 @@ def local_tf_configs(workers):
     ```
 
     Args:
-        workers: how many.
+        workers: the number of workers.
 
     Returns:
         A list of JSON texts.
@@ -68,7 +68,7 @@ def local_tf_configs(workers):
     """
     check_whole(workers=workers)
     with contextlib.ExitStack() as stack:
-        # All at once, since a port that is closed may be given out again.
+        # All sockets are open at once, because the system may give out a closed port again.
         sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
         for each in sockets:
             each.bind(("localhost", 0))
@@ -77,7 +77,7 @@ def local_tf_configs(workers):
 
 
 def check_tf_config(text):
-    """The address `"host:port"` of this worker; refuses what TensorFlow would wait for without end, or not understand.
+    """The address `"host:port"` of this worker. Refuses values for which TensorFlow would wait forever or fail.
 
     Args:
         text: the value of `TF_CONFIG`.
@@ -104,9 +104,9 @@ def check_tf_config(text):
 
 
 def check_port(address):
-    """Refuses an address whose port another program of this machine listens at."""
+    """Refuses an address whose port is used by another program on this machine."""
     with socket.socket() as probe:
-        # As servers do, so that the connections of a job that has ended are in nobody's way.
+        # Like servers do, so that old connections of an ended job do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", _port(address)))

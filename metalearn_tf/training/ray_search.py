@@ -1,4 +1,4 @@
-"""The part of a search that runs in Ray; to be imported only where Ray is there."""
+"""The part of a search that runs in Ray. Import it only if Ray is installed."""
 
 import contextlib
 import os
@@ -17,12 +17,12 @@ from metalearn_tf.training.resume import Resume
 from metalearn_tf.training.task_parallelism import use_task_parallelism
 
 _METRIC = "val_accuracy"
-# What is kept of each epoch; Ray adds much of its own.
+# The values of each epoch that are saved; Ray adds many of its own.
 _KEPT = ("loss", "accuracy", "val_loss", _METRIC, "seconds")
 
 
 def run_trials(directory, records, build_learner, train, validation, budget, concurrent_trials, verbose):
-    """Runs all trials that still have something to do.
+    """Runs all trials that are not finished.
 
     Args:
         directory: folder of the search.
@@ -31,11 +31,11 @@ def run_trials(directory, records, build_learner, train, validation, budget, con
         train: a `ClassDataset`.
         validation: a `ClassDataset`.
         budget: a `TrialBudget`.
-        concurrent_trials: how many at once, or `None` for one on each core.
+        concurrent_trials: the number of trials at once, or `None` for one on each core.
         verbose: 0 for no progress bar, 1 for one.
 
     Raises:
-        KeyboardInterrupt: if the search was interrupted, which Ray keeps to itself.
+        KeyboardInterrupt: if the search was interrupted; Ray itself does not raise it.
     """
     directory = pathlib.Path(directory).resolve()
     states, attempts = directory / "states", directory / "ray"
@@ -52,7 +52,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, con
             ),
             run_config=tune.RunConfig(
                 storage_path=str(attempts),
-                # Each attempt has a folder of its own: what counts is in the records.
+                # Each attempt has its own folder. The records, not these folders, hold the results.
                 name=f"attempt_{1 + len(list(attempts.glob('attempt_*')))}",
                 callbacks=[_Record(records, states, verbose)],
                 verbose=0,
@@ -64,7 +64,7 @@ def run_trials(directory, records, build_learner, train, validation, budget, con
 
 
 def _train(config, build_learner, data, budget, states):
-    """One trial, in a process of its own."""
+    """Runs one trial in its own process."""
     use_task_parallelism(1)
     number = config["trial"]["number"]
     learner = budget.build(build_learner, config["trial"]["parameters"])
@@ -81,11 +81,11 @@ def _plain(trial):
 
 @contextlib.contextmanager
 def _ray(concurrent_trials):
-    """The Ray that is running, or one of this machine for as long as the search takes."""
+    """A context with the Ray that is already running, or with a local one for the duration of the search."""
     if ray.is_initialized():
         yield
         return
-    # Not on a cluster of the environment's: the folder must be one that all its machines see.
+    # Not on a cluster named in the environment, because all its machines would have to see the folder.
     ray.init(
         address="local", num_cpus=concurrent_trials, include_dashboard=False, log_to_driver=False, logging_level="error"
     )
@@ -96,21 +96,21 @@ def _ray(concurrent_trials):
 
 
 def _variables():
-    """What Ray and its processes find in the environment, for as long as the search takes."""
+    """The environment variables for Ray and its processes, for the duration of the search."""
     paths = [str(pathlib.Path(path).resolve()) for path in sys.path]
     return {
         **RAY_PRIORITY,
-        # Where this process imports from, so that `build_learner` may be of any module.
+        # The import path of this process, so that `build_learner` may come from any module.
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        # Relative paths are those of this process.
+        # Relative paths are relative to the folder of this process.
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        # The new look prints tables whatever `verbose` is.
+        # Ray's new output prints tables whatever `verbose` is.
         "RAY_AIR_NEW_OUTPUT": "0",
     }
 
 
 class _Record(tune.Callback):
-    """Writes down what trials report, in the process that runs the search."""
+    """Records what trials report, in the process that runs the search."""
 
     def __init__(self, records, states, verbose):
         self._records, self._states = records, states
@@ -124,12 +124,12 @@ class _Record(tune.Callback):
 
     def on_trial_complete(self, iteration, trials, trial, **info):
         self._records.end(_number(trial))
-        # Ray ends its process within its last report, so that `Resume` does not delete it.
+        # Ray ends a trial's process during its last report, so that `Resume` cannot delete its states.
         shutil.rmtree(_state(self._states, _number(trial)), ignore_errors=True)
         self._progress.add(1)
 
     def on_trial_error(self, iteration, trials, trial, **info):
-        # Ray's own `get_error` reads a copy that is not there yet.
+        # Ray's own `get_error` reads a copy that does not exist yet.
         self._records.end(_number(trial), error=pathlib.Path(trial.error_file).read_text())
         self._progress.add(1)
 
@@ -139,7 +139,7 @@ def _number(trial):
 
 
 class _Halving(tune.schedulers.ASHAScheduler):
-    """ASHA, which knows a trial by its number in the search and not by what Ray calls it in one attempt."""
+    """ASHA that identifies a trial by its number in the search, not by Ray's name, which changes with each attempt."""
 
     def on_trial_add(self, controller, trial):
         super().on_trial_add(controller, _named(_number(trial)))
@@ -159,10 +159,10 @@ def _named(number):
 
 
 def _scheduler(records, budget):
-    """ASHA that has seen what all trials reported before the search was stopped.
+    """ASHA that already knows what all trials reported before the search was stopped.
 
-    Ray's own way to go on (`Tuner.restore`) begins with a scheduler that has seen nothing, so that trials which should
-    be stopped would go on.
+    Ray's own way to continue (`Tuner.restore`) starts with an empty scheduler, which would not stop trials that should
+    be stopped.
     """
     halving = {"grace_period": budget.grace_period, "reduction_factor": budget.reduction_factor}
     scheduler = _Halving(time_attr="epoch", metric=_METRIC, mode="max", max_t=budget.epochs, **halving)

@@ -1,4 +1,4 @@
-"""What a trial tells Ray Tune after each epoch."""
+"""A callback that reports to Ray Tune after each epoch."""
 
 import time
 
@@ -8,9 +8,10 @@ from metalearn_tf.training.require_ray import require_ray
 
 
 class ReportToRay(keras.callbacks.Callback):
-    """Reports all logs of each epoch to Ray Tune, the accuracy on validation tasks among them.
+    """Reports all logs of each epoch to Ray Tune, including the accuracy on validation tasks.
 
-    For a training within a trial of Ray Tune. `mtf.training.tune` gives it to its trials; give it to those of your own:
+    Use it in a training that runs in a trial of Ray Tune. `mtf.training.tune` adds it to its own trials; add it to
+    yours:
 
     ```python
     def trial(parameters):
@@ -19,9 +20,9 @@ class ReportToRay(keras.callbacks.Callback):
         learner.fit(tasks(), ..., callbacks=[mtf.training.Resume(folder), mtf.training.ReportToRay()])
     ```
 
-    What it reports are the logs as Keras names them, such as `val_accuracy`; `epoch`, counted from 1, by which ASHA's
-    `time_attr` can go; and `seconds`, the wall time of the epoch, which it adds to the logs, and so to the history.
-    Where Ray stops the trial, training ends with the report.
+    It reports the logs under Keras's names, such as `val_accuracy`. It also reports `epoch`, counted from 1, which
+    ASHA's `time_attr` can use, and `seconds`, the wall time of the epoch. `seconds` is added to the logs, so the
+    history has it too. If Ray stops the trial, training ends with the report.
 
     Raises:
         ImportError: if Ray Tune is not installed.

@@ -1,8 +1,8 @@
-"""Ray, which is optional."""
+"""The check for Ray, which is an optional dependency."""
 
 
 def require_ray():
-    """Refuses to go on without Ray, its Train and its Tune.
+    """Raises an error unless Ray, Ray Train and Ray Tune are installed.
 
     Raises:
         ImportError: if it is not installed; says what to install.

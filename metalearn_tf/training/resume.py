@@ -1,4 +1,4 @@
-"""Trainings that go on where they were killed, exactly."""
+"""Continues trainings exactly where they were killed."""
 
 import functools
 import random
@@ -22,52 +22,53 @@ _FILES = _LATEST, _PREVIOUS, _MODEL, _BATCH = "latest.npz", "previous.npz", "mod
 
 
 class Resume(keras.callbacks.Callback):
-    """Saves a training as it goes, so that the same command goes on where it was killed.
+    """Saves a training while it runs, so that the same command continues where it was killed.
 
-    With the same seeds, threads and machine, the weights at the end are those of a training that was never killed, bit
-    for bit. What is kept: all variables of the model and its optimizers, the metrics, the random states of Keras's
-    layers, Python and NumPy, the history, the place in the data, and the state of other callbacks. Keras's
-    `BackupAndRestore` keeps the weights and the epoch: it starts the data anew and an epoch at its first step, and a
-    kill while it writes can leave nothing.
+    With the same seeds, threads and machine, the final weights are bit for bit those of a training that was never
+    killed. It saves all variables of the model and its optimizers, the metrics, the random states of Keras's layers,
+    Python and NumPy, the history, the position in the data, and the state of other callbacks. Keras's
+    `BackupAndRestore` saves only the weights and the epoch: it restarts the data, restarts an epoch at its first step,
+    and can leave nothing if it is killed while it writes.
 
     ```python
     learner.fit(tasks, steps_per_epoch=500, epochs=20, callbacks=[mtf.training.Resume("runs/maml")])
     ```
 
-    A training that was interrupted by Ctrl-C goes on likewise, with the same model and callback or new ones: its first
-    state is that before the first step. `fit` begins at the step that comes next; other callbacks see no step twice.
+    A training that was interrupted by Ctrl-C continues in the same way, with the same model and callback or with new
+    ones. The first state is saved before the first step. `fit` begins at the next step; other callbacks see no step
+    twice.
 
-    The data must come in the same order when the command is run again, as those of `mtf.data.episodes` and
-    `mtf.data.image_tasks` do, shuffled datasets that have a seed, and arrays after `keras.utils.set_random_seed`. A
-    generator, and in one session a dataset that is shuffled anew in each pass, is made anew for each call. What was
-    used before is drawn again, without a step.
+    The data must come in the same order when the command runs again. This holds for `mtf.data.episodes` and
+    `mtf.data.image_tasks`, for shuffled datasets with a seed, and for arrays after `keras.utils.set_random_seed`. Make
+    a generator anew for each call; within one session, also a dataset that is reshuffled in each pass. Data that were
+    used before are drawn again, but without a training step.
 
-    A file takes the place of the last one when it is whole, and the one before stays: whatever is cut short or damaged,
-    there is a state to go on from. Files hold numbers and texts alone, and run no code. One process at a time trains in
-    a folder. Under a `tf.distribute` strategy of several workers the first one writes and all read, so that the folder
-    must be one that all see.
+    A new file replaces the last one only when it is complete, and the file before it stays. So if a file is cut short
+    or damaged, there is still a state to continue from. Files contain only numbers and texts, and run no code. Only one
+    process at a time can train in a folder. Under a `tf.distribute` strategy of several workers, the first worker
+    writes and all read, so all must see the folder.
 
     Args:
-        backup_dir: folder of the training, for it alone: each program, and each `fit` of a program, has one of its own.
-            A folder that others write to as well is taken for another training, or its states for this one's.
+        backup_dir: folder for this training only: each program, and each `fit` of a program, needs its own folder. If
+            trainings share a folder, one may be refused, or may continue from the states of the other.
         save_freq: `"epoch"`, or a number of steps.
-        delete_checkpoint: whether the states are deleted when training ends, and with them the folder, if nothing else
-            is in it: no other file is touched. Where they stay, the same command does nothing but to restore the end.
-        deterministic: whether to make all of TensorFlow's operations deterministic, for the whole process, by
-            `tf.config.experimental.enable_op_determinism`. Those of the library's models on CPUs are without it.
-        callbacks: others of the same `fit` whose memory is kept, such as a `keras.callbacks.EarlyStopping`; what they
-            are told (`patience`, ...) is what they are given now. Those that `GAN.fit`, `MetaGAN.fit` and `fine_tune`
-            bring themselves are kept anyway.
+        delete_checkpoint: whether to delete the states when training ends, and also the folder if nothing else is in
+            it. Other files are not touched. If the states stay, the same command only restores the final state.
+        deterministic: whether to make all of TensorFlow's operations deterministic, for the whole process, with
+            `tf.config.experimental.enable_op_determinism`. The library's models on CPUs do not need it.
+        callbacks: other callbacks of the same `fit` whose state is saved, such as a `keras.callbacks.EarlyStopping`.
+            Their arguments (`patience`, ...) have the values given now. Callbacks that `GAN.fit`, `MetaGAN.fit` and
+            `fine_tune` add themselves are always saved.
 
     Raises:
-        ValueError: if `save_freq` is neither, or `backup_dir` has a scheme, such as `gs://`; when training begins, if
-            the model is not built, or the folder is that of another (names what differs): another model, `compile`,
-            number of steps or size of batches, fewer epochs than were made, other callbacks; a training that has ended
-            on other data. One that has not ended goes on with other data in batches of the same size, with a warning
-            through `logging`.
+        ValueError: if `save_freq` is neither, or `backup_dir` has a scheme, such as `gs://`. When training begins: if
+            the model is not built, or if the folder belongs to another training (the message names what differs):
+            another model, `compile`, number of steps or batch size, fewer epochs than were done, other callbacks, or a
+            finished training on other data. An unfinished training continues with other data in batches of the same
+            size, with a warning through `logging`.
         RuntimeError: if another process trains in the folder.
-        OSError: if a state cannot be written, such as on a full disk: the last good one is untouched. Or if there are
-            states and none can be read.
+        OSError: if a state cannot be written, for example on a full disk (the last good state stays), or if there are
+            states but none can be read.
     """
 
     def __init__(self, backup_dir, save_freq="epoch", delete_checkpoint=True, deterministic=False, callbacks=()):
@@ -109,7 +110,7 @@ class Resume(keras.callbacks.Callback):
             self._go_on(state, data)
 
     def on_epoch_begin(self, epoch, logs=None):
-        begin_at_epoch(self.model, None)  # which Keras would keep for the next `fit`
+        begin_at_epoch(self.model, None)  # otherwise Keras would keep it for the next `fit`
         self._epoch = epoch
         if self._restored is not None:
             self._steps_before = self._steps - self._restored.meta["steps_of_epoch"]
@@ -119,14 +120,14 @@ class Resume(keras.callbacks.Callback):
         self._steps_before = self._steps
         if self._first_epoch is None:
             self._first_epoch = epoch
-        # Before the callbacks that change something when an epoch begins, which will do so again.
+        # Before callbacks that change something when an epoch begins, because they will do so again.
         steps = 1 if self.save_freq == "epoch" else self.save_freq
         if self._saved_at is None or self._steps - self._saved_at >= steps:
             self._save(epoch, steps_of_epoch=0)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._restored is not None:
-            self._restore()  # behind what the other callbacks have done at the beginning of the epoch
+            self._restore()  # after what the other callbacks did at the beginning of the epoch
         elif batch > 0 and self.save_freq != "epoch" and self._steps - self._saved_at >= self.save_freq:
             self._save(self._epoch, steps_of_epoch=batch)
 
@@ -136,14 +137,14 @@ class Resume(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self._no_step and logs is not None:
-            # The last state was behind the last batch of data of unknown length; Keras takes the logs of a step.
+            # The last state was after the last batch of data of unknown length. Keras needs the logs of a step here.
             merged = {**self._logs, **logs}
             logs.clear()
             logs.update(merged)
 
     def on_train_end(self, logs=None):
         begin_at_epoch(self.model, None)
-        if self._restored is not None:  # there was nothing left to do
+        if self._restored is not None:  # nothing was left to do
             self._restore()
         elif not self.delete_checkpoint:
             self._save(self._epoch + 1, steps_of_epoch=0, ended=self.params.get("epochs") or 0)
@@ -155,7 +156,7 @@ class Resume(keras.callbacks.Callback):
     # === Going on ===
 
     def _go_on(self, state, data):
-        """Makes `fit` begin where a state ends."""
+        """Makes `fit` begin where a state ended."""
         meta, epochs = state.meta, self.params.get("epochs") or 0
         self._check(state, epochs)
         self._random_state = random.getstate(), np.random.get_state()
@@ -193,19 +194,19 @@ class Resume(keras.callbacks.Callback):
             )
 
     def _draw(self, metrics, batches):
-        """Draws the batches of an old step."""
+        """Draws the batches of a completed step."""
         if len(_metrics(self.model)) == metrics:
             for _ in range(self.model.steps_per_execution):
                 next(batches)
         else:
-            # Keras makes the variables of the metrics in a step; all else that it does is undone.
+            # Keras makes the variables of the metrics in a step. Everything else that this step does is undone.
             self.model.train_function(batches)
 
     def _restore(self):
-        """Sets all that a state has, where in the order of the callbacks it was taken."""
+        """Restores a whole state, at the same place in the order of the callbacks at which it was saved."""
         state, self._restored = self._restored, None
         self._set_variables(state)
-        # At the beginning of an epoch there are none: Keras has reset them.
+        # At the beginning of an epoch there are no metrics to restore: Keras has reset them.
         for variable, value in zip(_metrics(self.model), state.arrays["metric"], strict=False):
             variable.assign(value)
         history = self.model.history
@@ -213,7 +214,7 @@ class Resume(keras.callbacks.Callback):
         for kept, values in zip(self._kept, state.meta["callbacks"], strict=True):
             kept.check(values, state.arrays["callback"])  # what it has now
             kept.set(values, state.arrays["callback"])
-        # Random numbers that the data are made with were drawn again.
+        # Drawing the data again has used random numbers.
         of_python, of_numpy = self._random_state
         if random.getstate() == of_python:
             random.setstate(state.python_state)
@@ -227,7 +228,7 @@ class Resume(keras.callbacks.Callback):
     # === The state ===
 
     def _build(self):
-        """Makes sure that all variables are there; Keras makes those of an optimizer in its first step."""
+        """Makes sure that all variables exist; Keras makes those of an optimizer only in its first step."""
         if not self.model.built:
             raise ValueError(
                 "`Resume` needs a model that is built, so that its variables can be restored; call it on a batch, or "
@@ -239,7 +240,7 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, epoch, steps_of_epoch, ended=None):
         self._saved_at = self._steps
-        # By all workers, whose metrics are summed where they are read.
+        # Done by all workers, because reading a metric sums it over them.
         metrics = [_as_array(variable) for variable in _metrics(self.model)] if steps_of_epoch else []
         if not is_first_worker(self.model):
             return
@@ -263,17 +264,17 @@ class Resume(keras.callbacks.Callback):
         TrainingState(meta, arrays).write(self.backup_dir / _LATEST, self.backup_dir / _PREVIOUS)
 
     def _delete(self):
-        """Deletes what this callback has written, and the folder once nothing is in it."""
+        """Deletes what this callback has written, and the folder if it is then empty."""
         delete_unfinished(self.backup_dir, *_FILES)
         for name in _FILES:
             (self.backup_dir / name).unlink(missing_ok=True)
         self._lock.release(delete=True)
-        # A link to a folder stays, with the folder that somebody chose for the states.
+        # If the folder is a link, the link and its target stay: somebody chose them.
         if not self.backup_dir.is_symlink() and not any(self.backup_dir.iterdir()):
             self.backup_dir.rmdir()
 
     def _variables(self):
-        """Those of the model and its optimizers, without the metrics, which Keras makes in the first step."""
+        """The variables of the model and its optimizers, without the metrics, which Keras makes in the first step."""
         variables = [
             *self.model.variables,
             *(v for optimizer in optimizers_of(self.model).values() for v in optimizer.variables),
@@ -288,5 +289,5 @@ def _metrics(model):
 
 def _as_array(variable):
     value = keras.ops.convert_to_numpy(variable).copy()
-    # NumPy's files know no bfloat16; float32 holds each of its numbers exactly.
+    # NumPy's files have no bfloat16; float32 holds each of its numbers exactly.
     return value.astype("float32") if value.dtype.kind == "V" else value

@@ -1,4 +1,4 @@
-"""Trainings on the workers of a Ray cluster, which start again by themselves when one is gone."""
+"""Trainings on the workers of a Ray cluster; they restart automatically when a worker is lost."""
 
 import os
 import tempfile
@@ -20,24 +20,24 @@ def run_on_ray(train_function, workers, storage_path=None, name=None, max_failur
             learner.compile("adam", metrics=["accuracy"])
         tasks = mtf.data.episodes(mtf.data.load("glyphs", "train"), ways=5, shots=1, queries=15, tasks_per_batch=8)
         learner.fit(tasks, steps_per_epoch=100, epochs=10, callbacks=[resume])
-        learner.save(pathlib.Path(storage, "learner.keras"))  # the same on all workers
+        learner.save(pathlib.Path(storage, "learner.keras"))  # equal on all workers
 
     result = mtf.training.run_on_ray(train, workers=2, storage_path=storage)
     ```
 
-    It is Ray Train's `TensorflowTrainer`, which sets `TF_CONFIG`. A worker that dies, with its process or its machine,
-    stops the others; then all start again, and `resume` brings each to the last state in Ray's storage.
+    It uses Ray Train's `TensorflowTrainer`, which sets `TF_CONFIG`. If a worker's process or machine dies, the others
+    stop. Then all start again, and `resume` restores the last state from Ray's storage in each.
 
     Args:
-        train_function: function of one argument, a `RayResume` to give to `fit` first among its callbacks. It runs in
-            a process of its own on each worker, and builds the model under the scope of `multi_worker_strategy()`.
-        workers: how many.
-        storage_path: folder that all machines see, or a URI as Ray takes it, such as `"s3://bucket/folder"`; by default
-            Ray's own, which is enough on one machine.
-        name: of the run in the storage. A run of the same name and storage goes on from the last state there.
-        max_failures: how often workers may be gone, -1 for no bound.
+        train_function: function of one argument, a `RayResume`; pass it to `fit` as the first callback. The function
+            runs in its own process on each worker, and builds the model under the scope of `multi_worker_strategy()`.
+        workers: the number of workers.
+        storage_path: folder that all machines see, or a URI that Ray accepts, such as `"s3://bucket/folder"`; by
+            default Ray's own folder, which is enough on one machine.
+        name: name of the run in the storage. A run with the same name and storage continues from the last state there.
+        max_failures: how often workers may be lost; -1 for no limit.
         cpus_per_worker: cores that Ray reserves for each worker.
-        gpus: GPUs that it reserves for each.
+        gpus: GPUs that Ray reserves for each worker.
 
     Returns:
         Ray's `ray.train.Result`: its `metrics` are the logs of the last epoch, its `checkpoint` the last state.
@@ -45,7 +45,7 @@ def run_on_ray(train_function, workers, storage_path=None, name=None, max_failur
     Raises:
         ValueError: if an argument is not accepted.
         ImportError: if Ray is not installed.
-        ray.train.TrainingFailedError: if the training function fails, or workers too often.
+        ray.train.TrainingFailedError: if the training function fails, or workers are lost too often.
     """
     _check(train_function, workers, max_failures, cpus_per_worker)
     require_ray()
@@ -75,17 +75,17 @@ def run_on_ray(train_function, workers, storage_path=None, name=None, max_failur
 
 
 class RayResume(Resume):
-    """`Resume` with its states in the storage of a Ray run; the callback that `run_on_ray` hands to its function.
+    """`Resume` with its states in the storage of a Ray run. `run_on_ray` passes this callback to its function.
 
     A state is written to a folder of the worker and reported to Ray, with the logs of the last epoch as metrics.
 
     Args:
         save_freq: as in `Resume`.
-        **options: as in `Resume`, other than `backup_dir` and `delete_checkpoint`.
+        **options: as in `Resume`, except `backup_dir` and `delete_checkpoint`.
     """
 
     def __init__(self, save_freq="epoch", **options):
-        # A folder of the process alone, gone with it: workers of one machine must not write over each other's.
+        # A temporary folder for each process: workers on one machine must not overwrite each other's states.
         self._folder = tempfile.TemporaryDirectory(prefix="resume_")
         super().__init__(self._folder.name, save_freq, delete_checkpoint=False, **options)
 
@@ -102,14 +102,14 @@ class RayResume(Resume):
 
         super()._save(epoch, steps_of_epoch, ended)
         metrics = {name: float(values[-1]) for name, values in self.model.history.history.items()}
-        # Ray waits until all workers have reported, and takes the first one's state.
+        # Ray waits until all workers have reported, and uses the state of the first one.
         is_first = train.get_context().get_world_rank() == 0
         checkpoint = train.Checkpoint.from_directory(str(self.backup_dir)) if is_first else None
         train.report({"epoch": epoch, "steps": self._steps, **metrics}, checkpoint=checkpoint)
 
 
 def _train(train_function):
-    # Ray sets it for TensorFlow's Keras 2, which is another package.
+    # Ray sets this variable for Keras 2, which is another package.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     train_function(RayResume())
 

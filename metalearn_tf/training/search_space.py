@@ -1,20 +1,20 @@
-"""The parameters that a search chooses from, and the choice for each of its trials."""
+"""The parameters from which a search chooses, and the choice for each of its trials."""
 
 import inspect
 import math
 
 import numpy as np
 
-# Draws for each trial, before a space is taken to have no more combinations than were found.
+# After this many draws without a new combination, the space is assumed to have no further ones.
 _MOST_DRAWS = 1000
 
 
 def check_names(argument, build_learner, names):
-    """Refuses names that are no parameters of `build_learner`, and a choice that leaves one of them without a value.
+    """Refuses names that are not parameters of `build_learner`, and a choice that leaves a parameter without a value.
 
     Raises:
         TypeError: if `build_learner` cannot be called.
-        ValueError: names those that are not accepted and those that are.
+        ValueError: names the parameters that are not accepted and those that are.
     """
     if not callable(build_learner):
         raise TypeError(f"`build_learner` must be a function. Received: {type(build_learner).__name__}")
@@ -39,13 +39,13 @@ def check_names(argument, build_learner, names):
 
 
 def check_space(search_space):
-    """The space with every list as a distribution of Ray Tune's over its elements.
+    """The space, with every list replaced by a Ray Tune distribution over its elements.
 
     Args:
-        search_space: dict from names to distributions of Ray Tune's, or lists of plain values.
+        search_space: dict from names to Ray Tune distributions, or lists of plain values.
 
     Raises:
-        ValueError: if it is not such a dict.
+        ValueError: if it is not a dict of this kind.
     """
     from ray import tune
 
@@ -69,7 +69,7 @@ def check_space(search_space):
 
 
 def check_plain(argument, name, value):
-    """Refuses a value that a file of JSON does not give back as it was."""
+    """Refuses a value that would change in a JSON file."""
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise ValueError(
             f"`{argument}` must have numbers, strings, flags or None for {name!r}; let `build_learner` make of them "
@@ -78,31 +78,31 @@ def check_plain(argument, name, value):
 
 
 def describe_space(space):
-    """Of each distribution its kind and range, as plain values."""
+    """The kind and the range of each distribution, as plain values."""
     return {name: _describe(domain) for name, domain in space.items()}
 
 
 def draw_parameters(space, first, trials, seed):
-    """The parameters of each trial, no two of them the same.
+    """The parameters of each trial; no two trials have the same.
 
     Args:
         space: what `check_space` returned.
-        first: list of dicts of parameters, those of the first trials.
-        trials: how many.
-        seed: integer; the parameters depend on it and the space alone.
+        first: list of dicts of parameters for the first trials.
+        trials: the number of trials.
+        seed: integer; the parameters depend only on it and the space.
 
     Returns:
         A list of `trials` dicts of plain values.
 
     Raises:
-        ValueError: if there are not so many combinations.
+        ValueError: if the space has fewer combinations.
     """
     random = np.random.default_rng(seed)
     drawn = [dict(parameters) for parameters in first][:trials]
     for _ in range(_MOST_DRAWS * trials):
         if len(drawn) == trials:
             return drawn
-        # In the order of the names: the order of a dict is no part of what was asked for.
+        # Sorted by name, so that the order of the dict does not matter.
         parameters = {name: _plain(space[name].sample(random_state=random)) for name in sorted(space)}
         if parameters not in drawn:
             drawn.append({name: parameters[name] for name in space})

@@ -1,4 +1,4 @@
-"""TensorBoard's curves for learners."""
+"""TensorBoard curves for learners."""
 
 import importlib.util
 import os
@@ -20,46 +20,48 @@ _NOT_TASKS = (
 
 
 class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
-    """Keras's TensorBoard callback, and what it does not know of: how a learner adapts.
+    """Keras's TensorBoard callback, with additional curves of how a learner adapts.
 
     ```python
     tasks = mtf.data.episodes(validation, ways=5, shots=1, queries=15, tasks_per_batch=8)
     learner.fit(train_tasks, steps_per_epoch=100, epochs=20, callbacks=[mtf.training.TaskBoard("runs/curves", tasks)])
     ```
 
-    After an epoch, the learner adapts to the same few tasks, and the run `tasks` beside Keras's `train` and
-    `validation` gets:
+    After an epoch, the learner adapts to a few tasks, always the same. The results are in the run `tasks`, beside
+    Keras's runs `train` and `validation`:
 
-    - `adaptation/loss_after` and `adaptation/accuracy_after`: of the queries after adaptation, what `learner.evaluate`
-      gives on these tasks;
-    - `adaptation/loss_before` and `adaptation/accuracy_before`: before it;
+    - `adaptation/loss_after` and `adaptation/accuracy_after`: on the queries after adaptation, as `learner.evaluate`
+      gives them on these tasks;
+    - `adaptation/loss_before` and `adaptation/accuracy_before`: before adaptation;
     - `loss_by_step/step_0`, … and `accuracy_by_step/step_0`, …: before the first inner step and after each one, with as
       many steps as outside training;
-    - `accuracy_by_presentation/1`, …: of a learner of sequences, such as `MANN`, the first, second, … time that a class
-      is presented, support and queries in one random order;
+    - `accuracy_by_presentation/1`, …: for a learner of sequences, such as `MANN`: accuracy at the first, second, … time
+      that a class is presented, with support and queries in one random order;
     - `learned/…`: histograms of what was learned about the adaptation itself, `learner.adaptation_values`: the rates of
-      `MetaSGD` and MAML++, by weight or by step, what MAML++ adds to normalisation, and the gates of `MetaLSTM` in each
-      step of the first task.
+      `MetaSGD` and MAML++ for each weight or step, the values that MAML++ adds to normalisation, and the gates of
+      `MetaLSTM` in each step of the first task.
 
-    Only learners that adapt by gradient steps have a classifier before they see a support set: prototypes, memories and
-    comparisons have none, and nothing is written of "before" or by step. Targets of a regression have a loss and no
-    accuracy. The run `train` gets `epoch_tasks_per_second`: tasks of the training by the time of its steps alone,
-    without validation, callbacks and the first step, in which TensorFlow compiles.
+    Only learners that adapt by gradient steps have a classifier before they see a support set. Learners with
+    prototypes, memories or comparisons have none, so they have no curves for "before" and for steps. Regression has a
+    loss but no accuracy. The run `train` gets `epoch_tasks_per_second`: the number of training tasks divided by the
+    time of the training steps. This time does not include validation, callbacks and the first step, in which TensorFlow
+    compiles.
 
-    The training is not changed by it. Under a `tf.distribute` strategy of several workers the first one writes.
+    The callback does not change the training. Under a `tf.distribute` strategy of several workers, the first worker
+    writes.
 
     Args:
         log_dir: folder of the event files, for one training.
-        tasks: a `tf.data.Dataset` as `mtf.data.episodes` makes it, best of classes that are not trained on. It is read
-            once, here, and its tasks are kept in memory.
-        batches: how many of its batches.
+        tasks: a `tf.data.Dataset` as `mtf.data.episodes` makes it, preferably of classes that are not trained on. It is
+            read once, here, and its tasks are kept in memory.
+        batches: the number of its batches to use.
         every: epochs from one evaluation to the next; the first and the last of a `fit` are evaluated too.
-        seed: integer, of the order of presentations.
+        seed: integer, for the order of presentations.
         **kwargs: see `keras.callbacks.TensorBoard`.
 
     Raises:
-        ValueError: if `tasks` are no such dataset or have no batch, a number is not positive, or, when training begins,
-            the model is not a learner or the tasks do not fit it.
+        ValueError: if `tasks` is not such a dataset or has no batch, or a number is not positive; when training begins,
+            if the model is not a learner or the tasks do not fit it.
         ImportError: if the tensorboard package is not installed.
     """
 
@@ -109,7 +111,7 @@ class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
         super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        # Whatever `update_freq` says of the batch that happens to be the last one.
+        # Written whatever `update_freq` says about the last batch.
         with tf.summary.record_if(True):
             super().on_epoch_end(epoch, logs)
             speed = self._clock.tasks_per_second
@@ -143,7 +145,7 @@ class TaskBoard(EveryFewEpochs, keras.callbacks.TensorBoard):
         self._tasks_writer.flush()
 
     def _scores(self):
-        """Losses and accuracies of the queries by the names that they are written under."""
+        """Losses and accuracies of the queries, by the names under which they are written."""
         losses, hits, tasks, queries = 0.0, 0.0, 0, 0
         for x, y, sample_weight in self._batches:
             logits = self._logits_by_step(x, None if sample_weight is None else y)
@@ -193,8 +195,9 @@ def _sequences(x, y, sample_weight, seed):
     """Support and queries of each task in one random order.
 
     Returns:
-        A list of examples `(tasks, n, ...)`, labels `(tasks, n)`, and how often the label has come up to there, from 1
-        on: of all tasks, or of each one by itself where there is padding, which is left out.
+        A list of examples `(tasks, n, ...)`, labels `(tasks, n)`, and the number of times that the label has occurred
+        so far, from 1 on. The list is for all tasks together; with padding, which is left out, it is for each task
+        separately.
     """
     examples, labels = (np.concatenate(parts, axis=1) for parts in ((x[0], x[2]), (x[1], y)))
     random, tasks = np.random.default_rng(seed), []

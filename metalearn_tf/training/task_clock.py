@@ -1,4 +1,4 @@
-"""How fast a training goes, in tasks."""
+"""The speed of a training, in tasks."""
 
 import time
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 class TaskClock:
-    """Counts the tasks of a learner's training steps, and the time of these steps alone.
+    """Counts the tasks of a learner's training steps, and measures the time of these steps only.
 
-    The first step is left out, since TensorFlow compiles in it.
+    The first step is left out, because TensorFlow compiles in it.
 
     Args:
         learner: a compiled `MetaLearner`.
@@ -20,7 +20,7 @@ class TaskClock:
         self.start_epoch()
 
     def start_epoch(self):
-        """Begins to count anew."""
+        """Starts the count again."""
         self._tasks, self._seconds = 0.0, 0.0
 
     def start_step(self):
@@ -39,14 +39,14 @@ class TaskClock:
 
     @property
     def tasks_per_second(self):
-        """Of the epoch so far; `None` where it had no step but the first one."""
+        """The speed in the epoch so far; `None` if it had only the first step."""
         return self._tasks / self._seconds if self._tasks > 0 else None
 
     def _iterations(self):
         return int(np.asarray(self._learner.optimizer.iterations))
 
     def _tasks_in_loss(self):
-        """How many tasks the loss that `fit` shows is the mean of, on all replicas."""
+        """The number of tasks, on all replicas, over which the loss shown by `fit` is the mean."""
         (loss,) = (metric for metric in self._learner.metrics if metric.name == "loss")
         strategy = self._learner.distribute_strategy
         count = strategy.experimental_local_results(loss.count.value)[0]

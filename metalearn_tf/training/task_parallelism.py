@@ -8,14 +8,15 @@ from metalearn_tf.engine.usable_cores import usable_cores
 
 
 def use_task_parallelism(cores=None):
-    """Makes TensorFlow run one operation on one core, so that as many tasks run at once as there are cores.
+    """Makes TensorFlow run each operation on one core, so that each core can work on its own task.
 
-    A few-shot task is small: all cores on one task spend much of their time waiting for each other. One task per core
-    is about a fifth faster. All works without it. TensorFlow sets its threads when it runs its first operation: called
-    later, as in a notebook that has computed something, this changes nothing, which is logged once.
+    A few-shot task is small: if all cores work on one task, they spend much time waiting for each other. One task per
+    core is about a fifth faster. It is optional: everything also works without it. TensorFlow sets its threads when it
+    runs its first operation. If you call this later, as in a notebook that has already computed something, it has no
+    effect, and a message is logged once.
 
     Args:
-        cores: how many to use; by default all that the process may use.
+        cores: the number of cores to use; by default all that the process may use.
 
     Returns:
         The number of cores.
@@ -28,6 +29,6 @@ def use_task_parallelism(cores=None):
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores)
-    except RuntimeError:  # TensorFlow's threads are there already
+    except RuntimeError:  # TensorFlow has started its threads already
         say_that_tasks_are_slower()
     return cores

@@ -1,4 +1,4 @@
-"""What a file of `Resume` has."""
+"""The content of a file of `Resume`."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ import numpy as np
 from metalearn_tf.files.cache import UNREADABLE, read_arrays, write_arrays
 from metalearn_tf.training.callback_state import check_encoded
 
-# What a state says beside its arrays, and of which kind that is.
+# The entries of a state other than arrays, and the type of each.
 _PARTS = {
     "epoch": int,
     "first_epoch": int,
@@ -26,7 +26,7 @@ _PARTS = {
 
 
 class TrainingState:
-    """Plain values and lists of arrays: all that a training needs to go on.
+    """Plain values and lists of arrays: everything that a training needs to continue.
 
     Args:
         meta: dict that JSON can hold, with the keys of `_PARTS`.
@@ -46,14 +46,14 @@ class TrainingState:
 
     @classmethod
     def read(cls, paths, variables):
-        """The state of the first of some files that can be read; `None` where none of them exists.
+        """The state from the first of several files that can be read; `None` if none of them exists.
 
         Args:
-            paths: of the files, the latest first.
-            variables: those of the model, which its arrays must fit.
+            paths: paths of the files, the latest first.
+            variables: the model's variables; the arrays must fit them.
 
         Raises:
-            OSError: if there are files, and none can be read.
+            OSError: if there are files, but none can be read.
         """
         errors = {}
         for path in paths:
@@ -82,7 +82,7 @@ class TrainingState:
         return cls(meta, arrays)
 
     def _check(self, variables):
-        """Raises a `ValueError` or `TypeError` if something is not as `Resume` writes it."""
+        """Raises a `ValueError` or `TypeError` if an entry is not as `Resume` writes it."""
         meta = self.meta
         for name, kind in _PARTS.items():
             if not isinstance(meta[name], kind) or isinstance(meta[name], bool):

@@ -1,4 +1,4 @@
-"""What is known of each trial of a search, kept as files."""
+"""The records of a search's trials, stored as files."""
 
 import dataclasses
 import json
@@ -12,15 +12,15 @@ FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfini
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One choice of parameters, and how far its training came.
+    """One choice of parameters, and the progress of its training.
 
     Attributes:
         number: counted from 0.
         parameters: dict of plain values.
-        status: `"finished"`, all epochs; `"stopped"` by ASHA, behind the others at the same epoch; `"failed"`; or
-            `"unfinished"`.
-        logs: a tuple with a dict of floats for each epoch, among them `val_accuracy` in `[0, 1]` and `seconds`.
-        error: of a failed trial, its traceback.
+        status: `"finished"`: it ran all epochs; `"stopped"`: ASHA stopped it because others were better at the same
+            epoch; `"failed"`; or `"unfinished"`.
+        logs: a tuple with a dict of floats for each epoch, including `val_accuracy` in `[0, 1]` and `seconds`.
+        error: the traceback of a failed trial.
     """
 
     number: int
@@ -31,7 +31,7 @@ class Trial:
 
     @property
     def epochs(self):
-        """How many epochs it ran."""
+        """The number of epochs that it ran."""
         return len(self.logs)
 
     @property
@@ -46,17 +46,17 @@ class Trial:
 
     @property
     def seconds(self):
-        """Wall time of its epochs."""
+        """The wall time of all its epochs."""
         return sum(log["seconds"] for log in self.logs)
 
 
 class TrialRecords:
-    """The trials of a search in a folder, one file each, replaced in one step.
+    """The trials of a search in a folder, with one file for each, which is replaced in one step.
 
     Args:
-        folder: of the files.
-        parameters: list of dicts, the parameters of each trial.
-        epochs: how many make a trial finished.
+        folder: folder of the files.
+        parameters: list of dicts with the parameters of each trial.
+        epochs: the number of epochs after which a trial is finished.
     """
 
     def __init__(self, folder, parameters, epochs):
@@ -69,11 +69,11 @@ class TrialRecords:
         return [self.read(number) for number in range(len(self._parameters))]
 
     def open(self):
-        """Those that still have something to do."""
+        """The trials that are not finished."""
         return [trial for trial in self.all() if trial.status in (UNFINISHED, FAILED)]
 
     def read(self, number):
-        """A `Trial` by its number; unfinished where nothing is known of it."""
+        """A `Trial` by its number; it is unfinished if there is no record of it."""
         trial = Trial(number, self._parameters[number])
         path = self._path(number)
         if path.exists():
@@ -87,12 +87,12 @@ class TrialRecords:
         return trial
 
     def add_epoch(self, number, epoch, logs):
-        """Keeps the logs of an epoch, counted from 1; those of later ones are dropped, which will come again."""
+        """Saves the logs of an epoch, counted from 1. Drops logs of later epochs, which will run again."""
         trial = self.read(number)
         self._write(dataclasses.replace(trial, status=UNFINISHED, logs=(*trial.logs[: epoch - 1], logs), error=""))
 
     def end(self, number, error=""):
-        """Keeps that a trial has come to its end, at all epochs or before, or by an error."""
+        """Saves that a trial has ended: after all epochs, earlier, or by an error."""
         trial = self.read(number)
         status = FAILED if error else FINISHED if trial.epochs >= self._epochs else STOPPED
         self._write(dataclasses.replace(trial, status=status, error=error))

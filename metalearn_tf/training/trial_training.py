@@ -1,4 +1,4 @@
-"""How one choice of parameters is trained, in a trial and at the end of a search."""
+"""The training with one choice of parameters, in a trial and at the end of a search."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from metalearn_tf.data.tasks.episodes import episodes
 
 @dataclasses.dataclass(frozen=True)
 class TrialBudget:
-    """The tasks and steps that every trial of a search has, and when it is stopped.
+    """The tasks and steps of every trial of a search, and the rule that stops trials.
 
     Args:
         ways: classes in a task, see `mtf.data.episodes`; also `shots`, `queries` and `tasks_per_batch`.
@@ -18,11 +18,11 @@ class TrialBudget:
         queries: query examples of a class.
         tasks_per_batch: tasks in a batch, in training and validation.
         steps_per_epoch: outer steps in an epoch.
-        epochs: of a trial that is not stopped, and of the training with the best parameters.
+        epochs: epochs of a trial that is not stopped, and of the training with the best parameters.
         validation_episodes: tasks after each epoch, the same for all trials; rounded up to whole batches.
         grace_period: epochs before a trial can be stopped.
-        reduction_factor: one of so many trials goes on, each time.
-        seed: of the parameters that are drawn, the first weights and the tasks; validation tasks have the next.
+        reduction_factor: each time, one of this many trials continues.
+        seed: seed of the drawn parameters, the initial weights and the tasks; validation tasks use `seed + 1`.
 
     Raises:
         ValueError: if a number is out of range.
@@ -65,12 +65,12 @@ class TrialBudget:
         return -(-self.validation_episodes // self.tasks_per_batch)
 
     def build(self, build_learner, parameters):
-        """A fresh learner, whose first weights depend on the seed alone."""
+        """A new learner, whose initial weights depend only on the seed."""
         keras.utils.set_random_seed(self.seed)
         return build_learner(**parameters)
 
     def fit(self, learner, train, validation, callbacks):
-        """Trains a fresh learner to the end of the budget."""
+        """Trains a new learner to the end of the budget."""
         return learner.fit(
             self.train_tasks(train),
             epochs=self.epochs,

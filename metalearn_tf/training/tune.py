@@ -32,10 +32,11 @@ def tune(
 ):  # fmt: skip
     """Searches for the hyper-parameters of a learner, with Ray Tune and ASHA, and trains it with the best.
 
-    Each trial draws its parameters from the space and trains on one core, in a process of its own. After
-    `grace_period` epochs, and after each `reduction_factor` times as many, ASHA stops the trials that are not among the
-    best `1 / reduction_factor` of those that came so far. Of those that run all epochs, the one of the highest accuracy
-    on the validation tasks after the last epoch is the best.
+    Each trial draws its parameters from the space and trains on one core, in its own process. ASHA stops bad trials
+    early. It compares after `grace_period` epochs, then after `reduction_factor` times as many, and so on. Each time it
+    stops the trials that are not among the best `1 / reduction_factor` of those that have reached this epoch. Among the
+    trials that run all epochs, the best is the one with the highest accuracy on the validation tasks after the last
+    epoch.
 
     ```python
     def build_learner(learning_rate=1e-3, filters=64):
@@ -49,32 +50,32 @@ def tune(
     mtf.evaluation.evaluate_episodes(report.learner, test, ways=5, shots=1)
     ```
 
-    A search that was killed goes on with the same call: trials that came to their end are kept, those in the middle go
-    on from their last epoch (see `Resume`), those that failed run again, and ASHA knows what it had seen. A search that
-    is finished reads its end from the folder.
+    If a search was killed, the same call continues it: finished trials are kept, unfinished trials continue from their
+    last epoch (see `Resume`), failed trials run again, and ASHA remembers all earlier results. For a finished search,
+    the call reads the result from the folder.
 
     `run_directory` then has `report.json`, `report.md`, `report.png`, the exported model under `export/1`, and under
-    `ray` what Ray writes of each attempt, such as the errors of trials and what TensorBoard reads.
+    `ray` the files that Ray writes in each attempt, such as the errors of trials and TensorBoard's files.
 
-    A Ray that is running is used, so that `ray.init(address=...)` before the call brings the trials to a cluster,
-    whose machines must all see `run_directory`. Without one, there is one of this machine for as long as the search
-    takes.
+    If Ray is already running, it is used. So call `ray.init(address=...)` before to run the trials on a cluster; all
+    its machines must see `run_directory`. Otherwise Ray is started on this machine for the duration of the search.
 
     Args:
-        build_learner: function from the parameters, as keyword arguments, to a `MetaLearner` compiled with
-            `metrics=["accuracy"]`. It runs in other processes, where TensorFlow has not started: it must make the
-            network itself, and hold no tensor or Keras model of this one.
+        build_learner: function that takes the parameters as keyword arguments and returns a `MetaLearner` compiled with
+            `metrics=["accuracy"]`. It runs in other processes, where TensorFlow has not started. So it must make the
+            network itself, and must not use a tensor or Keras model of this process.
         search_space: dict from the names of parameters to distributions, such as `ray.tune.loguniform(1e-4, 1e-1)`, or
             lists of choices: numbers, strings, flags or `None`.
         train: a `ClassDataset` to train on.
-        validation: a `ClassDataset` of other classes, by which trials are compared. Test on none of them.
-        run_directory: folder of this search, for it alone.
+        validation: a `ClassDataset` of other classes, on which trials are compared. Do not use these classes for the
+            test.
+        run_directory: folder for this search only.
         budget: a `TrialBudget`: tasks, steps and epochs of a trial, when ASHA stops it, and the seed. The user's random
-            states are afterwards what they were.
-        trials: how many choices of parameters, no two of them the same.
-        first_trials: dicts of parameters to begin with, such as those that one has now: `[{}]` for the defaults of
-            `build_learner`. They count among the trials.
-        concurrent_trials: how many at once; by default one on each core.
+            states are restored afterwards.
+        trials: the number of choices of parameters; no two are the same.
+        first_trials: dicts of parameters to begin with, such as your current ones; `[{}]` for the defaults of
+            `build_learner`. They count as trials.
+        concurrent_trials: the number of trials at once; by default one on each core.
         verbose: 0 for no progress bar, 1 for one.
 
     Returns:
@@ -82,12 +83,12 @@ def tune(
 
     Raises:
         ImportError: if Ray Tune is not installed.
-        ValueError: before any work, if an argument is not accepted, a parameter is not one of `build_learner`, or
-            `run_directory` is that of another search; names what differs.
-        TypeError: if `build_learner` is no function, does not return a compiled Keras model, a dataset is not a
-            `ClassDataset`, or `budget` no `TrialBudget`.
-        RuntimeError: if no trial ran all epochs; has the error of the first that failed. Or if another process searches
-            in the folder.
+        ValueError: before any work, if an argument is not accepted, if a parameter is not one of `build_learner`, or if
+            `run_directory` belongs to another search; the message names what differs.
+        TypeError: if `build_learner` is not a function or does not return a compiled Keras model, if a dataset is not a
+            `ClassDataset`, or if `budget` is not a `TrialBudget`.
+        RuntimeError: if no trial ran all epochs; the message has the error of the first one that failed. Also if
+            another process searches in the folder.
 
     Reference: [Li et al., 2020](https://arxiv.org/abs/1810.05934)
     """
@@ -113,7 +114,8 @@ def tune(
         "validation": describe_dataset(validation),
         "parameters": {str(number): chosen for number, chosen in enumerate(parameters)},
     }
-    # The model of the first trial, and its code, stand for what `build_learner` does beside its parameters.
+    # The model of the first trial, and the function's code, represent what `build_learner` does apart from its
+    # parameters.
     of_learner = {"build_learner": describe(build_learner), "learner": describe_model(first, weights=True)}
     with FolderLock("run_directory", directory, "search"):
         check_same("run_directory", directory / _DESCRIPTION, {**setting, **of_learner}, "search")
@@ -178,7 +180,7 @@ def _check_directory(run_directory):
 
 
 def _first_learner(build_learner, parameters, budget):
-    """The learner of the first trial: here an error is plain."""
+    """The learner of the first trial, built in this process, where errors are easy to read."""
     learner = budget.build(build_learner, parameters)
     if not isinstance(learner, keras.Model) or not learner.compiled:
         found = type(learner).__name__
@@ -190,7 +192,7 @@ def _first_learner(build_learner, parameters, budget):
 
 
 def _check_batch(learner, budget, train, validation):
-    """Looks at what the learner makes of one batch: whether tasks can be drawn, suit it and are measured."""
+    """Tries the learner on one batch: checks that tasks can be drawn, fit the learner and give an accuracy."""
     budget.train_tasks(train)
     logs = learner.evaluate(budget.validation_tasks(validation), steps=1, verbose=0, return_dict=True)
     if "accuracy" not in logs:

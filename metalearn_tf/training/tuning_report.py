@@ -1,4 +1,4 @@
-"""What a search found: every trial, and the best of them."""
+"""The result of a search: every trial, and the best of them."""
 
 import dataclasses
 import json
@@ -14,13 +14,13 @@ from metalearn_tf.training.trial_records import FINISHED, Trial
 
 @dataclasses.dataclass(frozen=True)
 class TuningReport:
-    """All trials of a search, and the learner of the best.
+    """All trials of a search, and the learner of the best one.
 
     Attributes:
-        setting: dict of plain values: what the search was asked for.
+        setting: dict of plain values: the arguments of the search.
         trials: a tuple of `Trial`s, with `number`, `parameters`, `status`, `epochs`, `accuracies`, `accuracy`,
             `seconds` and `error`.
-        learner: the learner of the best parameters, trained; `None` in a report that was read from JSON.
+        learner: the learner trained with the best parameters; `None` in a report that was read from JSON.
     """
 
     setting: dict
@@ -29,9 +29,9 @@ class TuningReport:
 
     @property
     def best(self):
-        """The `Trial` of the highest validation accuracy after all epochs; of several, the first.
+        """The `Trial` with the highest validation accuracy after all epochs; if there are several, the first.
 
-        A trial that was stopped is not chosen: it was behind the others at the same epoch.
+        A stopped trial is not chosen, because others were better at the same epoch.
         """
         return best_trial(self.trials)
 
@@ -57,7 +57,7 @@ class TuningReport:
         )
 
     def to_json(self, path=None):
-        """The report as JSON text; written to `path` too, if one is given."""
+        """The report as JSON text; also written to `path` if one is given."""
         text = json.dumps(self.to_dict(), indent=1) + "\n"
         if path is not None:
             write_text(path, text)
@@ -65,7 +65,7 @@ class TuningReport:
 
     @classmethod
     def from_json(cls, text):
-        """The report that `to_json` wrote, without the learner."""
+        """The report from the JSON text that `to_json` wrote, without the learner."""
         values = json.loads(text)
         trials = (Trial(**{**trial, "logs": tuple(trial["logs"])}) for trial in values["trials"])
         return cls(values["setting"], tuple(trials))
@@ -88,7 +88,7 @@ class TuningReport:
         return markdown_table(header, rows) + "\n"
 
     def figure(self, path):
-        """Draws the validation accuracy of every trial by epoch into a PNG file; stopped ones end in a cross."""
+        """Draws the validation accuracy of every trial by epoch into a PNG file. Stopped trials end with a cross."""
         figure = Figure(figsize=(8, 5), layout="constrained")
         axis, labelled = figure.subplots(), set()
         for trial in self.ranking()[::-1]:
@@ -102,7 +102,7 @@ class TuningReport:
                 **_LINES.get(kind, _LINES["failed"]),
             )
             labelled.add(kind)
-        # The cross at the end alone.
+        # A cross only at the end.
         for line in axis.lines:
             line.set_markevery([-1])
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -122,10 +122,10 @@ _LINES = {
 
 
 def best_trial(trials):
-    """The trial of the highest validation accuracy among those that ran all epochs.
+    """The trial with the highest validation accuracy among those that ran all epochs.
 
     Raises:
-        RuntimeError: if none did, with the error of the first that failed.
+        RuntimeError: if none did; the message has the error of the first one that failed.
     """
     finished = [trial for trial in trials if trial.status == FINISHED]
     if not finished:
