@@ -1,4 +1,4 @@
-"""The documents' combined methods: meta-learning and GANs joined, each against its ablations."""
+"""The documents' combined methods: meta-learning together with GANs, each compared with its ablations."""
 
 from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 from metalearn_tf.workflows.daml import daml

@@ -1,4 +1,4 @@
-"""The arms of a workflow: learners trained on tasks and tested, seed by seed."""
+"""The arms (compared methods) of a workflow: learners that are trained on tasks and tested, seed by seed."""
 
 import keras
 import numpy as np
@@ -24,18 +24,18 @@ class ArmScores:
         Args:
             name: of the arm.
             seed: its number.
-            measure: function without arguments to arrays `accuracies` `(tests,)`, `recall` `()` and `f1` `()`, and
-                `seconds` `()` where it trains, too.
-            generates: whether a GAN has a part in the arm.
-            seconds: wall time of a training before.
-            one_training: whether it is the same trained model in each seed.
+            measure: function without arguments that returns arrays `accuracies` `(tests,)`, `recall` `()` and `f1`
+                `()`, and also `seconds` `()` if it trains.
+            generates: whether the arm uses a GAN.
+            seconds: wall time of an earlier training.
+            one_training: whether all seeds test the same trained model.
         """
         scores = self.run.stage(f"scores_{file_name(name)}_{seed}", measure)
         self._scores.setdefault(name, []).append({**scores, "seconds": seconds + float(scores.get("seconds", 0.0))})
         self._kinds[name] = {"generates": generates, "one_training": one_training}
 
     def arms(self):
-        """A dict from the names to `Arm`s, in the order in which they came."""
+        """A dict from the names to `Arm`s, in the order in which they were measured."""
         return {name: self._arm(name, scores) for name, scores in self._scores.items()}
 
     def _arm(self, name, scores):
@@ -49,18 +49,18 @@ class ArmScores:
 
 
 def trained_learner(run, name, build_learner, seed, tasks, steps):
-    """A stage of a run: a fresh learner, trained on tasks.
+    """A stage of a run: a new learner is trained on tasks.
 
     Args:
         run: the `RunDirectory`.
         name: of the arm.
-        build_learner: function without arguments to a compiled `MetaLearner`.
-        seed: integer, of the first weights.
-        tasks: function without arguments to a `tf.data.Dataset` of tasks.
+        build_learner: function without arguments that returns a compiled `MetaLearner`.
+        seed: integer, for the initial weights.
+        tasks: function without arguments that returns a `tf.data.Dataset` of tasks.
         steps: outer steps.
 
     Returns:
-        The learner, and the seconds of its training.
+        The learner, and the time of its training in seconds.
     """
     keras.utils.set_random_seed(seed)
     stage = f"learner_{file_name(name)}_{seed}"
@@ -74,5 +74,5 @@ def episode_scores(learner, dataset, **episodes):
 
 
 def file_name(name):
-    """The name of an arm as part of a file's."""
+    """The name of an arm in a form for file names."""
     return "".join(letter if letter.isalnum() else "_" for letter in name.replace(", ", "_"))

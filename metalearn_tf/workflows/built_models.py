@@ -1,4 +1,4 @@
-"""The functions among a workflow's arguments that build models, and what they build."""
+"""Checks of the functions that build models for a workflow, and of the models that they build."""
 
 import keras
 
@@ -6,21 +6,21 @@ from metalearn_tf.training.descriptions import describe_model, differences
 
 
 def built_model(argument, build):
-    """A model that a function builds, and what it is, first weights included.
+    """The model that a function builds, and its description, including the initial weights.
 
-    The first weights are those after `keras.utils.set_random_seed(0)`: random ones are then always the same, and those
-    of another pre-training are others.
+    The model is built after `keras.utils.set_random_seed(0)`. So random initial weights are always the same, and other
+    pre-trained weights are noticed.
 
     Args:
-        argument: name of the function, for errors.
-        build: function without arguments to a built `keras.Model`.
+        argument: name of the function in error messages.
+        build: function without arguments that returns a built `keras.Model`.
 
     Returns:
         The model and its description, as `describe_model` gives it.
 
     Raises:
-        TypeError: if `build` is a model instead, or builds none.
-        ValueError: if it does not build a new model each time, or not the same.
+        TypeError: if `build` is a model and not a function, or does not build a model.
+        ValueError: if it does not build a new model each time, or if the models differ.
     """
     if isinstance(build, keras.Layer) or not callable(build):
         raise TypeError(

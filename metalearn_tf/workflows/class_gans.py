@@ -1,4 +1,4 @@
-"""GANs that know of classes: what they are trained on, and the datasets that they draw."""
+"""GANs that know classes: their training, and the datasets that they draw."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,14 +13,15 @@ _BATCH = 256
 
 
 def gan_kind(gan, image_shape):
-    """What a GAN can draw: `"classes"`, `"others"` or `"labels"`.
+    """The kind of images that a GAN can draw: `"classes"`, `"others"` or `"labels"`.
 
     - `"classes"`: new classes; networks of `mtf.networks.pair_gan`.
     - `"others"`: other images of the class that an image shows; networks of `mtf.networks.augmentation_gan`.
     - `"labels"`: more images of the classes of its training; networks with `classes`.
 
     Raises:
-        ValueError: if it draws nothing of these, other images than `image_shape`, or in an unknown range.
+        ValueError: if it draws none of these, or if its images have another shape than `image_shape` or an unknown
+            range.
     """
     check_range("build_gan", gan)
     height, width, channels = image_shape
@@ -37,10 +38,10 @@ def gan_kind(gan, image_shape):
 
 
 def check_range(argument, gan):
-    """Refuses a GAN that does not say in which range its pixels are.
+    """Refuses a GAN whose range of pixels is not known.
 
     Args:
-        argument: the name of the function that has built it.
+        argument: the name of the function that built it.
         gan: a `GAN`.
     """
     if gan.image_range is None:
@@ -51,7 +52,7 @@ def check_range(argument, gan):
 
 
 def check_takes_sources(gan, image_shape):
-    """Refuses a GAN that does not redraw images of a dataset, for which `more_examples` needs its labels."""
+    """Refuses a GAN that does not redraw source images; with such a GAN, `more_examples` uses the dataset's labels."""
     kind = gan_kind(gan, image_shape)
     if kind != "others":
         raise ValueError(
@@ -76,7 +77,7 @@ def train_gan(gan, dataset, steps, batch_size, seed):
 
 
 def image_batches(dataset, batch_size, seed, gan):
-    """Endless batches of images, float32 in the range of a GAN, and their class numbers, in an order of the seed."""
+    """Endless batches of images, float32 in the range of a GAN, and their class numbers. The seed sets the order."""
     labels = tf.constant(dataset.labels)
 
     def batch(number):
@@ -95,8 +96,8 @@ def new_classes(gan, classes, examples, seed, keep=1.0, variety=1.0):
         classes: how many.
         examples: images of each.
         seed: integer.
-        keep: share of the drawn classes that is kept: those that the discriminator takes for real the most.
-        variety: standard deviation of the styles; below the 1 of training the images of a class are more alike.
+        keep: share of the drawn classes that is kept: those that look most real to the discriminator.
+        variety: standard deviation of the styles. It is 1 in training; below 1, the images of a class are more similar.
 
     Returns:
         A `ClassDataset` of uint8 images `(classes * examples, height, width, channels)`.
@@ -119,22 +120,21 @@ def new_classes(gan, classes, examples, seed, keep=1.0, variety=1.0):
 
 
 def more_examples(gan, dataset, ratio, seed, keep=1.0):
-    """Draws more images of a dataset's classes, `ratio` for each of its own, class by class.
+    """Draws more images of a dataset's classes, `ratio` for each real image, class by class.
 
     Args:
         gan: a `GAN` of kind `"others"` or `"labels"`; the latter trained on this dataset.
         dataset: a `ClassDataset`.
         ratio: positive number.
         seed: integer.
-        keep: share of the drawn images that is kept, of each class those that the discriminator takes for real the
-            most.
+        keep: share of the drawn images that is kept: in each class those that look most real to the discriminator.
 
     Returns:
         A `ClassDataset` of uint8 images, with the classes of `dataset`.
     """
     wanted = np.maximum(1, np.round(ratio * dataset.class_sizes)).astype(int)
     labels = np.repeat(np.arange(dataset.num_classes, dtype="int32"), np.ceil(wanted / keep).astype(int))
-    # Where each image is among those of its class.
+    # The position of each image within its class.
     numbers = np.arange(len(labels)) - np.searchsorted(labels, labels)
     condition = labels
     if gan_kind(gan, dataset.example_shape) == "others":
@@ -142,7 +142,7 @@ def more_examples(gan, dataset, ratio, seed, keep=1.0):
         condition = np.asarray(to_gan_range(gan, dataset.examples[rows]))
     noise = np.random.default_rng(seed).normal(size=(len(labels), gan.latent_dim)).astype("float32")
     made = _predict(gan.sampler, noise, condition)
-    # Class by class, what is taken for real the most first.
+    # Class by class, the most real-looking images first.
     order = np.lexsort((-_predict(gan.discriminator, made, condition)[:, 0], labels))
     best = np.sort(order[numbers < wanted[labels]])
     return ClassDataset(to_bytes(gan, made[best]), labels[best], dataset.class_names, dataset.parents, dataset.domain)
@@ -154,7 +154,7 @@ def to_bytes(gan, images):
 
 
 def as_in(dataset, images):
-    """uint8 images as those of a dataset are: uint8, or float32 in [0, 1]."""
+    """uint8 images in the form of a dataset's images: uint8, or float32 in [0, 1]."""
     return images if dataset.dtype == images.dtype else to_image_range(images, (0.0, 1.0)).numpy()
 
 

@@ -1,4 +1,4 @@
-"""The augmentation without a GAN that the GANs are compared with."""
+"""The augmentation without a GAN, with which the GANs are compared."""
 
 import math
 
@@ -11,7 +11,7 @@ def classical_augmentation(flip=False):
     """Small random turns (18 degrees), moves (a tenth), zooms (15 %) and shears of images in [0, 1].
 
     Args:
-        flip: whether images are mirrored too, as photographs may be and characters may not.
+        flip: whether images are mirrored too. This suits photographs, but not characters.
 
     Returns:
         A `keras.Sequential`.
@@ -24,18 +24,18 @@ def classical_augmentation(flip=False):
 class RandomAffine(keras.layers.Layer):
     """Turns, moves, zooms and shears each image at once.
 
-    Keras has a layer for each. One after the other they interpolate four times, which blurs small images, and take four
-    times as long. What comes in at an edge is the nearest pixel: a background of any colour goes on.
+    Keras has a separate layer for each. In sequence they would interpolate four times, which blurs small images and
+    takes four times as long. New pixels at an edge repeat the nearest pixel, so a background of any colour continues.
 
     Args:
         turn: the largest angle, in turns: 0.05 is 18 degrees.
         move: the largest shift, as a part of the side.
         zoom: the largest change of the scale, the same for both sides.
         shear: the largest shift of a row, as a part of its distance from the middle.
-        seed: integer; `None` for one of its own.
+        seed: integer; `None` for a random one.
 
     Input shape: `(batch, height, width, channels)` float32.
-    Output shape: the same. Unchanged but with `training=True`.
+    Output shape: the same. Images change only with `training=True`.
     """
 
     def __init__(self, turn=0.05, move=0.1, zoom=0.15, shear=0.1, seed=None, **kwargs):
@@ -51,7 +51,7 @@ class RandomAffine(keras.layers.Layer):
         draws = keras.random.uniform((5, count), -1.0, 1.0, seed=self.random)
         angle, shear = 2.0 * math.pi * self.turn * draws[0], self.shear * draws[1]
         scale = 1.0 / (1.0 + self.zoom * draws[2])
-        # From places in the result to places in the image, both counted from the middle.
+        # Maps positions in the result to positions in the image, both relative to the middle.
         cosine, sine = scale * ops.cos(angle), scale * ops.sin(angle)
         rows = [[cosine, shear * cosine - sine], [sine, shear * sine + cosine]]
         sides = [ops.cast(side, "float32") for side in (width, height)]

@@ -11,11 +11,11 @@ _TEST_BATCH = 256
 
 
 class ClassifierTraining:
-    """Trains a classifier again and again from the same first weights, on few real images and on generated ones.
+    """Trains a classifier many times from the same initial weights, on few real images and on generated ones.
 
     Args:
         classifier: a compiled `keras.Model` from images in [0, 1] to probabilities of classes. Its weights change.
-        steps: of a training.
+        steps: steps of one training.
         batch_size: images in a step, half of them real and half generated.
         augmentation: a Keras layer for images in [0, 1].
     """
@@ -46,12 +46,12 @@ class ClassifierTraining:
         """Trains, and tests.
 
         Args:
-            real: a pair of images `(n, height, width, channels)` float32 in [0, 1] and class numbers `(n,)`, as many
-                of each class.
-            generated: the same of generated images; `None` for real ones alone.
-            test: the same of test images, any number of each class.
-            augments: whether the training images are augmented.
-            seed: integer, of the batches and the augmentation.
+            real: a pair of images `(n, height, width, channels)` float32 in [0, 1] and class numbers `(n,)`, equally
+                many of each class.
+            generated: the same for generated images; `None` for real images only.
+            test: the same for test images, any number of each class.
+            augments: whether to augment the training images.
+            seed: integer, for the batches and the augmentation.
 
         Returns:
             Accuracy, and macro-averaged recall and F1, on the test images; in `[0, 1]`.

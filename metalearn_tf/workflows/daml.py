@@ -52,21 +52,21 @@ def daml(
 ):  # fmt: skip
     """Trains a generator of virtual target samples, meta-learns on them and on the sources, and fine-tunes.
 
-    The target is a few labelled images of each class. A GAN learns to redraw images of the sources in the manner of
-    those; what it draws of a class is a class of a *virtual* domain. A learner is meta-trained on tasks of the source
-    domains and of their virtual counterparts, then on tasks of the few target images. The arms:
+    The target is a few labelled images of each class. A GAN learns to redraw images of the sources in the style of the
+    target. Its drawings of a class are a class of a *virtual* domain. A learner is meta-trained on tasks of the source
+    domains and of the virtual domains, then on tasks of the few target images. The arms (compared methods):
 
     - `"fine-tuning"`: a network that learned to classify all source classes, fine-tuned on the few target images.
-    - `"CORAL"`: a network that learned the same while the distance between its features of source and target fell.
-      Both arms train a linear classifier on the support set, as `Baseline` does.
-    - `"…"` and `"…, DAML"` for each learner: meta-trained on the sources alone, and on virtual samples too; both
+    - `"CORAL"`: the same network, trained so that the distance between its features of source and target falls. Both
+      arms train a linear classifier on the support set, as `Baseline` does.
+    - `"…"` and `"…, DAML"` for each learner: meta-trained on the sources alone, or also on virtual samples. Both are
       fine-tuned on the target.
     - `"ensemble"` and `"ensemble, DAML"`: the mean answer of the learners.
 
-    All see as many training images, the same few target images, and the same test episodes: of all target classes, with
-    support sets among the few target images and queries among others.
+    All arms see equally many training images, the same few target images, and the same test episodes. Episodes are of
+    all target classes; support sets come from the few target images, queries from others.
 
-    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
+    A run that was stopped continues at the stage that it had reached, if you call it again with the same arguments. The
     folder has the weights of every model, `report.json`, `report.md`, `report.png`, and under `export` the SavedModel
     of the best DAML learner.
 
@@ -76,33 +76,34 @@ def daml(
     ```
 
     Args:
-        sources: a list of `ClassDataset`s of images, uint8 or in [0, 1], each with a domain of its own.
-        target: a `ClassDataset` of another domain. The few images are among one half of each class's, the queries are
-            the other half.
+        sources: a list of `ClassDataset`s of images, uint8 or in [0, 1], each with a different domain.
+        target: a `ClassDataset` of another domain. The few images come from one half of each class's images, the
+            queries from the other half.
         run_directory: the folder of the run.
-        build_learners: dict from names to functions without arguments to a compiled `MetaLearner` with first weights of
-            its own; by default `"prototypes"` and `"MAML"`, both of a Conv4, with the defaults of their classes.
-        build_gan: function without arguments to a compiled `GAN` that takes source images; by default one of
-            `mtf.networks.translation_gan`.
-        build_backbone: function without arguments to a network from images to features, for the first two arms; by
-            default a Conv4.
+        build_learners: dict from names to functions without arguments that return a new compiled `MetaLearner`; by
+            default `"prototypes"` and `"MAML"`, both with a Conv4 and the defaults of their classes.
+        build_gan: function without arguments that returns a compiled `GAN` that takes source images; by default one
+            with `mtf.networks.translation_gan`.
+        build_backbone: function without arguments that returns a network from images to features, for the first two
+            arms; by default a Conv4.
         disjoint: whether to refuse sources that have classes of the target.
         tasks: a `DAMLTasks`: shots, queries, labelled target images, and tasks of an outer step.
         ratio: virtual tasks for each task of the sources.
-        keep: share in (0, 1] of what is drawn that is used: of each class what the discriminator takes for real most.
-        budget: a `DAMLBudget`: steps, virtual images, test episodes, and seeds: how often all is done. The user's
-            random states are afterwards what they were.
-        quick: a small fraction of the budget, to see that all works: the learners begin to learn, the GAN hardly.
-            Figures of so little training say nothing about the arms.
+        keep: share in (0, 1] of the drawn images that is used: in each class those that look most real to the
+            discriminator.
+        budget: a `DAMLBudget`: steps, virtual images, test episodes, and seeds (how often everything is repeated). The
+            user's random states are restored afterwards.
+        quick: uses a small fraction of the budget, to check that everything works. The learners begin to learn, the GAN
+            hardly does. The figures of such a short training say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 
     Returns:
         A `WorkflowReport`.
 
     Raises:
-        ValueError: if an argument is not of its kind, the domains differ in shape, or the folder has a run of another
+        ValueError: if an argument is not accepted, the domains differ in shape, or the folder has a run of another
             configuration.
-        TypeError: if `tasks` or `budget` is no such object.
+        TypeError: if `tasks` or `budget` is not such an object.
 
     Reference: the generator, [Bousmalis et al., 2017](https://arxiv.org/abs/1612.05424); CORAL,
         [Sun and Saenko, 2016](https://arxiv.org/abs/1607.01719); fine-tuning as a baseline,
@@ -162,7 +163,7 @@ def daml(
     # === Training and tests, seed by seed ===
     scores, learners = ArmScores(run), {}
     merged = merged_sources(sources)
-    # As many images as the meta-training of a learner sees.
+    # The same number of images as the meta-training of a learner.
     images = budget.steps * tasks.tasks_per_batch * ways * (tasks.shots + tasks.train_queries)
 
     def run_seed(seed):
@@ -240,13 +241,14 @@ def _default_learners(image_shape, ways, steps):
 
     return {
         "prototypes": lambda: compiled(PrototypicalNetwork(conv4(image_shape)), 2e-3),
-        # One step of 0.4, the paper's, is at 20 % of ten classes after a quick run, where five of 0.1 are at 63 %.
+        # With one step of 0.4, as in the paper, a quick run reaches 20 % for ten classes; with five steps of 0.1 it
+        # reaches 63 %.
         "MAML": lambda: compiled(MAML(conv4(image_shape, outputs=ways)), 1e-3),
     }
 
 
 def _default_gan(image_shape):
-    # Moves alone: the manner of the images must stay as it is. Without them, few images are known by heart.
+    # Only moves, because the style of the images must not change. Without moves, the GAN would memorise the few images.
     gan = GAN(*translation_gan(image_shape), penalty="r1", augmentation="translation")
     gan.compile()
     return gan

@@ -1,4 +1,4 @@
-"""The stages of `daml`: how its models are trained, and what its GAN draws."""
+"""The stages of `daml`: the training of its models, and the images that its GAN draws."""
 
 import keras
 import tensorflow as tf
@@ -13,7 +13,7 @@ _BATCH = 64
 
 
 def train_coral(backbone, part, few, epochs, seed):
-    """Trains a backbone on labelled sources while their features come near those of the few target images."""
+    """Trains a backbone on labelled sources, and brings their features near those of the few target images."""
     model = DomainAdaptation(backbone, part.num_classes, "coral", seed=seed)
     steps = -(-max(len(part), len(few)) // _BATCH)  # those of `fit`: one pass over the larger domain
     model.compile(keras.optimizers.Adam(warm_up_and_cosine(3e-3, epochs * steps)))
@@ -21,7 +21,7 @@ def train_coral(backbone, part, few, epochs, seed):
 
 
 def train_translation(gan, sources, few, steps, seed):
-    """Trains on the few images as real ones, each beside any image of the sources."""
+    """Trains with the few images as real images, each paired with any source image."""
     real, source = (image_batches(dataset, _BATCH, seed, gan) for dataset in (few, sources))
     pairs = tf.data.Dataset.zip(real, source).map(lambda real, source: (real[0], source[0]))
     gan.fit(pairs, steps_per_epoch=steps, verbose=0)
@@ -37,7 +37,7 @@ def draw_virtual(gan, sources, images, keep, seed):
 
 
 def virtual_domains(sources, arrays):
-    """The datasets of what was drawn, one for each source."""
+    """The datasets of the drawn images, one for each source."""
     domains = []
     for number, dataset in enumerate(sources):
         examples = as_in(dataset, arrays[f"examples_{number}"])
@@ -47,6 +47,6 @@ def virtual_domains(sources, arrays):
 
 
 def tune_learner(learner, tasks, steps, learning_rate):
-    """Trains a learner on tasks of the few target images, by an optimizer of its own."""
+    """Trains a learner on tasks of the few target images, with a separate optimizer."""
     learner.compile(keras.optimizers.Adam(learning_rate), loss=learner.loss)
     learner.fit(tasks, steps_per_epoch=steps, verbose=0)

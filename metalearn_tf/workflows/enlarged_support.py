@@ -15,11 +15,12 @@ from metalearn_tf.networks.value_range import value_range
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class EnlargedSupport(MetaLearner):
-    """Adapts to the support examples and to other images that are made from each, also of classes never seen before.
+    """Adapts to the support examples and to further images made from them, also for classes never seen before.
 
-    For use after training: it holds a copy of a trained learner, and what makes the images: a GAN's generator that
-    takes an image and returns others of its class, or a layer that augments. Both are in the graph that is exported, so
-    that a served classifier enlarges its support set by itself. The random numbers are the same for every task.
+    Use it after training. It holds a copy of a trained learner, and an enlarger that makes the images: a GAN's
+    generator that takes an image and returns other images of its class, or an augmentation layer. Both are in the
+    exported graph, so a served classifier enlarges its support set itself. The random numbers are the same for every
+    task.
 
     ```python
     learner = mtf.workflows.EnlargedSupport(prototypical, gan.sampler, copies=4)
@@ -30,14 +31,14 @@ class EnlargedSupport(MetaLearner):
         learner: a `MetaLearner` of images in [0, 1].
         enlarger: a built `keras.Model` from `[noise, source images]` to images, such as the generator of
             `mtf.networks.augmentation_gan`; or a Keras layer for images in [0, 1], such as `classical_augmentation()`.
-            It is not trained, nor copied.
+            It is neither trained nor copied.
         copies: images made from each support example.
-        seed: integer, of the random numbers.
-        image_range: lowest and highest value of a pixel of a generator; `None` to read it from its last layers, or
-            [-1, 1] where those do not say it.
+        seed: integer, for the random numbers.
+        image_range: lowest and highest value of a pixel of a generator; `None` to read it from its last layers, or [-1,
+            1] if they do not show it.
 
     Raises:
-        ValueError: if the enlarger does not go from images of the learner's shape to such images.
+        ValueError: if the enlarger does not map images of the learner's shape to images of the same shape.
 
     Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340)
     """
@@ -45,7 +46,7 @@ class EnlargedSupport(MetaLearner):
     def __init__(self, learner, enlarger, copies=4, seed=0, image_range=None, **kwargs):
         _check(learner, enlarger, copies)
         learner = learner.copy()
-        super().__init__(learner.network, **kwargs)  # the copy's: another would be carried along and saved, unused
+        super().__init__(learner.network, **kwargs)  # the copy's network; the original would be saved but not used
         self.learner = learner
         self.enlarger = enlarger if _draws(enlarger) else augmentation_model(enlarger, _image_shape(learner))
         self.copies = copies
@@ -63,7 +64,7 @@ class EnlargedSupport(MetaLearner):
 
     @property
     def normalization(self):
-        """That of the learner."""
+        """The value of the learner."""
         return self.learner.normalization
 
     def adapt_task(self, support_x, support_y):
@@ -89,7 +90,7 @@ class EnlargedSupport(MetaLearner):
         serialize = keras.saving.serialize_keras_object
         config = super().get_config()
         del config["network"]
-        config.pop("loss", None)  # that of adaptation is the learner's
+        config.pop("loss", None)  # the learner has the loss of the adaptation
         return {
             **config,
             "learner": serialize(self.learner),
@@ -106,12 +107,12 @@ class EnlargedSupport(MetaLearner):
 
 
 def _draws(enlarger):
-    """Whether it is a generator of noise and images, and not a layer of images."""
+    """Whether it is a generator that takes noise and images, and not a layer that takes images."""
     return isinstance(enlarger, keras.Model) and enlarger.built and len(enlarger.inputs) == 2
 
 
 def _range(generator, image_range):
-    """The range of a generator's pixels, as it is given or as its last layers say it."""
+    """The range of a generator's pixels: the given one, or the one that its last layers show."""
     limits = value_range(generator) if image_range is None else image_range
     limits = limits if image_range is not None or np.isfinite(limits).all() else (-1.0, 1.0)
     check_limits(limits)

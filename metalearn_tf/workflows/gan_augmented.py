@@ -1,4 +1,4 @@
-"""Meta-learning on tasks that a GAN adds to."""
+"""Meta-learning on real tasks and on tasks from a GAN."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ from metalearn_tf.workflows.workflow_checks import (
 )
 from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 
-# Of a configuration, what a GAN and its images depend on.
+# The parts of a configuration on which a GAN and its images depend.
 _OF_GANS = (
     "workflow",
     "sources",
@@ -58,12 +58,14 @@ def gan_augmented(
     tasks=GANAugmentedTasks(), ratios=(0.5, 1.0, 2.0), keep=0.5, variety=0.3,
     budget=GANAugmentedBudget(), quick=False, verbose=1,
 ):  # fmt: skip
-    """Trains a GAN on the meta-training classes, and a learner on real and generated tasks; against not doing so.
+    """Trains a GAN on the meta-training classes and a learner on real and generated tasks; compares with no GAN.
 
-    The arms, each trained once for each seed with as many steps of as many tasks, and tested on the same episodes:
+    The arms (compared methods) are trained once for each seed, with equal numbers of steps and tasks, and tested on the
+    same episodes:
 
     - `"no augmentation"` and `"classical augmentation"`, without a GAN.
-    - `"GAN, ratio r"`: what the GAN draws is added, and all is augmented classically. What it draws its networks say:
+    - `"GAN, ratio r"`: the GAN's images are added, and all images are augmented classically. The networks of the GAN
+      decide what it draws:
 
       | networks | draws | ratio |
       |---|---|---|
@@ -71,16 +73,17 @@ def gan_augmented(
       | `mtf.networks.augmentation_gan` | more examples of each class | generated examples for each real one |
       | with `classes`, such as `mtf.networks.dcgan` | the same | the same |
 
-    - `"…, support enlarged"`: the same learners, whose support sets of *unseen* classes are enlarged by classical
-      augmentation, see `EnlargedSupport`.
-    - `"…, support enlarged by the GAN"`, where the GAN takes an image and returns another of its class.
-    - `"…, ensemble"`: the mean answer of the learners of all seeds, each with a GAN of its own; of every arm without a
-      GAN, the best that it has a part in by the training alone, and the best whose support sets it enlarges.
+    - `"…, support enlarged"`: the same learners, with support sets of *unseen* classes enlarged by classical
+      augmentation; see `EnlargedSupport`.
+    - `"…, support enlarged by the GAN"`, if the GAN takes an image and returns another image of its class.
+    - `"…, ensemble"`: the mean answer of the learners of all seeds, each with its own GAN. There is an ensemble for
+      every arm without a GAN, for the best arm that uses the GAN only in training, and for the best arm whose support
+      sets the GAN enlarges.
 
-    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
-    GANs and what they drew are in `run_directory / "gans"`, for any learner and test; all else, with `report.json`,
-    `report.md`, `report.png` and the SavedModel of the best arm under `export`, in a folder that is named by the
-    learner, ways and shots, such as `MAML_5x1`.
+    A run that was stopped continues at the stage that it had reached, if you call it again with the same arguments. The
+    GANs and their images are in `run_directory / "gans"`, for any learner and test. Everything else, with
+    `report.json`, `report.md`, `report.png` and the SavedModel of the best arm under `export`, is in a folder named
+    after the learner, ways and shots, such as `MAML_5x1`.
 
     ```python
     train, test = (mtf.data.load("omniglot", split) for split in ("train", "test"))
@@ -89,32 +92,32 @@ def gan_augmented(
     ```
 
     Args:
-        sources: a `ClassDataset` of images, uint8 or in [0, 1], the meta-training classes; or a list of them, each
-            with a domain of its own.
+        sources: a `ClassDataset` of images, uint8 or in [0, 1], the meta-training classes; or a list of them, each with
+            a different domain.
         target: a `ClassDataset`, the meta-test classes.
         run_directory: the folder of the run.
-        build_learner: function without arguments to a compiled `MetaLearner` with first weights of its own; by default
-            a `PrototypicalNetwork` of a Conv4.
-        build_gan: the same to a compiled `GAN`; by default one of `mtf.networks.augmentation_gan`.
+        build_learner: function without arguments that returns a new compiled `MetaLearner`; by default a
+            `PrototypicalNetwork` with a Conv4.
+        build_gan: the same for a compiled `GAN`; by default one with `mtf.networks.augmentation_gan`.
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
         tasks: a `GANAugmentedTasks`: ways, shots and queries of training and test, and tasks of an outer step.
-        ratios: positive numbers, generated to real.
-        keep: share in (0, 1] of what it draws that is used: what its discriminator takes for real the most.
-        variety: of the images of a new class: standard deviation of their noise, which is 1 in the GAN's training. At 1
-            a GAN of few classes mixes them up.
-        budget: a `GANAugmentedBudget`: steps, what is drawn, test episodes, and seeds: how often all is done. The
-            user's random states are afterwards what they were.
-        quick: a small fraction of the budget, and of `ratios` the least and the largest, to see that all works; its
-            figures mean nothing.
+        ratios: positive numbers: the ratios of generated to real tasks or examples.
+        keep: share in (0, 1] of the drawn images that is used: those that look most real to the discriminator.
+        variety: standard deviation of the noise for the images of a new class; it is 1 in the GAN's training. At 1, a
+            GAN that was trained on few classes mixes classes up.
+        budget: a `GANAugmentedBudget`: steps, numbers of drawn images, test episodes, and seeds (how often everything
+            is repeated). The user's random states are restored afterwards.
+        quick: uses a small fraction of the budget, and only the smallest and the largest of `ratios`, to check that
+            everything works. Its figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 
     Returns:
         A `WorkflowReport`.
 
     Raises:
-        ValueError: if an argument is not of its kind, the datasets differ in shape or share classes, or the folder
-            has a run of another configuration.
-        TypeError: if `tasks` or `budget` is no such object.
+        ValueError: if an argument is not accepted, the datasets differ in shape or share classes, or the folder has a
+            run of another configuration.
+        TypeError: if `tasks` or `budget` is not such an object.
 
     Reference: [Antoniou et al., 2017](https://arxiv.org/abs/1711.04340), for more examples;
         [Donahue et al., 2018](https://arxiv.org/abs/1705.07904), for the GAN that draws new classes
@@ -125,7 +128,7 @@ def gan_augmented(
     train = merged_sources(sources)
     check_images(sources=train, target=target)
     check_disjoint(train, target)
-    for dataset in [] if train is sources else sources:  # whose classes have other names in `train`
+    for dataset in [] if train is sources else sources:  # their classes have other names in `train`
         if dataset.domain == target.domain:
             check_disjoint(dataset, target)
     check_share("keep", keep)
@@ -203,7 +206,8 @@ def gan_augmented(
             learner, seconds = trained_learner(run, name, build_learner, seed, make_tasks, budget.steps)
             gan_part = "training" if ratio else None
             test_learner(name, learner, seed, gan_part, seconds)
-            # With copies of its own, as from a GAN of its own: an ensemble gains by what its members do not share.
+            # Each member has its own copies, as from its own GAN: an ensemble gains from differences between its
+            # members.
             enlarged = EnlargedSupport(learner, augmentation, budget.copies, seed)
             test_learner(f"{name}, support enlarged", enlarged, seed, gan_part, seconds)
             if kind == "others":
@@ -215,7 +219,7 @@ def gan_augmented(
     for name in _arms_of_ensembles(scores.arms(), gan_parts):
         ensemble = Ensemble(learners[name])
         for seed in range(budget.seeds):
-            # Of the learners of all seeds: there is one of it, which has other test episodes in each seed.
+            # One ensemble of the learners of all seeds; it is tested on other episodes in each seed.
             test_learner(f"{name}, ensemble", ensemble, seed, gan_parts[name], one_training=budget.seeds > 1)
 
     # === Report and export ===
@@ -238,7 +242,7 @@ def _default_gan(image_shape):
 
 
 def _draw(gan, kind, train, ratio, classes, keep, variety, seed):
-    """What a GAN adds to the meta-training classes, as arrays; enough for the largest ratio."""
+    """The images that a GAN adds to the meta-training classes, as arrays; enough for the largest ratio."""
     if kind == "classes":
         drawn = new_classes(gan, classes, int(train.class_sizes.min()), seed, keep, variety)
     else:
@@ -247,12 +251,12 @@ def _draw(gan, kind, train, ratio, classes, keep, variety, seed):
 
 
 def _mixture(train, drawn, kind, ratio):
-    """The datasets that tasks are drawn from, and how many of the tasks are from each."""
+    """The datasets from which tasks are drawn, and the share of tasks from each."""
     if not ratio:
         return train, None
     examples, labels = as_in(train, drawn["examples"]), drawn["labels"]
     if kind == "classes":
-        # Whole tasks of new classes: in one task with real ones, traces of the generator would tell them apart.
+        # Tasks are entirely of new classes: in a task with real classes, traces of the generator would give them away.
         return [train, ClassDataset(examples, labels, domain="generated")], [1.0, ratio]
     counts = np.maximum(1, np.round(ratio * train.class_sizes)).astype(int)
     rows = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
@@ -261,9 +265,10 @@ def _mixture(train, drawn, kind, ratio):
 
 
 def _arms_of_ensembles(arms, gan_parts):
-    """Names of the arms whose learners are averaged.
+    """The names of the arms whose learners are averaged.
 
-    All without a GAN, since the best of them need not be the best by itself: a GAN is compared with the best ensemble.
+    All arms without a GAN are included, because a GAN is compared with the best ensemble, and the arm that is best
+    alone need not give the best ensemble.
     """
     names = [name for name, part in gan_parts.items() if part is None]
     for wanted in ("training", "support"):

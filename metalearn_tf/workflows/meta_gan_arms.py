@@ -1,4 +1,4 @@
-"""The GANs of `meta_gan_transfer`: how those of its arms are trained, and what they draw of the target's classes."""
+"""The GANs of `meta_gan_transfer`: their training, and the images that they draw of the target's classes."""
 
 import math
 
@@ -16,13 +16,13 @@ _GAN_BATCH = 64
 
 
 def check_adaptation(meta_gan, sources, classes, gan_shots):
-    """Refuses a MetaGAN that cannot adapt to the target, or not learn to on tasks of the sources.
+    """Refuses a MetaGAN that cannot adapt to the target, or cannot be meta-trained on tasks of the sources.
 
     Args:
-        meta_gan: what `build_meta_gan` built.
+        meta_gan: the MetaGAN that `build_meta_gan` built.
         sources: a list of `ClassDataset`s.
-        classes: of the target.
-        gan_shots: images of a class.
+        classes: the number of the target's classes.
+        gan_shots: the number of images of a class.
     """
     if not isinstance(meta_gan, MetaGAN):
         raise ValueError(f"`build_meta_gan` must build a MetaGAN. Received: {type(meta_gan).__name__}")
@@ -55,11 +55,11 @@ def check_adaptation(meta_gan, sources, classes, gan_shots):
 
 
 def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, seed):
-    """The MetaGANs of the three arms, by name; those not meta-trained adapt in the same way.
+    """The MetaGANs of the three arms, by name. Those that are not meta-trained adapt in the same way.
 
     Args:
         run: the `RunDirectory` that keeps them.
-        build_meta_gan: function without arguments to a compiled `MetaGAN`.
+        build_meta_gan: function without arguments that returns a compiled `MetaGAN`.
         sources: a list of `ClassDataset`s of images.
         steps: outer steps.
         shots: images of a class in a task.
@@ -78,11 +78,11 @@ def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, se
         meta_gan.fit(tasks, steps_per_epoch=steps, verbose=0)
 
     def train(gan):
-        # As many images as the inner loops of the meta-training see.
+        # The same number of images as in the inner loops of the meta-training.
         classes = gan.number_of_classes if gan.conditional else 1
         images_per_step = tasks_per_batch * meta_gan.inner_steps * (meta_gan.inner_batch_size or shots * classes)
         batches = image_batches(merged_sources(sources), _GAN_BATCH, seed, gan)
-        # The sources have more classes than labels: each label stands for several.
+        # The sources have more classes than there are labels, so each label stands for several classes.
         batches = batches.map(lambda images, labels: (images, labels % classes) if gan.conditional else images)
         gan.compile()
         gan.fit(batches, steps_per_epoch=max(1, steps * images_per_step // _GAN_BATCH), verbose=0)
@@ -94,16 +94,16 @@ def trained_gans(run, build_meta_gan, sources, steps, shots, tasks_per_batch, se
 
 
 def drawing(meta_gan, steps, count, keep):
-    """How a MetaGAN enlarges classes.
+    """A function with which a MetaGAN enlarges classes.
 
     Args:
-        meta_gan: a `MetaGAN`; of a conditional one the labels are the classes, and it adapts to all of them at once.
+        meta_gan: a `MetaGAN`; for a conditional one the labels are the classes, and it adapts to all of them at once.
         steps: inner steps.
         count: images to draw of each class.
-        keep: share of what is drawn that is used: what the adapted discriminator takes for real the most.
+        keep: share of the drawn images that is used: those that look most real to the adapted discriminator.
 
     Returns:
-        A function from the few images of each class `(classes, n, height, width, channels)` in [0, 1] and an int32
+        A function that maps the few images of each class `(classes, n, height, width, channels)` in [0, 1] and an int32
         scalar, the seed, to new images `(classes, count, height, width, channels)` in [0, 1].
     """
     drawn_of_each, latent_dim = math.ceil(count / keep), meta_gan.gan.latent_dim

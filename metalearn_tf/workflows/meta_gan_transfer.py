@@ -1,4 +1,4 @@
-"""A GAN that learned to adapt draws training images for a target domain."""
+"""A meta-trained GAN draws training images for a target domain."""
 
 import dataclasses
 import functools
@@ -43,26 +43,26 @@ def meta_gan_transfer(
 ):  # fmt: skip
     """Meta-trains a GAN on source domains, adapts it to a few target images of each class, and trains a classifier.
 
-    For each seed a `MetaGAN` is meta-trained on tasks of the source domains, each a few images of one class. For each
-    draw of `shots` labelled target images a class, it adapts to each class, and what it then draws trains the
-    classifier beside the real images. A conditional MetaGAN is meta-trained on tasks of as many classes as the target
-    has, labelled anew in each, and adapts to all classes at once. The arms, on the same draws, each with as many steps
-    of the classifier:
+    For each seed a `MetaGAN` is meta-trained on tasks of the source domains; a task is a few images of one class. Then
+    `shots` labelled target images of each class are drawn, several times. For each draw, the MetaGAN adapts to each
+    class, and the classifier is trained on its images together with the real ones. A conditional MetaGAN is
+    meta-trained on tasks with as many classes as the target has, with new labels in each task, and adapts to all
+    classes at once. The arms (compared methods) use the same draws and the same number of steps of the classifier:
 
     - `"real images"` and `"classical augmentation"`, without a GAN.
     - `"GAN from scratch"`: the same GAN, trained on the few images of each class from random weights.
-    - `"GAN fine-tuned"`: the same GAN, trained ordinarily on the images of all sources for as many steps of as many
-      images, then on the few images of each class. Each label of a conditional GAN then stands for several classes of
-      the sources.
+    - `"GAN fine-tuned"`: the same GAN, first trained in the ordinary way on the images of all sources, with the same
+      numbers of steps and images, then on the few images of each class. If the GAN is conditional, each label stands
+      for several classes of the sources.
     - `"MetaGAN"`: the adapted GAN.
 
-    All GANs adapt with the same optimizer and number of steps, to the real images of a class and to augmented ones, up
-    to `gan_shots`. In the arms with a GAN the training images are augmented classically too. Each draw is tested on the
-    same images of the target, which no training sees; an arm's accuracies are those of the draws.
+    All GANs adapt with the same optimizer and number of steps, to the real images of a class plus augmented ones,
+    `gan_shots` in all. In the arms with a GAN the training images are also augmented classically. All draws are tested
+    on the same target images, which are never used in training. An arm has one accuracy for each draw.
 
-    A run that was stopped goes on at the stage that it had reached, if it is called again with the same arguments. The
-    GANs are in `run_directory / "gans"`, for any number of `shots`; all else, with `report.json`, `report.md`,
-    `report.png` and the SavedModel of the MetaGAN under `export`, in a folder for the shots.
+    A run that was stopped continues at the stage that it had reached, if you call it again with the same arguments. The
+    GANs are in `run_directory / "gans"`, for any number of `shots`. Everything else, with `report.json`, `report.md`,
+    `report.png` and the SavedModel of the MetaGAN under `export`, is in a folder for the shots.
 
     ```python
     report = mtf.workflows.meta_gan_transfer([omniglot, glyphs, fashion], mnist, "runs/to_mnist", shots=5)
@@ -70,31 +70,31 @@ def meta_gan_transfer(
     ```
 
     Args:
-        sources: a list of at least 2 `ClassDataset`s of images, uint8 or in [0, 1], each with a domain of its own.
+        sources: a list of at least 2 `ClassDataset`s of images, uint8 or in [0, 1], each with a different domain.
         target: a `ClassDataset` of another domain. Half of each class's images are for the draws, half for the test.
         run_directory: the folder of the run.
         shots: labelled target images of each class.
-        build_meta_gan: function without arguments to a compiled `MetaGAN` with first weights of its own, without labels
-            or with as many as the target has classes; by default Reptile around a `dcgan` with the R1 penalty.
-        build_classifier: function without arguments to a compiled `keras.Model` from images in [0, 1] to the
-            probabilities of the target's classes; by default a Conv4 of 16 filters with random weights.
+        build_meta_gan: function without arguments that returns a new compiled `MetaGAN`, without labels or with one
+            label for each class of the target; by default Reptile with a `dcgan` and the R1 penalty.
+        build_classifier: function without arguments that returns a compiled `keras.Model` from images in [0, 1] to the
+            probabilities of the target's classes; by default a Conv4 with 16 filters and random weights.
         augmentation: a Keras layer for images in [0, 1]; by default `classical_augmentation`.
-        gan_shots: images of a class to which a GAN adapts, in meta-training too.
-        keep: share in (0, 1] of what is drawn that is used: what the adapted discriminator takes for real the most.
-        budget: a `MetaGANTransferBudget`: steps, images, draws, and seeds: how often all is done. The user's random
-            states are afterwards what they were.
-        quick: a small fraction of the budget, to see that all works: the classifiers learn, the GANs hardly. Figures
-            of so few draws say nothing about the arms.
+        gan_shots: images of a class to which a GAN adapts, also in meta-training.
+        keep: share in (0, 1] of the drawn images that is used: those that look most real to the adapted discriminator.
+        budget: a `MetaGANTransferBudget`: steps, images, draws, and seeds (how often everything is repeated). The
+            user's random states are restored afterwards.
+        quick: uses a small fraction of the budget, to check that everything works. The classifiers learn, the GANs
+            hardly do. Figures of so few draws say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
 
     Returns:
         A `WorkflowReport`.
 
     Raises:
-        ValueError: if an argument is not of its kind, there is one source only, the domains differ in shape, the target
+        ValueError: if an argument is not accepted, there is only one source, the domains differ in shape, the target
             has fewer images than shots, a source has too few images or classes for a task, or the folder has a run of
             another configuration.
-        TypeError: if `budget` is no such object.
+        TypeError: if `budget` is not such an object.
 
     Reference: [Clouâtre and Demers, 2019](https://arxiv.org/abs/1901.02199)
     """
@@ -184,7 +184,7 @@ def _default_classifier(image_shape, classes):
 
 
 def _pool_and_test(target, test_images):
-    """The images of the draws, a list over classes; and test images and labels, as many of each class as there are."""
+    """The images of the draws, a list over classes; and test images and labels, all that each class has."""
     each = max(1, test_images // target.num_classes)
     halves = [(shown, tested[:each]) for shown, tested in target_halves(target)]
     pool, test = zip(*((to_image_range(target.examples[part], (0.0, 1.0)).numpy() for part in half) for half in halves))
@@ -192,7 +192,7 @@ def _pool_and_test(target, test_images):
 
 
 def _shown(pool, shots, most, draws, augmentation, seed):
-    """For each draw and class the `shots` images that are shown, and after them augmented ones up to `most`."""
+    """For each draw and class the `shots` images that are shown, then augmented ones, `most` in all."""
     random = np.random.default_rng(seed)
     rows = [[random.permutation(len(images))[:shots] for images in pool] for _ in range(draws)]
     real = np.stack([[images[chosen] for images, chosen in zip(pool, draw)] for draw in rows])
@@ -205,12 +205,12 @@ def _shown(pool, shots, most, draws, augmentation, seed):
 
 
 def _measure(shown, shots, draw, training, test, augments, seed):
-    """The scores of an arm, draw by draw, and the seconds that adapting, drawing and training took in all."""
+    """The scores of an arm for each draw, and the total seconds for adapting, drawing and training."""
     scores, start = [], time.perf_counter()
     for number, images in enumerate(shown["images"], 1000 * seed):
         generated = None
         if draw is not None:
-            generated = _flat(np.asarray(draw(images, tf.constant(number))))  # a Python number would be traced anew
+            generated = _flat(np.asarray(draw(images, tf.constant(number))))  # a Python number would cause a new trace
         scores.append(training.scores(_flat(images[:, :shots]), generated, test, augments, number))
     accuracies, recalls, f1s = np.array(scores).T
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Which images of a dataset a workflow trains on, and which it tests on."""
+"""Selects the images of a dataset for training and for testing."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from metalearn_tf.data.class_dataset import ClassDataset
 
 
 def target_halves(target):
-    """For each class the rows of the images that may be shown, and of those that are for the test; the same always."""
+    """For each class the rows of images that may be shown, and of those for the test; always the same."""
     halves = []
     for label, (first, size) in enumerate(zip(target.offsets, target.class_sizes)):
         rows = first + np.random.default_rng(label).permutation(size)
@@ -15,7 +15,7 @@ def target_halves(target):
 
 
 def few_and_test(target, count, seed):
-    """Two datasets: `count` images of each class among those that may be shown, and all that are for the test."""
+    """Two datasets: `count` images of each class from those that may be shown, and all images for the test."""
     halves = target_halves(target)
     few = [np.random.default_rng([seed, label]).permutation(half)[:count] for label, (half, _) in enumerate(halves)]
     test = [half for _, half in halves]
@@ -29,7 +29,7 @@ def at_most(dataset, count):
 
 
 def share_of(dataset, images):
-    """A dataset and a number of passes over it that together are about `images` images; of every class at least 2."""
+    """A dataset and a number of passes over it, about `images` images in total; at least 2 of every class."""
     if images >= len(dataset):
         return dataset, round(images / len(dataset))
     return at_most(dataset, max(2, images // dataset.num_classes)), 1

@@ -1,4 +1,4 @@
-"""The tasks and the budget of each workflow: numbers that belong together, checked when they are put together."""
+"""The tasks and the budget of each workflow. Numbers that belong together are checked together."""
 
 import dataclasses
 
@@ -64,7 +64,7 @@ class DAMLTasks:
 
 
 class _Budget:
-    """A budget, and what `quick` leaves of it."""
+    """A budget, and its reduction by `quick`."""
 
     _quick = ()
 
@@ -72,7 +72,7 @@ class _Budget:
         _check_numbers(self)
 
     def quick(self):
-        """The budget with none of its numbers above those of a run that shows that all works."""
+        """The budget with its numbers limited to those of a short run that checks that everything works."""
         return dataclasses.replace(self, **{name: min(getattr(self, name), most) for name, most in self._quick})
 
 
@@ -84,8 +84,8 @@ class GANAugmentedBudget(_Budget):
         steps: outer steps.
         gan_steps: steps of the GAN.
         gan_batch_size: images, or pairs, in a step of the GAN.
-        classes: new classes, of a GAN that draws them.
-        copies: images for each support example where support sets are enlarged.
+        classes: the number of new classes, if the GAN draws new classes.
+        copies: images for each support example, if support sets are enlarged.
         episodes: test episodes of each seed.
         seeds: how often all is done, each time with other first weights and other draws.
 
@@ -111,9 +111,9 @@ class DAMLBudget(_Budget):
     Args:
         steps: outer steps.
         gan_steps: steps of the GAN.
-        virtual_images: images of each class of a source that are redrawn, at most.
+        virtual_images: the largest number of images of each source class that are redrawn.
         fine_tune_steps: outer steps on the few target images.
-        fine_tune_learning_rate: of Adam in them.
+        fine_tune_learning_rate: rate of Adam in these steps.
         episodes: test episodes of each seed.
         seeds: how often all is done, each time with other first weights and target images.
 
@@ -145,10 +145,10 @@ class MetaGANTransferBudget(_Budget):
         gan_tasks: tasks of an outer step.
         adapt_steps: inner steps to adapt to a class of the target, or to all at once.
         generated: images drawn of each class.
-        steps: of the classifier.
+        steps: steps of the classifier.
         batch_size: images in a step of the classifier.
-        draws: of labelled target images, for each seed.
-        test_images: of the target, at most.
+        draws: number of draws of labelled target images, for each seed.
+        test_images: the largest number of test images of the target.
         seeds: how often all is done, each time with other first weights and other draws.
 
     Raises:
@@ -172,6 +172,6 @@ class MetaGANTransferBudget(_Budget):
 
 
 def _check_numbers(plan, optional=(), others=()):
-    """Refuses fields that are no positive integers, but for `others`; `optional` ones may be `None`."""
+    """Refuses fields that are not positive integers, except `others`; `optional` ones may be `None`."""
     fields = {name: value for name, value in dataclasses.asdict(plan).items() if name not in others}
     check_whole(**{name: value for name, value in fields.items() if value is not None or name not in optional})

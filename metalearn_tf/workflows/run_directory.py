@@ -1,4 +1,4 @@
-"""The folder of a run: what it is a run of, and the stages that are finished."""
+"""The folder of a run: its configuration and its finished stages."""
 
 import time
 import weakref
@@ -18,16 +18,17 @@ _CONFIGURATION = "configuration.json"
 
 
 class RunDirectory:
-    """Keeps each stage of a workflow once it is finished, so that a run that was stopped goes on after it.
+    """Saves each finished stage of a workflow, so that a stopped run can continue after it.
 
-    Files are replaced in one step; one that is damaged is reported and its stage done again. A stage that cannot be
-    kept, as on a full disk, ends the run at once: going on would lose all that comes after it too. One process at a
-    time works in a folder, for as long as this object lives.
+    Files are replaced in one step. If a file is damaged, this is reported and its stage is done again. If a stage
+    cannot be saved, for example on a full disk, the run ends at once: all later stages would be lost too. Only one
+    process at a time can work in a folder, as long as this object exists.
 
     Args:
-        path: the folder, made where there is none.
-        configuration: dict of plain values, or NumPy's, all that the results depend on. A folder has one for ever.
-        stages: how many there will be, for the progress bar.
+        path: the folder; it is made if it does not exist.
+        configuration: dict of plain or NumPy values: everything on which the results depend. It cannot change for a
+            folder.
+        stages: the number of stages, for the progress bar.
         verbose: 0 for no progress bar, 1 for one.
 
     Raises:
@@ -35,7 +36,7 @@ class RunDirectory:
         ValueError: if the path has a scheme, such as `gs://`, or the folder is that of a run of another configuration;
             names what differs.
         NotADirectoryError: if `path` is a file.
-        OSError: here or in a stage, if the folder cannot be written.
+        OSError: if the folder cannot be written, here or in a stage.
     """
 
     def __init__(self, path, configuration, stages, verbose=1):
@@ -53,17 +54,17 @@ class RunDirectory:
         )
 
     def stage(self, name, build):
-        """The arrays of a stage, a dict: those of the folder, or what `build` returns, which is then kept there."""
+        """The arrays of a stage, a dict: read from the folder, or built by `build` and then saved there."""
         arrays = cached_arrays(name, build, self.path, must_keep=True)
         accuracies = arrays.get("accuracies")
         self._progress.add(1, None if accuracies is None else [("accuracy", float(np.mean(accuracies)))])
         return arrays
 
     def trained(self, name, model, train):
-        """A model after `train(model)`, or with the weights that it had then.
+        """A model after `train(model)`, or with the saved weights of this training.
 
         Returns:
-            `model`, and the seconds that the training took.
+            `model`, and the time of the training in seconds.
         """
 
         def build():

@@ -1,4 +1,4 @@
-"""Checks on the arguments of a workflow, made before any work is done."""
+"""Checks of the arguments of a workflow, made before any work is done."""
 
 import functools
 
@@ -12,14 +12,14 @@ from metalearn_tf.workflows.classical_augmentation import classical_augmentation
 
 
 def check_images(**datasets):
-    """Refuses what are not `ClassDataset`s of images of one shape, uint8 or in [0, 1].
+    """Refuses datasets that are not `ClassDataset`s of images of one shape, uint8 or in [0, 1].
 
     Args:
-        **datasets: by their names as arguments.
+        **datasets: the datasets by the names of their arguments.
 
     Raises:
         TypeError: if one is not a `ClassDataset`.
-        ValueError: if one does not hold such images, or another shape than the first; says how to resize.
+        ValueError: if one does not hold such images, or has another shape than the first; says how to resize.
     """
     if not datasets:
         raise ValueError("`sources` must hold at least one dataset. Received: none")
@@ -43,7 +43,7 @@ def check_images(**datasets):
 
 
 def check_disjoint(sources, target):
-    """Refuses a target that has classes of the sources: the test would be of classes that were trained on.
+    """Refuses a target that has classes of the sources, because the test would use classes from the training.
 
     Raises:
         ValueError: if it does; names the classes.
@@ -58,18 +58,18 @@ def check_disjoint(sources, target):
 
 
 def checked_sources(sources, target, shown, tested, least=1):
-    """The sources of a workflow as a list, once they and the target are images alike, each of a domain of its own.
+    """The sources of a workflow as a list, after a check that sources and target fit and have different domains.
 
     Args:
         sources: list of `ClassDataset`s, or one.
         target: a `ClassDataset`.
         shown: images of each class of the target that are shown, see `check_target`.
         tested: images of each class of the target that a test needs.
-        least: how many sources there must be.
+        least: the smallest number of sources.
 
     Raises:
         TypeError: if one is not a `ClassDataset`.
-        ValueError: if they have not one shape, or no domains of their own, or the target has too few images.
+        ValueError: if shapes differ, domains are missing or equal, or the target has too few images.
     """
     sources = [sources] if isinstance(sources, ClassDataset) else list(sources)
     check_images(**_by_argument(sources), target=target)
@@ -79,7 +79,7 @@ def checked_sources(sources, target, shown, tested, least=1):
 
 
 def merged_sources(sources):
-    """A dataset as it is; of a list, all classes in one dataset, each with its domain before its name.
+    """A single dataset unchanged; for a list, one dataset with all classes, whose names start with their domains.
 
     Raises:
         TypeError: if one is not a `ClassDataset`.
@@ -98,13 +98,13 @@ def _by_argument(sources):
 
 
 def check_target(sources, target, shown, tested):
-    """Refuses a target of a source's domain, or one with too few images.
+    """Refuses a target that has a source's domain or too few images.
 
     Args:
         sources: list of `ClassDataset`s.
         target: a `ClassDataset`.
-        shown: images of each class that are shown, from one half of them.
-        tested: images of each class that a test needs, from the other half.
+        shown: the number of images of each class that are shown, from one half of the class.
+        tested: the number of images of each class that a test needs, from the other half.
     """
     if target.domain in [dataset.domain for dataset in sources]:
         raise ValueError(
@@ -119,11 +119,11 @@ def check_target(sources, target, shown, tested):
 
 
 def check_learner(argument, learner, image_shape, ways):
-    """Refuses what is no compiled learner of such images and so many classes.
+    """Refuses anything but a compiled learner for such images and this many classes.
 
     Args:
-        argument: the name of the function that has built it.
-        learner: what it has built.
+        argument: the name of the function that built it.
+        learner: the object that it built.
         image_shape: `(height, width, channels)`.
         ways: the most classes of a task.
     """
@@ -144,7 +144,7 @@ def check_learner(argument, learner, image_shape, ways):
 
 
 def check_classifier(classifier, image_shape, classes):
-    """Refuses what is no compiled network from such images to the probabilities of so many classes."""
+    """Refuses anything but a compiled network from such images to the probabilities of this many classes."""
     shapes = [getattr(classifier, name, None) for name in ("input_shape", "output_shape")]
     fits = all(isinstance(shape, tuple) for shape in shapes) and shapes[1] == (None, classes)
     fits = fits and len(shapes[0]) == 4 and all(a in (None, b) for a, b in zip(shapes[0][1:], image_shape))
@@ -166,7 +166,7 @@ def check_compiled(argument, model):
 
 
 def checked_augmentation(augmentation):
-    """What a workflow is given as `augmentation`, a Keras layer for images in [0, 1]; or the classical one."""
+    """The layer given as `augmentation`, for images in [0, 1]; or the classical augmentation."""
     augmentation = classical_augmentation() if augmentation is None else augmentation
     check_is_layer("augmentation", augmentation)
     check_value_range("augmentation", augmentation)

@@ -1,4 +1,4 @@
-"""What a workflow found: every arm, on the same tests."""
+"""The results of a workflow: all arms (compared methods) on the same tests."""
 
 import dataclasses
 import json
@@ -17,14 +17,14 @@ from metalearn_tf.files.whole_files import write_whole
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """How much more accurate an arm is than another, on the same tests.
+    """The difference in accuracy between two arms, on the same tests.
 
     Attributes:
-        mean: of the difference, over all episodes of all seeds.
-        over_episodes: half width of its 95 % interval for these very trainings: 1.96 standard errors over all episodes
-            of all seeds. Other trainings, from other first weights, may differ by more.
+        mean: mean difference over all episodes of all seeds.
+        over_episodes: half width of its 95 % interval for exactly these trainings: 1.96 standard errors over all
+            episodes of all seeds. Other trainings, from other initial weights, may differ by more.
         over_seeds: half width of its 95 % interval over trainings: Student's t of the mean differences of the seeds.
-            NaN where there is one training only.
+            NaN if there is only one training.
     """
 
     mean: float
@@ -33,7 +33,7 @@ class Gain:
 
     @property
     def holds(self):
-        """Whether it is a gain: above 0 by more than the half width over seeds. Never of one training."""
+        """Whether it is a gain: above 0 by more than the half width over seeds. Always `False` for one training."""
         return self.mean > self.over_seeds
 
     def __str__(self):
@@ -46,16 +46,16 @@ class Gain:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """The results of one way to do it.
+    """The results of one of the compared methods.
 
     Attributes:
         accuracies: in `[0, 1]`, a tuple for each seed of one accuracy for each test episode.
         recall: mean over seeds and episodes of the macro-averaged recall, in `[0, 1]`.
-        f1: the same of the macro-averaged F1.
-        generates: whether a GAN has a part in it.
-        seconds: wall time of its training, of all seeds together, without that of the GAN.
-        one_training: whether the same trained model was tested in each seed, as an ensemble of the learners of all
-            seeds is: nothing is then known of other trainings.
+        f1: the same for the macro-averaged F1.
+        generates: whether it uses a GAN.
+        seconds: wall time of its training, all seeds together, without the GAN's training.
+        one_training: whether the same trained model was tested in each seed, such as an ensemble of the learners of all
+            seeds. Then nothing is known about other trainings.
     """
 
     accuracies: tuple
@@ -74,7 +74,8 @@ class Arm:
     def confidence_interval(self):
         """Half width of the 95 % interval of the accuracy over episodes: 1.96 standard errors, all seeds together.
 
-        It says how well the accuracy of these trainings is known, and `interval_over_seeds` what to expect of others.
+        It says how well the accuracy of these trainings is known; `interval_over_seeds` says what to expect of other
+        trainings.
         """
         return float(confidence_half_width(np.ravel(self.accuracies)))
 
@@ -98,7 +99,7 @@ class WorkflowReport:
 
     Attributes:
         workflow: its name.
-        setting: dict of plain values: what the run was asked for.
+        setting: dict of plain values: the arguments of the run.
         arms: dict from names to `Arm`s.
     """
 
@@ -108,29 +109,29 @@ class WorkflowReport:
 
     @property
     def best_without_gan(self):
-        """Name of the arm of highest accuracy among those in which no GAN has a part."""
+        """Name of the arm with the highest accuracy among those without a GAN."""
         return max((name for name, arm in self.arms.items() if not arm.generates), key=self._accuracy)
 
     @property
     def best_with_gan(self):
-        """Name of the arm of highest accuracy among those in which a GAN has a part."""
+        """Name of the arm with the highest accuracy among those with a GAN."""
         return max((name for name, arm in self.arms.items() if arm.generates), key=self._accuracy)
 
     def _accuracy(self, name):
         return self.arms[name].accuracy
 
     def gain(self, name, over=None):
-        """How much more accurate an arm is than another, seed by seed and episode by episode.
+        """The difference in accuracy between two arms, seed by seed and episode by episode.
 
         Args:
             name: of the arm.
-            over: name of the other; by default the best of those without a GAN that were trained as often: an ensemble
-                of the learners of all seeds is compared with the best such ensemble, what each seed trains with the
-                best that each seed trains.
+            over: name of the other arm; by default the best arm without a GAN of the same kind. An ensemble of the
+                learners of all seeds is compared with the best such ensemble; an arm that each seed trains is compared
+                with the best such arm.
 
         Returns:
-            A `Gain`, which has an interval over episodes and one over seeds, and says whether it `holds`. Both are
-            narrower than those of the accuracies where the same episodes, or seeds, are hard for both arms.
+            A `Gain`, which has an interval over episodes and one over seeds, and says whether it `holds`. Both
+            intervals are narrower than those of the accuracies if the same episodes or seeds are hard for both arms.
 
         Raises:
             KeyError: if there is no such arm.
@@ -144,7 +145,7 @@ class WorkflowReport:
         )
 
     def _rival(self, name):
-        """The arm without a GAN that an arm is compared with."""
+        """The arm without a GAN with which an arm is compared."""
         alike = [
             rival
             for rival, arm in self.arms.items()
@@ -157,7 +158,7 @@ class WorkflowReport:
     def to_dict(self):
         """All fields as plain Python values, each arm with its accuracy, intervals and gain.
 
-        An interval is `None` where there is none, over one seed or one episode.
+        An interval is `None` if it does not exist: over one seed or one episode.
         """
         values = dataclasses.asdict(self)
         for name, arm in self.arms.items():
@@ -177,7 +178,7 @@ class WorkflowReport:
 
     @classmethod
     def from_json(cls, text):
-        """The report that `to_json` wrote."""
+        """The report from the JSON text that `to_json` wrote."""
         values = json.loads(text)
         fields = [field.name for field in dataclasses.fields(Arm)]
         for name, arm in values["arms"].items():
@@ -186,7 +187,7 @@ class WorkflowReport:
         return cls(**values)
 
     def to_markdown(self):
-        """A Markdown table with one row for each arm, and what its intervals mean."""
+        """A Markdown table with one row for each arm, and an explanation of its intervals."""
         both = "± over seeds / over episodes"
         header = (
             "arm",
@@ -219,7 +220,7 @@ class WorkflowReport:
         return f"{100 * gain.mean:+.2f} ± {_percent(gain.over_seeds)} / {_percent(gain.over_episodes)}", holds
 
     def _note(self):
-        """What the intervals are of, in words."""
+        """An explanation of the intervals."""
         seeds = len(next(iter(self.arms.values())).accuracies)
         if seeds == 1:
             return (
@@ -238,7 +239,7 @@ class WorkflowReport:
         return text
 
     def figure(self, path):
-        """Draws the accuracies into a PNG file: thin their intervals over seeds, thick those over episodes."""
+        """Draws the accuracies into a PNG file, with thin intervals over seeds and thick intervals over episodes."""
         figure = Figure(figsize=(8, 1.2 + 0.4 * len(self.arms)), layout="constrained")
         axis, names = figure.subplots(), list(self.arms)[::-1]
         for number, name in enumerate(names):
@@ -258,7 +259,7 @@ class WorkflowReport:
 
 
 def _over_seeds(values, one_training):
-    """Half width of the 95 % interval over seeds of values `(seeds, episodes)`; NaN of one training."""
+    """Half width of the 95 % interval over seeds of values `(seeds, episodes)`; NaN for one training."""
     means = [float(np.mean(of_seed)) for of_seed in values]
     return math.nan if one_training else float(student_half_width(means))
 
@@ -278,13 +279,13 @@ def finish(run, report, name, model):
     Args:
         run: the `RunDirectory`.
         report: a `WorkflowReport`.
-        name: of the arm that the model is of.
+        name: name of the arm to which the model belongs.
         model: a model with `export`.
 
     Returns:
         `report`.
     """
-    # Whatever becomes of its files, the report is returned: it is what hours of training have found.
+    # The report is returned even if its files cannot be written: it is the result of hours of training.
     try:
         run.write("report.json", report.to_json())
         run.write("report.md", report.to_markdown())
