@@ -2,8 +2,8 @@
 
     python examples/cifar10_classifier.py --data_dir DIR --export served
 
-Training computes in bfloat16 where the machine has it, with images that are mirrored, moved and covered in part. The
-weights are those of the epoch with the lowest validation loss. What is exported computes in float32.
+Training computes in bfloat16 if the machine has it. Images are mirrored, moved and partly covered. The final weights
+are those of the epoch with the lowest validation loss. The exported models compute in float32.
 """
 
 import argparse
@@ -22,16 +22,16 @@ import metalearn_tf as mtf
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=28)
-    parser.add_argument("--images", type=int, default=None, help="trains on so many only")
+    parser.add_argument("--images", type=int, default=None, help="use only this many training images")
     parser.add_argument("--filters", type=int, nargs=4, default=[32, 64, 128, 192], help="of `mtf.networks.resnet9`")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/cifar10_classifier"))
     parser.add_argument("--export", type=pathlib.Path, default=None, help="folder of the two SavedModels")
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         default="auto",
-        help="of the network in training; by default the one that this machine computes fastest",
+        help="precision of the training; by default the fastest one on this machine",
     )
     arguments = parser.parse_args()
     if arguments.precision == "auto":
@@ -56,14 +56,14 @@ def main():
         batch_size=128,
         learning_rate=3e-3,
         weight_decay=0.05,
-        # Nothing to keep: all layers are trained from the first step, and follow the data.
+        # All layers are trained from the first step, so there are no old statistics to protect.
         unfreezing=mtf.transfer.UnfreezingPlan(0, 1, layer_decay=1.0, train_normalization=True),
         augmentation=keras.Sequential(
             [
                 keras.layers.RandomFlip("horizontal"),
-                # By whole pixels: interpolation would blur, and the images of the test are sharp.
+                # Moves by whole pixels: interpolation would blur, but the test images are sharp.
                 keras.layers.RandomTranslation(0.125, 0.125, interpolation="nearest"),
-                # Seven to eleven pixels a side.
+                # The covered square has seven to eleven pixels a side.
                 keras.layers.RandomErasing(scale=(0.05, 0.12), fill_value=0.5, value_range=(0, 1)),
             ]
         ),

@@ -1,14 +1,14 @@
-"""Carries what a network learned on CIFAR-10 to other classes: from scratch, frozen with a probe, and fine-tuned.
+"""Transfers a network from CIFAR-10 to other classes: from scratch, frozen with a probe, and fine-tuned.
 
     python examples/cifar_transfer.py --data_dir DIR --source cifar10 --target caltech101
     python examples/cifar_transfer.py --data_dir DIR --source cifar10 --target cifar100
 
-The same network is pre-trained on the source in three ways, with the labels, as a denoising autoencoder and by
-contrast (SimCLR); each then learns the target from 5, 10, 25 and all labelled images of a class. Test accuracies are
-means over seeds, with 95 % intervals of Student's t; a seed draws the labelled images, the order, the head and, of
-Caltech-101, which fifth of each class is the test set. Training from scratch has the same epochs, augmentation and
-schedule, and a learning rate of its own. All compute in bfloat16 where the machine has it. What is done is kept in
-`--run_dir`; a run that was stopped goes on there.
+The same network is pre-trained on the source in three ways: with labels, as a denoising autoencoder, and contrastively
+(SimCLR). Each then learns the target from 5, 10, 25 and all labelled images of a class. Test accuracies are means over
+seeds, with 95 % intervals by Student's t. A seed draws the labelled images, their order, the head and, for Caltech-101,
+which fifth of each class is the test set. Training from scratch has the same epochs, augmentation and schedule, but its
+own learning rate. All compute in bfloat16 if the machine has it. Finished parts are kept in `--run_dir`; a run that was
+stopped continues from there.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ARMS = ["from scratch", *(f"{method}, {use}" for method in METHODS for use in ("
 
 
 def augmentation():
-    # By whole pixels: interpolation would blur, and the images of the test are sharp.
+    # Moves by whole pixels: interpolation would blur, but the test images are sharp.
     return keras.Sequential(
         [keras.layers.RandomFlip("horizontal"), keras.layers.RandomTranslation(0.125, 0.125, interpolation="nearest")]
     )
@@ -57,7 +57,7 @@ def target_data(arguments, seed):
 
 
 def labelled(pool, labels, seed):
-    """The images and labels of `labels` examples of each class, of all with `None`."""
+    """The images and labels of `labels` examples of each class; `None` for all."""
     random = np.random.default_rng(seed)
     chosen = [first + random.permutation(count)[:labels] for first, count in zip(pool.offsets, pool.class_sizes)]
     rows = np.concatenate(chosen)
@@ -77,7 +77,7 @@ class TestAccuracy(keras.callbacks.Callback):
 
 
 def pretrained(method, arguments):
-    """The backbone, pre-trained on the source; from the run's folder if it was before."""
+    """The backbone, pre-trained on the source; from the run's folder if it is there."""
     keras.utils.set_random_seed(0)
     keras.mixed_precision.set_global_policy(arguments.precision)
     backbone = mtf.networks.resnet9(filters=arguments.filters)
@@ -91,7 +91,7 @@ def pretrained(method, arguments):
     source = mtf.data.load(arguments.source, "train", data_dir=arguments.data_dir)
     rows = slice(None, None, max(1, len(source) // (arguments.source_images or len(source))))
     start, history = time.perf_counter(), keras.callbacks.History()
-    # A decoder as light as the backbone.
+    # A decoder as small as the backbone.
     options = {"filters": 16} if method == "autoencoder" else {}
     mtf.transfer.pretrain(
         backbone,
@@ -111,7 +111,7 @@ def pretrained(method, arguments):
 
 
 def fine_tuned(method, x, y, seed, arguments, callbacks=()):
-    """A classifier of the target, from the pre-trained backbone; with `None` from random weights."""
+    """A classifier of the target, from the pre-trained backbone, or from random weights if it is `None`."""
     plan, learning_rate = mtf.transfer.UnfreezingPlan(0, 1, layer_decay=1.0, train_normalization=True), 3e-3
     if method:
         plan, learning_rate = mtf.transfer.UnfreezingPlan(head_epochs=2, stages=3, layer_decay=0.7), 2e-3
@@ -132,7 +132,7 @@ def fine_tuned(method, x, y, seed, arguments, callbacks=()):
 
 
 def run(arm, labels, seed, arguments):
-    """Test accuracies of one arm, after each epoch; one alone for a probe."""
+    """Test accuracies of one arm after each epoch; a single one for a probe."""
     record = arguments.run_dir / f"{arm.replace(', ', '_').replace(' ', '_')}_{labels or 'all'}_{seed}.json"
     if record.exists():
         return json.loads(record.read_text())
@@ -154,10 +154,10 @@ def run(arm, labels, seed, arguments):
 
 
 def export(path, arguments, result):
-    """Writes the classifier of all labelled images, pre-trained with the source's labels, as a SavedModel."""
+    """Writes a SavedModel: the classifier pre-trained with the source's labels and trained on all labelled images."""
     pool, _ = target_data(arguments, seed=0)
     trained = fine_tuned("supervised", pool.examples, pool.labels, 0, arguments)
-    # In float32, whatever it was trained in.
+    # Exported in float32, whatever the training used.
     classifier = mtf.transfer.TransferClassifier(
         mtf.networks.resnet9(filters=arguments.filters), pool.num_classes, name=f"{arguments.target}_classifier"
     )
@@ -173,7 +173,7 @@ def export(path, arguments, result):
 
 
 def mean_and_interval(values):
-    """Of `(seeds, ...)`: the mean, and half the 95 % interval."""
+    """The mean of values `(seeds, ...)`, and half the 95 % interval."""
     return np.mean(values, axis=0), mtf.evaluation.student_half_width(values)
 
 
@@ -210,23 +210,23 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20, help="on the target")
     parser.add_argument("--pretrain_epochs", type=int, default=15)
-    parser.add_argument("--source_images", type=int, default=None, help="pre-trains on so many only")
+    parser.add_argument("--source_images", type=int, default=None, help="use only this many images for pre-training")
     parser.add_argument("--filters", type=int, nargs=4, default=[16, 32, 64, 128], help="of `mtf.networks.resnet9`")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/SOURCE_TARGET")
     parser.add_argument("--export", default=None, help="where to write the fine-tuned classifier's SavedModel")
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         default="auto",
-        help="of the network in training; by default the one that this machine computes fastest",
+        help="precision of the training; by default the fastest one on this machine",
     )
     arguments = parser.parse_args()
     if arguments.precision == "auto":
         arguments.precision = mtf.training.fastest_precision()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.source}_{arguments.target}")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
-    # What is kept there is of these settings.
+    # The folder belongs to these settings.
     settings = {
         name: getattr(arguments, name)
         for name in ("source", "target", "epochs", "pretrain_epochs", "source_images", "filters", "precision")

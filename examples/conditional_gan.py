@@ -1,4 +1,4 @@
-"""Trains a conditional GAN: digits, or clothes, on demand. Asks a classifier whether it draws what it is told to.
+"""Trains a conditional GAN that draws digits or clothes on demand. A classifier checks that it draws the right class.
 
 python examples/conditional_gan.py --data_dir DIR
 """
@@ -21,8 +21,8 @@ def main():
     parser.add_argument("--dataset", choices=["mnist", "fashion_mnist"], default="mnist")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--steps_per_epoch", type=int, default=200)
-    parser.add_argument("--samples", type=int, default=2000, help="generated images that a score looks at")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--samples", type=int, default=2000, help="generated images for a score")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/conditional_DATASET_gan")
     arguments = parser.parse_args()
     run_dir = arguments.run_dir or pathlib.Path(f"runs/conditional_{arguments.dataset}_gan")
@@ -33,7 +33,7 @@ def main():
     classifier = mtf.evaluation.feature_classifier(arguments.dataset)
 
     keras.utils.set_random_seed(0)
-    # Without batch normalisation in the discriminator, of which a projection on labels has no need.
+    # No batch normalisation in the discriminator: a projection on labels does not need it.
     networks = mtf.networks.dcgan((28, 28, 1), latent_dim=64, classes=10, discriminator_normalization=None)
     gan = mtf.gan.GAN(*networks)
     gan.compile(monitor="kid")

@@ -1,11 +1,11 @@
-"""Digits of USPS or MNIST from a few labelled images and other domains: DAML against fine-tuning and its own parts.
+"""Digits of USPS or MNIST from a few labelled images and other domains: DAML against fine-tuning and its parts.
 
     python examples/daml.py --data_dir DIR --usps_dir DIR --target usps --sources mnist omniglot glyphs
     python examples/daml.py --data_dir DIR --usps_dir DIR --target mnist --sources omniglot glyphs usps --shots 1
 
-A GAN learns to redraw images of the sources in the manner of ten labelled images a class of the target; prototypes and
-MAML are meta-trained on the sources and on what it draws, and fine-tuned on those images. Tests are 10-way tasks of the
-target. A run that was stopped goes on with the same command.
+A GAN learns to redraw images of the sources in the style of the target, of which it sees ten labelled images a class.
+Prototypes and MAML are meta-trained on the sources and on the GAN's images, and fine-tuned on the labelled target
+images. Tests are 10-way tasks of the target. A run that was stopped continues with the same command.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def load(name, arguments):
 
 
 def build_learner(name, steps):
-    """A fresh learner; its network computes in bfloat16."""
+    """A new learner; its network computes in bfloat16."""
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     if name == "prototypes":
         learner, rate = mtf.learners.PrototypicalNetwork(mtf.networks.conv4()), 2e-3
@@ -57,10 +57,10 @@ def main():
     parser.add_argument("--steps", type=int, default=1000, help="outer steps of four tasks each")
     parser.add_argument("--gan_steps", type=int, default=2000)
     parser.add_argument("--ratio", type=float, default=1.0, help="virtual tasks for each task of the sources")
-    parser.add_argument("--episodes", type=int, default=600, help="of the test, for each seed")
+    parser.add_argument("--episodes", type=int, default=600, help="test episodes for each seed")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--quick", action="store_true", help="a few steps, to check that everything works")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--usps_dir", default=None, help="the folder with usps/usps.npz in it; by default data_dir")
     parser.add_argument("--run_dir", default=None, help="by default runs/daml_TARGET_SHOTS")
     arguments = parser.parse_args()

@@ -3,9 +3,10 @@
     python examples/domain_adaptation.py --data_dir DIR --usps_dir DIR
     python examples/domain_adaptation.py --data_dir DIR --usps_dir DIR --directions mnist:usps --seeds 1 --steps 300
 
-The same network and the same steps each: on the source alone, and with one of CORAL, MMD and DANN between the features
-of source and target. The target's training images are seen without their labels; accuracies are of the test splits,
-after the last step: nothing is chosen by target labels. Rows that a killed run has behind it are not run again.
+All methods use the same network and the same number of steps: on the source alone, or with CORAL, MMD or DANN between
+the features of source and target. The target's training images are used without their labels. Accuracies are on the
+test splits after the last step, so nothing is chosen by target labels. If a run was killed, its finished rows are not
+run again.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def load(name, split, arguments):
 
 
 def train(method, source, target, seed, arguments):
-    """A trained model, and the seconds that its steps took."""
+    """A trained model, and the time of its steps in seconds."""
     keras.utils.set_random_seed(seed)
     backbone = mtf.networks.conv4(filters=arguments.filters, normalization="running")
     model = mtf.transfer.DomainAdaptation(backbone, classes=10, method=METHODS[method], seed=seed)
@@ -52,7 +53,7 @@ def train(method, source, target, seed, arguments):
 
 
 def result(method, names, seed, data, arguments):
-    """Accuracies on both test splits and the seconds; from the run's folder if these settings were measured before."""
+    """Accuracies on both test splits and the seconds; from the run's folder if they were measured before."""
     source, target = names
     path = arguments.run_dir / f"{source}_{target}_{METHODS[method]}_{seed}.json"
     settings = {name: getattr(arguments, name) for name in ("steps", "batch_size", "learning_rate", "filters")}
@@ -74,7 +75,7 @@ def interval(values):
 
 def row(method, names, results, source_only):
     target = [one["target"] for one in results]
-    # Seed by seed, since both methods start from the same first weights.
+    # Seed by seed, because both methods start from the same initial weights.
     gain = "" if method == "source only" or source_only is None else f"+{interval(np.subtract(target, source_only))}"
     return [
         " → ".join(NAMES[name] for name in names),
@@ -94,11 +95,11 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
     parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS), help="methods")
-    parser.add_argument("--steps", type=int, default=500, help="of each training")
+    parser.add_argument("--steps", type=int, default=500, help="steps of each training")
     parser.add_argument("--batch_size", type=int, default=64, help="images of each domain in a step")
-    parser.add_argument("--learning_rate", type=float, default=3e-3, help="at first; it falls to 0 as a cosine")
-    parser.add_argument("--filters", type=int, default=16, help="of the Conv4 backbone")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--learning_rate", type=float, default=3e-3, help="initial rate; it falls to 0 along a cosine")
+    parser.add_argument("--filters", type=int, default=16, help="filters of the Conv4 backbone")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--usps_dir", default=None, help="the folder with usps/usps.npz in it; by default data_dir")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/domain_adaptation"))
     arguments = parser.parse_args()

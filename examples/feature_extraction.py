@@ -1,13 +1,13 @@
-"""Classifies Caltech-101 by the features of a network that was trained on CIFAR-10 and stays as it is.
+"""Classifies Caltech-101 with the features of a frozen network that was trained on CIFAR-10.
 
     python examples/feature_extraction.py --data_dir DIR
     python examples/feature_extraction.py --data_dir DIR --backbone backbone.keras --low 0 --high 1
 
-The features of all images are computed once and come from a file from then on. On them: a linear probe and the nearest
-neighbours, from 5, 10, 25 and all labelled images of a class, each the mean over seeds with its 95 % interval (the seed
-says which images are labelled and which fifth of each class is the test set); then few-shot classification of 20
-classes that no learner has seen, by prototypes of the features, before and after meta-training a layer on top of them.
-By default the features are those of the small classifier that ships with the library.
+The features of all images are computed once and then read from a file. First, a linear probe and nearest neighbours are
+tested, from 5, 10, 25 and all labelled images of a class. Figures are means over seeds with 95 % intervals; the seed
+decides which images are labelled and which fifth of each class is the test set. Then 20 classes that no learner has
+seen are classified from few examples, by prototypes of the features, before and after meta-training a layer on top of
+them. By default the features come from the small classifier that ships with the library.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import metalearn_tf as mtf
 
 
 def timed_extraction(backbone, dataset, limits):
-    """The features as a dataset, with the time of computing them and the median of reading them again."""
+    """The features as a dataset, the time to compute them, and the median time to read them again."""
     seconds = []
     with tempfile.TemporaryDirectory() as cache_dir:
         for _ in range(6):
@@ -71,9 +71,9 @@ def main():
     parser.add_argument("--high", type=float, default=1.0, help="highest value of a pixel in the backbone's training")
     parser.add_argument("--labels", type=int, nargs="*", default=[5, 10, 25], help="labelled images a class")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=300, help="of meta-training, of four tasks each")
+    parser.add_argument("--steps", type=int, default=300, help="steps of meta-training, four tasks each")
     parser.add_argument("--test_episodes", type=int, default=600)
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     arguments = parser.parse_args()
 
     keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""Meta-trains GANs that draw more of what they are shown in a few images, and compares them with other ways to do so.
+"""Meta-trains GANs that draw more images of a class from a few examples, and compares them with other methods.
 
     python examples/few_shot_gan.py --data_dir DIR --dataset omniglot
     python examples/few_shot_gan.py --data_dir DIR --dataset mnist --algorithms reptile --export served/few_shot/1
@@ -8,13 +8,13 @@
 - `mnist`: trained on the digits 0 to 7, tested on 8 and 9.
 - `cross`: trained on Omniglot and the glyphs, tested on the digits of MNIST and of USPS.
 
-Each test task is 4 or 8 images of a class that no arm has seen. Arms: the meta-trained GANs after adaptation and
-before, the same GAN trained on those images from random weights, and the same GAN trained ordinarily on all source
-classes and then on those images; all with the same networks, steps and training time. `real` are other images of the
-class. Scores are of the features of the library's own classifier: KID of 128 generated images against the class's
-other images; FID of half as many images as those against the other half. `distance` is the mean
-distance of a generated image to the nearest of the few that were shown, as a part of the same distance of real images:
-near 0 it would copy.
+Each test task is 4 or 8 images of a class that no arm has seen. The arms (compared methods) are: the meta-trained GANs,
+before and after adaptation; the same GAN trained on the few images from random weights; and the same GAN first trained
+in the ordinary way on all source classes, then on the few images. All have the same networks, steps and training time.
+`real` are other images of the class. Scores use the features of the library's own classifier. KID compares 128
+generated images with the other images of the class. FID compares one half of these other images with as many generated
+images as the other half has. `distance` is the mean distance of a generated image to the nearest shown image, divided
+by the same distance for real images: near 0 the GAN would copy.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def new_gan():
 
 
 class Anneal(keras.callbacks.Callback):
-    """Lets the outer learning rate fall to 0 over the time that there is, then stops."""
+    """Lets the outer learning rate fall to 0 over the available time, then stops."""
 
     def __init__(self, minutes):
         super().__init__()
@@ -129,7 +129,7 @@ def ordinary_gan(source, arguments):
 
 
 def test_tasks(dataset, shots, count):
-    """For each task the images that are shown, and others of the class, float in [-1, 1]."""
+    """For each task the shown images, and other images of the class, float in [-1, 1]."""
     random = np.random.default_rng(7)
     tasks = []
     for index in range(count):
@@ -173,14 +173,14 @@ def main():
     parser.add_argument("--steps", type=int, default=50, help="inner steps in the test")
     parser.add_argument("--shots", nargs="+", type=int, default=[4, 8], help="images that are shown")
     parser.add_argument("--test_tasks", type=int, default=60)
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--usps_dir", default=None, help="the folder with usps/usps.npz in it; by default data_dir")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/few_shot_gan_DATASET")
     parser.add_argument("--export", default=None, help="where to write the first algorithm's SavedModel")
     arguments = parser.parse_args()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/few_shot_gan_{arguments.dataset}")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
-    # What is kept there is of these settings.
+    # The folder belongs to these settings.
     settings = {name: getattr(arguments, name) for name in ("dataset", "minutes")}
     check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 

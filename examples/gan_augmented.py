@@ -1,13 +1,13 @@
-"""Meta-learning on Omniglot with tasks that a GAN adds, against the same learner without them.
+"""Meta-learning on Omniglot with additional tasks from a GAN, against the same learner without them.
 
     python examples/gan_augmented.py --data_dir DIR
     python examples/gan_augmented.py --data_dir DIR --classes 100 --learner MAML
     python examples/gan_augmented.py --data_dir DIR --classes 100 --gan classes
 
-`--gan examples` trains a GAN that takes an image and draws others of its character, which also enlarges the support
-sets of the test; `--gan classes` one that draws new characters, from pairs of images of one. `--classes 100` leaves 100
-of the training characters. The GANs are trained once for all learners. A run that was stopped goes on with the same
-command.
+`--gan examples` trains a GAN that takes an image and draws other images of its character; it also enlarges the support
+sets of the test. `--gan classes` trains a GAN that draws new characters; it learns from pairs of images of one
+character. `--classes 100` uses only 100 of the training characters. The GANs are trained once for all learners. A run
+that was stopped continues with the same command.
 """
 
 import argparse
@@ -26,12 +26,12 @@ def schedule(learning_rate, steps):
 
 
 def build_learner(name, ways, steps):
-    """A fresh learner; its network computes in bfloat16."""
+    """A new learner; its network computes in bfloat16."""
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     if name == "prototypes":
         learner, rate = mtf.learners.PrototypicalNetwork(mtf.networks.conv4()), 2e-3
     else:
-        # Half as wide, since 15 of them are trained, and outer steps are worth more to them than filters.
+        # Half as wide: 15 of them are trained, and they gain more from outer steps than from filters.
         network = mtf.networks.conv4(filters=32, outputs=ways)
         learner, rate = mtf.learners.MAML(network, inner_steps=1, inner_learning_rate=0.4), 1e-3
     keras.mixed_precision.set_global_policy("float32")
@@ -60,11 +60,11 @@ def main():
     parser.add_argument("--shots", type=int, default=1)
     parser.add_argument("--steps", type=int, default=800, help="outer steps of four tasks each")
     parser.add_argument("--gan_steps", type=int, default=2000)
-    parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0], help="generated to real")
-    parser.add_argument("--episodes", type=int, default=600, help="of the test, for each seed")
+    parser.add_argument("--ratios", type=float, nargs="+", default=[0.5, 1.0, 2.0], help="ratios of generated to real")
+    parser.add_argument("--episodes", type=int, default=600, help="test episodes for each seed")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--quick", action="store_true", help="a few steps, to check that everything works")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", default=None, help="by default runs/gan_augmented_…")
     arguments = parser.parse_args()
 
@@ -82,7 +82,7 @@ def main():
         tasks=mtf.workflows.GANAugmentedTasks(
             arguments.ways,
             arguments.shots,
-            # More ways in training make better prototypes (Snell et al.); MAML's head has the test's.
+            # More ways in training make better prototypes (Snell et al.); MAML's head needs the ways of the test.
             train_ways=20 if arguments.learner == "prototypes" else arguments.ways,
         ),
         ratios=arguments.ratios,

@@ -3,10 +3,10 @@
     python examples/gan_losses_compare.py --data_dir DIR --minutes 2
     python examples/gan_losses_compare.py --data_dir DIR --datasets mnist --only wasserstein+gradient hinge
 
-All start from the same weights and train for the same time. Without a penalty the discriminator has batch
-normalisation as in DCGAN, with one layer normalisation. Scores: `--samples` generated images against the test images,
-seen by the library's own classifier of the dataset. What was trained is kept in `--run_dir`, where a run that was
-stopped goes on.
+All start from the same weights and train for the same time. Without a penalty, the discriminator has batch
+normalisation as in DCGAN; with a penalty, it has layer normalisation. Scores compare `--samples` generated images with
+the test images, in the features of the library's own classifier of the dataset. Finished parts are kept in `--run_dir`;
+a run that was stopped continues from there.
 """
 
 import argparse
@@ -47,7 +47,7 @@ METHODS = {
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Ends training at the end of the epoch in which the time is over; scores do not count."""
+    """Ends training with the epoch in which the time is over; the time for scores does not count."""
 
     def __init__(self, seconds):
         super().__init__()
@@ -67,7 +67,7 @@ class StopAfter(keras.callbacks.Callback):
 
 
 def train(name, dataset, arguments, folder):
-    """What one method reached: a dictionary, also written to its folder."""
+    """The scores of one method: a dictionary, also written to its folder."""
     record = folder / "record.json"
     if record.exists():
         return json.loads(record.read_text())
@@ -123,11 +123,11 @@ def main():
     parser.add_argument("--minutes", type=float, default=15, help="training time of each, without scoring")
     parser.add_argument("--filters", type=int, default=32, help="see `mtf.networks.dcgan`")
     parser.add_argument("--steps_per_epoch", type=int, default=500, help="steps between scores")
-    parser.add_argument("--samples", type=int, default=5000, help="generated images that a score looks at")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--samples", type=int, default=5000, help="generated images for a score")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/gan_losses"))
     arguments = parser.parse_args()
-    # What is kept there is of these settings.
+    # The folder belongs to these settings.
     settings = {name: getattr(arguments, name) for name in ("minutes", "filters", "steps_per_epoch", "samples")}
     check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 

@@ -4,10 +4,10 @@
     python examples/meta_gan_transfer.py --data_dir DIR --usps_dir DIR --target omniglot --shots 1 5
     python examples/meta_gan_transfer.py --data_dir DIR --usps_dir DIR --target usps --conditional
 
-The domains are MNIST, USPS, Fashion-MNIST, Omniglot and the glyphs: one is the target, the others are the sources. Of
-Omniglot and the glyphs the target is ten characters. A GAN adapts to the images of one class, `--conditional` to those
-of all ten with their labels. The GANs are trained once for all `--shots`. A run that was stopped goes on with the same
-command.
+The domains are MNIST, USPS, Fashion-MNIST, Omniglot and the glyphs. One is the target, the others are the sources. If
+the target is Omniglot or the glyphs, ten of its characters are used. A GAN adapts to the images of one class; with
+`--conditional` it adapts to the images of all ten classes with their labels. The GANs are trained once for all
+`--shots`. A run that was stopped continues with the same command.
 """
 
 import argparse
@@ -56,16 +56,16 @@ def main():
     parser.add_argument("--sources", nargs="+", choices=DOMAINS, default=None, help="by default all others")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5, 10], help="labelled target images of a class")
     parser.add_argument(
-        "--conditional", action="store_true", help="one GAN of ten labels in place of one for each class"
+        "--conditional", action="store_true", help="one GAN with ten labels instead of one GAN for each class"
     )
     parser.add_argument("--gan_steps", type=int, default=1200, help="outer steps of four tasks each")
     parser.add_argument("--adapt_steps", type=int, default=50, help="inner steps on the target's images")
     parser.add_argument("--generated", type=int, default=256, help="images drawn of each class")
-    parser.add_argument("--keep", type=float, default=0.25, help="share that is used, by the discriminator")
-    parser.add_argument("--draws", type=int, default=6, help="of labelled images, for each seed")
+    parser.add_argument("--keep", type=float, default=0.25, help="share that the discriminator keeps")
+    parser.add_argument("--draws", type=int, default=6, help="draws of labelled images for each seed")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--quick", action="store_true", help="a few steps, to check that everything works")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--usps_dir", default=None, help="the folder with usps/usps.npz in it; by default data_dir")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/meta_gan_transfer_…")
     arguments = parser.parse_args()

@@ -4,11 +4,10 @@
     python examples/omniglot_compare.py --data_dir DIR --only MAML ANIL --settings 5x1 5x5
     python examples/omniglot_compare.py --data_dir DIR --dataset caltech101
 
-All learners use Conv4-64 and the 1,100 training characters of the Vinyals split, or 64 of Caltech-101's classes. The
-gradient-based ones and the baselines start from one embedding, that of the prototypical network, and train their head
-from zeros on; the table says so. Each row is trained once with the budget given in `METHODS`; what was trained and
-tested is kept in `--run_dir`, so that a run which was stopped goes on there. Training computes in
-bfloat16 where the machine has it, the test in float32.
+All learners use Conv4-64 and the 1,100 training characters of the Vinyals split, or 64 classes of Caltech-101. The
+gradient-based learners and the baselines start from the embedding of the prototypical network and a head of zeros; the
+table says so. Each row is trained once, with the budget in `METHODS`. Finished parts are kept in `--run_dir`; a run
+that was stopped continues from there. Training computes in bfloat16 if the machine has it, the test in float32.
 """
 
 import argparse
@@ -36,18 +35,18 @@ SETTINGS = {"5x1": (5, 1), "5x5": (5, 5), "20x1": (20, 1)}
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """How a row of the table is built, trained and what the papers print.
+    """How a row of the table is built and trained, and the published figures.
 
     Attributes:
-        build: from the function that makes a Conv4 and the number of ways, for a head, to the learner.
+        build: function from the maker of a Conv4 and the number of ways (for a head) to the learner.
         published: accuracies in % for 5-way 1-shot, 5-way 5-shot and 20-way 1-shot; `None` where there is none.
         start: `"embedding"` copies the prototypical network's layers and sets the head to zero.
-        steps: outer steps; none for a method that is not meta-trained.
+        steps: outer steps; 0 for a method that is not meta-trained.
         tasks: tasks in an outer step.
-        train_ways: ways in training, where they differ from the test's; one training then serves all settings.
+        train_ways: ways in training, if they differ from the test; one training then serves all settings.
         shots: support examples of a class in training, `None` for the test's.
         queries: query examples of a class in training.
-        optimizer: from the number of steps to the outer optimizer.
+        optimizer: function from the number of steps to the outer optimizer.
     """
 
     build: Callable
@@ -66,17 +65,17 @@ def adam(rate, steps):
 
 
 def linear(steps):
-    """Reptile's outer steps, a linear way down to 0; from 0.1, since it starts from a trained embedding."""
+    """Reptile's outer step size: it falls linearly to 0, from 0.1 because Reptile starts from a trained embedding."""
     return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.1, steps, 0.0))
 
 
 def conv4_for(dataset):
-    """The function from the width of a head, `None` for an embedding, to a Conv4 for a dataset's images."""
+    """A function from the width of a head (`None` for an embedding) to a Conv4 for the dataset's images."""
     return lambda ways=None, **options: networks.conv4(dataset.example_shape, outputs=ways, **options)
 
 
 def frozen(network):
-    """An embedding that is not trained, each feature of mean 0 and variance 1: what a memory can tell apart."""
+    """A frozen embedding whose features have mean 0 and variance 1, so that a memory can distinguish examples."""
     for layer in network.layers:
         layer.trainable = False
     x = networks.TaskNormalization("running", name="standardized")(network.output)
@@ -84,7 +83,7 @@ def frozen(network):
 
 
 def pixels(network):
-    """The images themselves in place of what a network makes of them."""
+    """The images themselves instead of features."""
     inputs = keras.Input(network.input_shape[1:])
     return keras.Model(inputs, keras.layers.Flatten()(inputs))
 
@@ -102,7 +101,7 @@ LOADERS = {"omniglot": load_omniglot, "caltech101": load_caltech101}
 METRIC = {"train_ways": 60, "shots": 1, "queries": 1, "tasks": 2, "steps": 1500, "optimizer": lambda s: adam(4e-3, s)}
 GRADIENT = {"start": "embedding", "steps": 150}
 
-# What a trained embedding can bear: that of Caltech-101 has more and larger features.
+# The largest rate that does not damage a trained embedding; that of Caltech-101 has more and larger features.
 INNER_RATES = {"omniglot": 0.2, "caltech101": 0.01}
 
 
@@ -185,7 +184,8 @@ def methods(inner_learning_rate):
             **{**GRADIENT, "steps": 200},
         ),
         "Reptile": Method(
-            # The paper's Adam, of signs rather than sizes of gradients, walks away from a trained embedding.
+            # The paper's Adam uses the signs rather than the sizes of gradients, and so moves away from a trained
+            # embedding.
             lambda conv4, ways: learners.Reptile(
                 conv4(ways), inner_optimizer=keras.optimizers.SGD(inner_learning_rate), test_inner_steps=25
             ),
@@ -202,7 +202,7 @@ METHODS = methods(INNER_RATES["omniglot"])
 
 
 def train(name, ways, shots, data, run_dir, precision, steps=None):
-    """The trained learner in float32, and what its training took; from `run_dir` if it was trained before."""
+    """The trained learner in float32, and the time of its training; from `run_dir` if it was trained before."""
     method = METHODS[name]
     if steps is not None and method.steps:
         method = dataclasses.replace(method, steps=steps)
@@ -254,7 +254,7 @@ def start_from(start, learner, data, run_dir, precision, steps=None):
 
 
 def pretrained(kind, dataset, run_dir, steps):
-    """An embedding below one softmax over all training characters, or below one for each alphabet."""
+    """An embedding trained with one softmax over all training characters, or with one for each alphabet."""
     embedding, path = conv4_for(dataset)(), run_dir / f"{kind}.weights.h5"
     if path.exists():
         embedding.load_weights(path)
@@ -277,7 +277,7 @@ def pretrained(kind, dataset, run_dir, steps):
 
 
 def test(name, setting, data, arguments):
-    """One row: the report, and what training took; from the run's folder if it was tested before."""
+    """One row: the report, and the time of the training; from the run's folder if it was tested before."""
     ways, shots = SETTINGS[setting]
     path = arguments.run_dir / f"report_{name.replace(' ', '_')}_{setting}.json"
     learner, took = train(name, ways, shots, data, arguments.run_dir, arguments.precision, arguments.steps)
@@ -291,7 +291,7 @@ def test(name, setting, data, arguments):
 
 
 def applies(name, setting, dataset):
-    """Whether the table has this row: 20-way where a figure has been printed, tasks of parents where there are some."""
+    """Whether the table has this row: 20-way if there is a published figure, tasks of parents if there are parents."""
     method = METHODS[name]
     if setting == "20x1" and method.steps and method.published[2] is None:
         return False
@@ -321,20 +321,20 @@ def main():
     parser.add_argument("--dataset", choices=list(LOADERS), default="omniglot")
     parser.add_argument("--episodes", type=int, default=1000, help="test episodes")
     parser.add_argument("--steps", type=int, default=None, help="of each training, for a short trial; at least 3")
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=None, help="by default runs/DATASET_compare")
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         default="auto",
-        help="of the network in training; by default the one that this machine computes fastest",
+        help="precision of the training; by default the fastest one on this machine",
     )
     arguments = parser.parse_args()
     if arguments.precision == "auto":
         arguments.precision = mtf.training.fastest_precision()
     arguments.run_dir = arguments.run_dir or pathlib.Path(f"runs/{arguments.dataset}_compare")
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
-    # What is kept there is of these settings.
+    # The folder belongs to these settings.
     settings = {name: getattr(arguments, name) for name in ("dataset", "episodes", "steps", "precision")}
     check_same("--run_dir", arguments.run_dir / "settings.json", settings, "run")
 

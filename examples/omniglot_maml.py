@@ -4,9 +4,9 @@
     python examples/omniglot_maml.py --shots 1 --body runs/omniglot_prototypical/learner.keras --data_dir DIR
 
 Conv4-64, 5-way. With `--body`, meta-training starts from the embedding of a prototypical network and a head of zeros,
-which takes minutes; without, from random weights, as the paper does, which takes hours. Training computes in bfloat16
-where the machine has it, the test and the export in float32. A run that was stopped goes on when the command is given
-again.
+and takes minutes. Without it, meta-training starts from random weights, as in the paper, and takes hours. Training
+computes in bfloat16 if the machine has it, the test and the export in float32. A run that was stopped continues with
+the same command.
 """
 
 import argparse
@@ -64,10 +64,10 @@ def main():
         "--precision",
         choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         default="auto",
-        help="of the network in training; by default the one that this machine computes fastest",
+        help="precision of the training; by default the fastest one on this machine",
     )
     parser.add_argument("--test_episodes", type=int, default=1000)
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument(
         "--run_dir", type=pathlib.Path, default=None, help="checkpoints; by default runs/omniglot_maml_*"
     )

@@ -2,9 +2,9 @@
 
     python examples/omniglot_prototypical.py --data_dir DIR
 
-Conv4-64, trained on 60-way 1-shot episodes as in the paper, with one query a class instead of five: more episodes in
-the same time. Tested on the four settings that the literature prints, with the normalisation that it was trained with
-and, after training with statistics of the set at hand, with those of the support set alone.
+Conv4-64, trained on 60-way 1-shot episodes as in the paper, but with one query a class instead of five, which allows
+more episodes in the same time. It is tested on the four usual settings, with the normalisation of the training. After
+training with transductive statistics, it is also tested with those of the support set alone.
 """
 
 import argparse
@@ -41,10 +41,10 @@ def main():
         "--precision",
         choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         default="auto",
-        help="of the network in training; by default the one that this machine computes fastest",
+        help="precision of the training; by default the fastest one on this machine",
     )
     parser.add_argument("--test_episodes", type=int, default=1000)
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/omniglot_prototypical"))
     parser.add_argument("--export", type=pathlib.Path, default=None, help="path of the SavedModel")
     arguments = parser.parse_args()
@@ -56,7 +56,7 @@ def main():
     keras.utils.set_random_seed(0)
     train = mtf.data.load("omniglot", "train", data_dir=arguments.data_dir, rotations=True)
     test = mtf.data.load("omniglot", "test", data_dir=arguments.data_dir)
-    # Two episodes a step: one for each core.
+    # Two episodes in a step, one for each core.
     tasks = mtf.data.episodes(train, ways=60, shots=1, queries=arguments.train_queries, tasks_per_batch=2)
 
     keras.mixed_precision.set_global_policy(arguments.precision)
@@ -89,7 +89,7 @@ def main():
             f"{arguments.precision}, {seconds:.0f} s on 2 cores, with {arguments.normalization} normalisation. Images "
             "are white ink on black."
         )
-        # Served with the statistics of the support set, queries may come one at a time.
+        # With the statistics of the support set, a served model can take queries one at a time.
         (inductive or final).export(arguments.export, report=reports, description=description)
 
 

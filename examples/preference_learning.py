@@ -2,14 +2,15 @@
 
     python examples/preference_learning.py
 
-The users are generated. An item has 8 features, uniform in [-1, 1]; what one can taste of it are 4 attributes,
-tanh(B f) with a fixed B of normal numbers, which no program here is told. A user's preference is the centre
-of one of 6 groups of users plus 0.6 times a normal vector of their own, and a rating is the product of preference and
-attributes plus normal noise of 0.3. So there is much to learn from all users together (what the attributes are, which
-groups there are), and something that only a user's own ratings tell.
+The users are generated. An item has 8 features, uniform in [-1, 1]. It also has 4 hidden attributes, tanh(B f) with a
+fixed B of normal numbers; no model sees them. A user's preference is the centre of one of 6 groups of users plus 0.6
+times a normal vector of the user. A rating is the product of preference and attributes plus normal noise of 0.3. So
+much can be learned from all users together (the attributes and the groups), and something only from a user's own
+ratings.
 
-It compares, on 600 unseen users and as ratings come in: MAML; one network trained on everybody's ratings, which gives
-all users the same answer; that network fine-tuned to the user; and a network trained for the user from random weights.
+It compares, on 600 unseen users and as ratings come in: MAML; one network trained on the ratings of all users, which
+gives all users the same answer; that network fine-tuned to the user; and a network trained for the user from random
+weights.
 """
 
 import argparse
@@ -39,7 +40,7 @@ CENTRES = WORLD.normal(size=(GROUPS, ATTRIBUTES)).astype("float32")
 def users(seed, ratings=None, tasks=TASKS_PER_BATCH):
     """An endless stream of batches of users, `((rated items, ratings, other items), ratings of those)`.
 
-    Without `ratings`, their number is drawn anew for each batch, so that learning is for all of them.
+    Without `ratings`, their number is drawn anew for each batch, so that the learner is trained for all numbers.
     """
 
     def make_batch(index):
@@ -51,7 +52,7 @@ def users(seed, ratings=None, tasks=TASKS_PER_BATCH):
         items = tf.random.stateless_uniform([tasks, QUERIES + max(RATINGS), FEATURES], [seed, 5 * index + 2], -1.0, 1.0)
         attributes = tf.tanh(tf.tensordot(items, ATTRIBUTES_OF_FEATURES, 1))
         scores = tf.matmul(attributes, preferences[:, :, None]) + NOISE * normal(3, [tasks, items.shape[1], 1])
-        # The same queries whatever the number of ratings.
+        # The same queries for any number of ratings.
         count = tf.gather(RATINGS, tf.random.stateless_uniform([], [seed, 5 * index + 4], 0, len(RATINGS), tf.int64))
         rated = slice(QUERIES, QUERIES + (count if ratings is None else ratings))
         return (items[:, rated], scores[:, rated], items[:, :QUERIES]), scores[:, :QUERIES]
@@ -69,7 +70,7 @@ def adapted(body, steps, rate):
 
 
 def errors(learner, batches):
-    """Each user's mean squared error on the other items. Without a learner's adaptation for a plain network."""
+    """Each user's mean squared error on the other items. A plain network does not adapt."""
     found = []
     for inputs, scores in batches:
         if isinstance(learner, mtf.learners.MetaLearner):
@@ -105,7 +106,7 @@ def draw(curves, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=2000, help="of MAML, and of the network for all")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of MAML, and of the network for all")
     parser.add_argument("--test_users", type=int, default=600)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/preference_learning"))
     arguments = parser.parse_args()
@@ -118,7 +119,7 @@ def main():
     learner.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, arguments.steps)))
     learner.fit(users(1), epochs=5, steps_per_epoch=arguments.steps // 5, verbose=2)
 
-    # The same ratings of the same users, without saying whose they are.
+    # The same ratings of the same users, but without the information whose they are.
     everybody = users(1).map(
         lambda x, y: (
             tf.reshape(tf.concat([x[0], x[2]], axis=1), [-1, FEATURES]),
@@ -130,7 +131,7 @@ def main():
     common.fit(everybody, epochs=5, steps_per_epoch=arguments.steps // 5, shuffle=False, verbose=2)
     print(f"trained both for {time.perf_counter() - start:.0f} s")
 
-    # Each is given the steps and the rate that suit it best, for each number of ratings anew.
+    # Each method gets the steps and the rate that suit it best, chosen anew for each number of ratings.
     grid = [(INNER_STEPS, INNER_RATE), (20, 0.01), (20, 0.04)]
     bodies = {"MAML": learner.network, "the same, fine-tuned": common, "from random weights": network()}
     candidates = {name: [adapted(body, *one) for one in grid] for name, body in bodies.items()}

@@ -1,4 +1,4 @@
-"""From nothing to a served few-shot classifier, with no download: about two minutes on two cores.
+"""From the start to a served few-shot classifier without a download, in about two minutes on two cores.
 
     python examples/quickstart.py
 
@@ -53,7 +53,7 @@ def main():
     learner.fit(tasks, epochs=3, steps_per_epoch=arguments.steps // 3, verbose=2)
     print(f"trained for {time.perf_counter() - start:.0f} s")
 
-    # 3. What it is worth on classes, and scripts, that it has never seen.
+    # 3. How accurate it is on classes and scripts that it has never seen.
     episodes = arguments.test_episodes
     for shots in (1, 5):
         print(mtf.evaluation.evaluate_episodes(learner, test, ways=5, shots=shots, queries=10, episodes=episodes))

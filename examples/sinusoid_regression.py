@@ -39,7 +39,7 @@ def sinusoids(seed, tasks=TASKS_PER_BATCH, queries=QUERIES):
 
 
 def mean_squared_error(learner, steps, batches):
-    """Error and half width of its 95 % interval over tasks, after so many inner steps; 0 for none."""
+    """Error and half width of its 95 % interval over tasks, after this many inner steps; 0 for no adaptation."""
     errors = []
     if steps:
         learner = mtf.learners.MAML(learner.network, inner_steps=steps, inner_learning_rate=0.01)
@@ -82,7 +82,7 @@ def main():
 
     mtf.training.use_task_parallelism()
     keras.utils.set_random_seed(0)
-    # The network is tiny: all tasks in common operations beat one task per core.
+    # The network is tiny: computing all tasks together is faster than one task per core.
     learner = mtf.learners.MAML(
         mtf.networks.mlp(outputs=1), inner_steps=1, inner_learning_rate=0.01, task_mapping="vectorized"
     )

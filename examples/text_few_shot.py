@@ -1,11 +1,11 @@
-"""Tells newsgroups that it has never seen apart, from one or five postings of each.
+"""Classifies postings of newsgroups that it has never seen, from one or five postings of each.
 
     python examples/text_few_shot.py --data_home DIR
 
 20 Newsgroups with the classes divided as in Bao et al. (2020): 8 groups train (sci, rec), 5 validate (comp), 7 test
-(talk, soc, alt, misc). A prototypical network and MAML on a bag of weighted words, against two baselines that train
-nothing: the nearest centroid in scikit-learn's TF-IDF, and the prototypical network as it is before training. Of the
-training, the epoch that is best on the validation groups is kept.
+(talk, soc, alt, misc). A prototypical network and MAML on a bag of weighted words, against two baselines without
+training: the nearest centroid in scikit-learn's TF-IDF, and the prototypical network before training. The weights of
+the best epoch on the validation groups are used.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class NearestCentroid:
 
 
 def fit(learner, train, validation, shots, learning_rate, arguments):
-    """Trains in five epochs, and keeps the best on the validation groups; the start, if none is better."""
+    """Trains for five epochs and keeps the best weights on the validation groups, perhaps the initial ones."""
     learner.compile(optimizer=keras.optimizers.Adam(learning_rate), metrics=["accuracy"])
     held_out = mtf.data.episodes(validation, WAYS, shots, 15, tasks_per_batch=4, seed=1)
     path, untrained = arguments.run_dir / f"{type(learner).__name__}_{shots}_shot.weights.h5", learner.get_weights()
@@ -77,7 +77,7 @@ def main():
     parser.add_argument("--steps", type=int, default=200, help="outer steps of two tasks, for each of three trainings")
     parser.add_argument("--vocabulary_size", type=int, default=50_000)
     parser.add_argument("--test_episodes", type=int, default=1000)
-    parser.add_argument("--remove", nargs="*", default=(), help="of headers, footers, quotes; by default none")
+    parser.add_argument("--remove", nargs="*", default=(), help="some of headers, footers, quotes; by default none")
     parser.add_argument("--data_home", default=None, help="scikit-learn's folder")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/text_few_shot"))
     parser.add_argument("--export", type=pathlib.Path, default=None, help="path of the prototypical SavedModel")
@@ -107,7 +107,8 @@ def main():
     print(mtf.evaluation.Report.markdown_header())
     reports = []
     for shots in (1, 5):
-        # One step of this size from a head of zeros is nearly a classifier by prototypes; training goes on from there.
+        # One step of this size from a head of zeros gives nearly a classifier by prototypes; training continues from
+        # there.
         maml = mtf.learners.MAML(network(outputs=WAYS), inner_steps=1, inner_learning_rate=50.0)
         fit(maml, train, validation, shots, 1e-4, arguments)
         for name, learner in {**rivals, f"{shots}-shot": maml}.items():

@@ -2,8 +2,8 @@
 
     python examples/train_feature_networks.py --data_dir DIR --output weights
 
-Prints the test accuracy of what it wrote. The weights are written in float16, which halves their size and costs no
-accuracy. To judge images of your own kind, call `mtf.evaluation.train_feature_classifier` on your dataset.
+Prints the test accuracy of the written networks. The weights are written in float16, which halves their size and costs
+no accuracy. To score images of another kind, call `mtf.evaluation.train_feature_classifier` on your dataset.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def load(name, data_dir):
 
 
 def augmentation(name, seed):
-    """What leaves the class of an image as it is."""
+    """The augmentations that do not change the class of an image."""
     if name == "cifar10":
         return keras.layers.RandomFlip("horizontal", seed=seed)
     if name == "omniglot":
@@ -45,7 +45,7 @@ def with_dtype(classifier, dtype):
     def convert(layer):
         return layer.__class__.from_config({**layer.get_config(), "dtype": dtype})
 
-    # Without the optimizer, which would be copied too.
+    # Not compiled, because the optimizer would be copied too.
     uncompiled = keras.Model(classifier.input, classifier.output)
     copy = keras.models.clone_model(uncompiled, clone_function=convert)
     copy.set_weights(classifier.get_weights())
@@ -67,9 +67,9 @@ def main():
         "--precision",
         choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         default="auto",
-        help="of the network in training; by default the one that this machine computes fastest",
+        help="precision of the training; by default the fastest one on this machine",
     )
-    parser.add_argument("--data_dir", default=None, help="of TensorFlow Datasets; by default TFDS_DATA_DIR")
+    parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/feature_networks"))
     arguments = parser.parse_args()
     if arguments.precision == "auto":

@@ -1,11 +1,11 @@
-"""Searches for the hyper-parameters of a text encoder, and tests what the search was worth.
+"""Searches for the hyper-parameters of a text encoder, and tests how much the search gained.
 
     python examples/tune_text.py --data_home DIR
 
-20 Newsgroups with the classes divided as in `text_few_shot.py`. A prototypical network on `text_encoder` begins with
-the library's defaults; ASHA on Ray Tune tries them beside other learning rates, widths, vocabularies, distances and
-scales, by their accuracy on the validation groups. Then the defaults and the best are each trained from several
-seeds and tested on the same episodes of the test groups. A run that was stopped goes on with the same command.
+20 Newsgroups with the classes divided as in `text_few_shot.py`. The model is a prototypical network on `text_encoder`.
+ASHA on Ray Tune compares the library's defaults with other learning rates, widths, vocabularies, distances and scales,
+by their accuracy on the validation groups. Then the defaults and the best parameters are each trained from several
+seeds and tested on the same episodes of the test groups. A run that was stopped continues with the same command.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SPACE = {
 
 
 def build_learner(texts, learning_rate=1e-3, units=128, vocabulary_size=20_000, distance="cosine", logit_scale=10.0):
-    """The defaults are those of Adam, of `text_encoder` and, but for the cosine, of `PrototypicalNetwork`."""
+    """The defaults are those of Adam, of `text_encoder` and, except for the cosine, of `PrototypicalNetwork`."""
     network = mtf.networks.text_encoder(texts, vocabulary_size, units, max_words=200)
     learner = mtf.learners.PrototypicalNetwork(network, distance, logit_scale)
     learner.compile(keras.optimizers.Adam(learning_rate), metrics=["accuracy"])
@@ -43,7 +43,7 @@ def build_learner(texts, learning_rate=1e-3, units=128, vocabulary_size=20_000, 
 
 
 def accuracies_of_test(build, parameters, seed, train, test, steps, arguments):
-    """The accuracy of each test episode after a training, from the folder of the run where it is there."""
+    """The accuracy of each test episode after a training; from the run's folder if it is there."""
     path = arguments.run_dir / "test" / f"{'best' if parameters else 'defaults'}_{seed}_{arguments.test_episodes}.json"
     if not path.exists():
         keras.utils.set_random_seed(seed)
@@ -63,7 +63,7 @@ def evaluate(learner, test, arguments):
 
 
 def spread(values, sign=""):
-    """The mean of values `(seeds, episodes)` in percent, with what it is uncertain by for other seeds and episodes."""
+    """The mean of values `(seeds, episodes)` in percent, with its uncertainty over seeds and over episodes."""
     by_seed = 100 * np.mean(values, axis=1)
     seeds = mtf.evaluation.student_half_width(by_seed)
     episodes = mtf.evaluation.confidence_half_width(100 * np.mean(values, axis=0))
@@ -81,7 +81,7 @@ def main():
     parser.add_argument("--test_episodes", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=5, help="trainings of the defaults and of the best, for the test")
     parser.add_argument("--concurrent_trials", type=int, default=None, help="by default one on each core")
-    parser.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="a few steps, to check that everything works")
     parser.add_argument("--data_home", default=None, help="scikit-learn's folder")
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/tune_text"))
     arguments = parser.parse_args()

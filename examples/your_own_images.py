@@ -1,10 +1,10 @@
-"""Your own images, one folder per class, become a served classifier.
+"""Makes a served classifier from your own images, with one folder per class.
 
     python examples/your_own_images.py IMAGES --model saved_models/omniglot_prototypical/1 --query new_image.png
 
 `IMAGES` holds one folder per class with a few images in each; `--model` is any SavedModel that `learner.export` wrote.
-Part of the images is held back to see how well it does; then all are used to answer `--query`. The model card beside
-the model says what images it was trained on: one that was trained on characters will not know animals.
+Part of the images is held back to measure the accuracy; then all images are used to answer `--query`. The model card
+beside the model says on which images it was trained: a model trained on characters cannot tell animals apart.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("saved_models/omniglot_prototypical/1"))
     parser.add_argument("--query", type=pathlib.Path, nargs="*", default=[], help="images to classify")
     parser.add_argument("--shots", type=int, default=5, help="images of each class to adapt to in the trial")
-    parser.add_argument("--invert", action="store_true", help="for dark ink on white paper and a model of the opposite")
+    parser.add_argument("--invert", action="store_true", help="for dark ink on white paper")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/your_own_images"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def main():
     images = dataset.examples.astype("float32") / 255.0
     images = 1.0 - images if arguments.invert else images
 
-    # How well does it do? Adapt to a few images of each class, ask for the others, several times.
+    # How accurate is it? Adapt to a few images of each class, ask about the others, several times.
     sizes = np.diff(dataset.offsets)
     if sizes.min() > arguments.shots:
         accuracies, random = [], np.random.default_rng(0)
@@ -88,7 +88,7 @@ def main():
         print(f"no trial: it needs more than {arguments.shots} images of every class")
 
     for path in arguments.query:
-        # As the images of the folder were read: turned upright, transparent parts on white, the middle resized.
+        # Read in the same way as the folder: turned upright, transparent parts on white, the middle resized.
         query = mtf.data.read_image(path, (height, width), channels=channels)[None].astype("float32") / 255.0
         query = 1.0 - query if arguments.invert else query
         (probabilities,) = answer(model, images, dataset.labels, query)

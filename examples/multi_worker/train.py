@@ -5,9 +5,9 @@
     TF_CONFIG='{…}' python examples/multi_worker/train.py --run_dir SHARED
     python examples/multi_worker/train.py --run_dir SHARED --ray_workers 2
 
-Prototypes on the embedded glyphs. Where `TF_CONFIG` names workers, each runs this program with an index of its own;
-`--local_workers` starts them on this machine. `--run_dir` is a folder that all of them see. A job that was killed goes
-on with the same command.
+Prototypes on the embedded glyphs. If `TF_CONFIG` lists workers, each worker runs this program with its own index;
+`--local_workers` starts the workers on this machine. All workers must see the folder `--run_dir`. A job that was killed
+continues with the same command.
 """
 
 import argparse
@@ -23,9 +23,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run_dir", type=pathlib.Path, default=pathlib.Path("runs/multi_worker"))
-    parser.add_argument("--steps", type=int, default=100, help="of an epoch")
+    parser.add_argument("--steps", type=int, default=100, help="steps in an epoch")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--tasks_per_batch", type=int, default=8, help="of all workers together")
+    parser.add_argument("--tasks_per_batch", type=int, default=8, help="tasks in a batch, all workers together")
     parser.add_argument("--local_workers", type=int, default=None, help="workers to start on this machine")
     parser.add_argument("--ray_workers", type=int, default=None, help="workers of a Ray cluster")
     arguments = parser.parse_args()
@@ -47,7 +47,7 @@ def main():
 
 
 def train(arguments, resume=None):
-    """What each worker does."""
+    """The work of each worker."""
     import keras
 
     import metalearn_tf as mtf
@@ -75,7 +75,7 @@ def train(arguments, resume=None):
     )
     if is_first:
         learner.save(arguments.run_dir / "learner.keras")
-        # The weights have left the strategy's scope with the file, so that one machine measures them.
+        # The weights are read from the file, outside of the strategy's scope, so one machine can evaluate them.
         learner = keras.models.load_model(arguments.run_dir / "learner.keras")
         report = mtf.evaluation.evaluate_episodes(learner, glyphs["test"], ways=5, shots=1, queries=10, episodes=300)
         print(
@@ -84,7 +84,7 @@ def train(arguments, resume=None):
 
 
 def start_workers(count):
-    """Runs this program as several workers of this machine, with one core or more each."""
+    """Runs this program as several workers on this machine, each with one or more cores."""
     import metalearn_tf as mtf
 
     command = [sys.executable, *sys.argv]
