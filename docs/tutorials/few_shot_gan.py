@@ -1,10 +1,11 @@
 # %% [markdown]
 # # A GAN that adapts to eight images
 #
-# An ordinary GAN needs thousands of images. A `MetaGAN` learns, from many classes, how to begin: a few steps on eight
-# images of a new class are then enough to draw more of it. Both players take these steps inside the graph.
+# An ordinary GAN needs thousands of images. A `MetaGAN` learns a good starting point from many classes. Then a few
+# steps on eight images of a new class are enough to draw more images of it. Both players take these steps inside the
+# graph.
 #
-# This page trains for a minute, so that what it draws is rough. Longer runs are under [Results](../results/gans.md).
+# This page trains for a minute, so its drawings are rough. Longer runs are under [Results](../results/gans.md).
 
 # %%
 # %matplotlib inline
@@ -22,8 +23,8 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## Tasks of images
 #
-# A task is a few images of one class, drawn anew. GANs take images in [-1, 1]; `image_tasks` brings uint8 images
-# there.
+# A task is a few images of one class, drawn anew. GANs take images in [-1, 1]; `image_tasks` scales uint8 images to
+# this range.
 
 # %%
 train, test = mtf.data.load("glyphs", "train"), mtf.data.load("glyphs", "test")
@@ -32,7 +33,7 @@ tasks = mtf.data.image_tasks(train, shots=8, tasks_per_batch=2)
 # %% [markdown]
 # ## The GAN, and the MetaGAN around it
 #
-# Batch normalisation keeps averages that eight images cannot fill; the networks are normalised by layer.
+# Batch normalisation needs averages over more than eight images, so these networks use layer normalisation.
 
 # %%
 networks = mtf.networks.dcgan(
@@ -52,7 +53,8 @@ drawn = adapted.sample(16, seed=0)
 print(drawn.shape, float(np.min(drawn)), float(np.max(drawn)))
 
 # %% [markdown]
-# What it was shown, what it draws, and the shown image that is nearest to each drawing. A distance of 0 would be a
+# The images that it was shown, the images that it draws, and the shown image that is nearest to each drawing. A
+# distance of 0 would be a
 # copy.
 
 # %%
@@ -62,7 +64,7 @@ mtf.evaluation.few_shot_figure(images, drawn, columns=8)
 # ## How good are they?
 #
 # KID compares the features of drawn images with those of real ones of the class; less is better, and real images have
-# about 0. With so few images it says little about one class: the tables take the mean over many.
+# about 0. With so few images it says little about one class, so the tables show means over many classes.
 
 # %%
 network = mtf.evaluation.feature_network("omniglot")

@@ -32,7 +32,7 @@ keras.utils.set_random_seed(0)
 # Ours is a Gaussian for each class: prototypes, with a variance of each feature, shared by all classes of the task.
 # It measures how far a query is from a mean in units of how much that feature varies among the support images.
 #
-# It has one argument, `smoothing`. What a learner takes belongs into `get_config`, so that it can be copied and
+# It has one argument, `smoothing`. The arguments of a learner belong in `get_config`, so that it can be copied and
 # saved.
 
 # %%
@@ -68,8 +68,8 @@ class GaussianClasses(mtf.learners.MetaLearner):
 
 
 # %% [markdown]
-# `encode_support` and `encode_query` pass examples through the network. The `statistics` are those of the support
-# set, where the network is normalised by them; a learner hands them on.
+# `encode_support` and `encode_query` pass examples through the network. If the network is normalised by the statistics
+# of the support set, they are in `statistics`; the learner passes them on.
 #
 # ## It trains, like any Keras model
 

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Serving: adaptation inside the graph
 #
-# `learner.export` writes a SavedModel that takes a support set and queries, and answers with probabilities. What
-# adapts (class means, or MAML's gradient steps) is in its graph: stock TensorFlow Serving runs it, without Python.
+# `learner.export` writes a SavedModel that takes a support set and queries, and answers with probabilities. The
+# adaptation (class means, or MAML's gradient steps) is in its graph, so standard TensorFlow Serving runs it, without
+# Python.
 
 # %%
 import os
@@ -30,8 +31,8 @@ learner.fit(mtf.data.episodes(train, 20, 1, 5, tasks_per_batch=2), steps_per_epo
 # %% [markdown]
 # ## Export
 #
-# The last folder is the version, as TensorFlow Serving wants it. A model card says what was exported, in words and as
-# JSON.
+# The last folder is the version number, which TensorFlow Serving requires. A model card describes the export in words
+# and as JSON.
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp()) / "glyphs" / "1"
@@ -42,7 +43,7 @@ print((folder / "model_card.md").read_text()[:1200])
 # %% [markdown]
 # ## Ask it
 #
-# Here by TensorFlow's loader. `adapt_and_predict` does all in one call.
+# Here TensorFlow's loader is used. `adapt_and_predict` does everything in one call.
 
 # %%
 (support, labels, queries), answers = next(iter(mtf.data.episodes(test, 5, 5, 3, tasks_per_batch=1, seed=1)))
@@ -52,8 +53,8 @@ outputs = model.signatures["adapt_and_predict"](support_images=support, support_
 print(outputs["probabilities"].shape, "right:", np.mean(outputs["labels"].numpy() == answers.numpy()))
 
 # %% [markdown]
-# Or in two: `adapt` answers with the task state, which the client keeps; `predict` takes it back with each query. The
-# server keeps nothing.
+# You can also use two calls: `adapt` returns the task state, which the client keeps, and `predict` takes it together
+# with each query. The server stores nothing.
 
 # %%
 state = model.signatures["adapt"](support_images=support, support_labels=labels)
@@ -68,7 +69,7 @@ print(sorted(state))
 # docker run -p 8501:8501 -v "$PWD/glyphs:/models/glyphs" -e MODEL_NAME=glyphs tensorflow/serving
 # ```
 #
-# The body of a request, in the columnar format, since support and queries differ in number:
+# The body of a request, in the columnar format, because support and queries differ in number:
 
 # %%
 inputs = {"support_images": support, "support_labels": labels, "query_images": queries}

@@ -2,9 +2,8 @@
 # # Transfer learning: from a source to other classes
 #
 # A network is trained on a source with many labelled images, and then tuned to a target with few. The documents'
-# example is CIFAR-10 → CIFAR-100. Both are downloaded by TensorFlow Datasets; to run this page without a download, it
-# takes letters of the world's scripts instead. Set `EMBEDDED = False` for CIFAR, with some hours of patience on a
-# CPU.
+# example is CIFAR-10 → CIFAR-100. Both are downloaded by TensorFlow Datasets; to run without a download, this page uses
+# letters of the world's scripts instead. Set `EMBEDDED = False` for CIFAR, which takes some hours on a CPU.
 
 # %%
 import os
@@ -36,7 +35,7 @@ print(f"source: {source}\nfew labelled images: {few}\nheld back: {others}")
 # %% [markdown]
 # ## Pre-train
 #
-# With the source's labels. `"autoencoder"` and `"contrastive"` need none.
+# This uses the source's labels. `"autoencoder"` and `"contrastive"` need no labels.
 
 # %%
 mtf.transfer.pretrain(backbone, source, epochs=3, verbose=0)
@@ -44,7 +43,7 @@ mtf.transfer.pretrain(backbone, source, epochs=3, verbose=0)
 # %% [markdown]
 # ## Three ways to use it
 #
-# 1. *Features*: computed once, kept in a cache where `cache_dir` is given, with a linear probe on top.
+# 1. *Features*: computed once (and cached if `cache_dir` is given), with a linear probe on top.
 # 2. *Fine-tuning*: a copy with a new head; the head first, then all layers from the top, the lower ones more slowly.
 # 3. For comparison, the same network *from scratch*.
 
@@ -73,7 +72,7 @@ print("from scratch", probe_accuracy(fresh))
 # %% [markdown]
 # ## Export
 #
-# The classifier as a SavedModel with the names of its classes, and the backbone as a feature extractor.
+# The classifier is exported as a SavedModel with the names of its classes, and the backbone as a feature extractor.
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp())

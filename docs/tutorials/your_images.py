@@ -5,7 +5,7 @@
 # steps:
 #
 # 1. train a *learner* on many other classes of the same kind of image,
-# 2. measure what it is worth on classes that it has never seen,
+# 2. measure its accuracy on classes that it has never seen,
 # 3. adapt it to your folder,
 # 4. ask it about new images, and save it.
 #
@@ -51,8 +51,8 @@ learner.fit(tasks, epochs=2, steps_per_epoch=100, verbose=2)
 #
 # ## What is it worth?
 #
-# On scripts that it has never seen, with one and with five images of each class. The interval says how well the mean
-# over these tasks is known.
+# We test it on scripts that it has never seen, with one and with five images of each class. The interval says how
+# precisely the mean over these tasks is known.
 
 # %%
 for shots in (1, 5):
@@ -61,7 +61,7 @@ for shots in (1, 5):
 # %% [markdown]
 # ## Adapt it to a folder
 #
-# First we write such a folder, so that there is one: five letters of scripts that were not trained on.
+# First we write such a folder, as an example: five letters of scripts that were not used in training.
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp()) / "my_images"
@@ -74,7 +74,7 @@ images = mtf.data.from_directory(folder, image_size=28, channels=1)  # yours: th
 print(images)
 
 # %% [markdown]
-# A few images of each class are the support set. The others are held back, to see how well it does.
+# A few images of each class are the support set. The others are held back to measure the accuracy.
 
 # %%
 support, rest = images.split_examples([0.2, 0.4])
