@@ -28,11 +28,11 @@ def measure(inner_steps, tasks_per_batch, bfloat16, seconds):
     """Rates of this process: first step, `fit` on the episode pipeline, the bare step on one batch, peak memory."""
     import resource
 
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
     import tensorflow as tf
-
-    import metalearn_tf as mtf
 
     mtf.training.use_task_parallelism()
     if bfloat16:

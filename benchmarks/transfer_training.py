@@ -24,10 +24,10 @@ BATCH, STEPS = 128, 8
 
 def measure(bfloat16, seconds):
     """Steps a second of this process."""
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
-
-    import metalearn_tf as mtf
 
     if bfloat16:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")

@@ -3,11 +3,11 @@
 import functools
 import importlib.util
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 
