@@ -19,7 +19,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from machine import describe_machine, run
+from machine import describe_machine, dtypes, run
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "serving"))
 from cpp_client import CppClient, compile_client, missing_for_client
@@ -118,7 +118,7 @@ def main():
         return
 
     print(describe_machine())
-    for dtype in ("float32", "bfloat16"):
+    for dtype in dtypes():
         mine, theirs = [], []
         for _ in range(arguments.rounds):
             if arguments.peer:

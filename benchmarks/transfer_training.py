@@ -17,7 +17,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from machine import describe_machine, run
+from machine import describe_machine, dtypes, run
 
 BATCH, STEPS = 128, 8
 
@@ -61,7 +61,7 @@ def main():
         return
 
     print(describe_machine())
-    for dtype in ("float32", "bfloat16"):
+    for dtype in dtypes():
         mine, theirs = [], []
         for _ in range(arguments.rounds):
             if arguments.peer:
