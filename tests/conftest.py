@@ -19,6 +19,21 @@ gc.freeze()
 gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the rows of a table that has the marker `rows` where the marker says.
+
+    `@pytest.mark.rows(default=["MAML"])`: this row runs by default, all others in the full gate. With `full=["MANN"]`
+    these alone do, and the others are long gates. A row is named by its id, or by a part of it between hyphens.
+    """
+    for item in items:
+        marker = item.get_closest_marker("rows")
+        if marker is not None:
+            names = {item.callspec.id, *item.callspec.id.split("-")}
+            if not names & set(marker.kwargs["default"]):
+                full = marker.kwargs.get("full")
+                item.add_marker("full" if full is None or names & set(full) else "slow")
+
+
 @pytest.fixture(scope="session")
 def tfds_data_dir():
     """The folder of prepared TFDS datasets, from TFDS_DATA_DIR; the test is skipped without it."""

@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+# These two run all of it by default. The full gate runs all for every learner.
+pytestmark = pytest.mark.rows(default=["MAML", "PrototypicalNetwork"])
+
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 
 
