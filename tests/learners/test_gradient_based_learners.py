@@ -303,6 +303,7 @@ PAIRED = {
 }
 
 
+@pytest.mark.rows(default=["per-step normalization"], full=["Reptile"])
 @pytest.mark.parametrize("build", PAIRED)
 def test_layers_are_frozen_and_thawed_after_construction(build, tmp_path):
     x, y = random_tasks()

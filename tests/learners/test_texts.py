@@ -65,6 +65,7 @@ def test_tasks_hold_strings(tasks):
     assert support_x.shape == (TASKS, WAYS * SHOTS) and query_x.shape == (TASKS, WAYS * QUERIES)
 
 
+@pytest.mark.rows(default=[], full=["PrototypicalNetwork-bag_of_words", "MAML-attention"])
 @pytest.mark.parametrize(
     "learner, network",
     [

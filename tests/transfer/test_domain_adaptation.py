@@ -278,6 +278,7 @@ def test_the_seed_decides():
     assert np.abs(predictions(2) - one).max() > 1e-3
 
 
+@pytest.mark.rows(default=[], full=["coral-mixed_bfloat16", "dann-mixed_float16", "source_only-mixed_float16"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("method", METHODS)
 def test_mixed_precision(policy, method):
