@@ -1,4 +1,4 @@
-"""Checks on a MetaGAN, made before any work is done."""
+"""Checks on a MetaGAN. They run before any work."""
 
 import keras
 import tensorflow as tf
@@ -51,7 +51,7 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
     if algorithm == "maml":
         instead = 'take the `algorithm` "fomaml" or "reptile"'
         check_second_derivatives(gan.generator, "generator", instead=instead)
-        # The generator's gradient goes through the images that the discriminator is given.
+        # The generator's gradient flows through the images that the discriminator gets.
         check_second_derivatives(gan.judge, "discriminator", of_inputs=True, instead=instead)
 
 
@@ -67,7 +67,7 @@ def _has_state(layer):
 
 
 def make_outer_optimizer(meta_gan, optimizer):
-    """The optimizer of the outer loop, built; refuses one that divides gradients, or has trained others."""
+    """Returns the optimizer of the outer loop, built. Refuses one that scales losses or has trained other variables."""
     if optimizer is None:
         optimizer = keras.optimizers.SGD(0.5) if meta_gan.algorithm == "reptile" else keras.optimizers.Adam(1e-4)
     optimizer = get_optimizer("optimizer", optimizer)
