@@ -1,9 +1,9 @@
 """Which arguments are counts."""
 
+from metalearn_tf.checks.whole_numbers import check_python_whole, check_seed, check_whole, check_whole_between, is_whole
+
 import numpy as np
 import pytest
-
-from metalearn_tf.checks.whole_numbers import check_python_whole, check_seed, check_whole, check_whole_between, is_whole
 
 
 @pytest.mark.parametrize("value", [3, np.int32(3), np.uint8(3)])

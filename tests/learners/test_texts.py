@@ -1,11 +1,11 @@
 """Learners of texts go the way of all learners, with strings for examples."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 

@@ -1,13 +1,13 @@
 """Adaptation to a domain without labels, as an ordinary Keras model."""
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.domain_batches import domain_batches
+from metalearn_tf.transfer.domain_losses import adaptation_schedule
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.domain_batches import domain_batches
-from metalearn_tf.transfer.domain_losses import adaptation_schedule
 
 METHODS = ("source_only", "coral", "mmd", "dann")
 CLASSES = 3
