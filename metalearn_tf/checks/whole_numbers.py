@@ -44,7 +44,7 @@ def check_python_whole(**numbers):
     check_whole(**numbers)
     for name, value in numbers.items():
         if not isinstance(value, int):
-            raise ValueError(f"`{name}` must be a positive integer of Python's. Received: {name}={value!r}")
+            raise ValueError(f"`{name}` must be a positive Python integer. Received: {name}={value!r}")
 
 
 def check_seed(seed, signed=False):

@@ -77,9 +77,9 @@ def _check_same_weights(network, copy):
     wanted, found = ([tuple(variable.shape) for variable in model.weights] for model in (network, copy))
     if wanted != found:
         raise ValueError(
-            "`network` must be a model of which the configuration says all weights: a layer that is none of its inputs "
-            "and outputs, such as one in an attribute of a functional model, is not in it; leave that layer out. "
-            f"Received: {network.name!r} of {len(wanted)} weights, {len(found)} of them in its configuration"
+            "`network` must be a model whose configuration contains all weights. It lacks layers that are not between "
+            "the inputs and outputs, such as one in an attribute of a functional model; leave these layers out. "
+            f"Received: {network.name!r} with {len(wanted)} weights, {len(found)} of them in its configuration"
         )
 
 
@@ -100,7 +100,7 @@ def check_can_be_copied(network, argument):
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"`{argument}` must be a model that can be copied, which `keras.Model.from_config` does{fix}. "
-            f"Received: {network.name!r}, of which Keras says: {reason}"
+            f"Received: {network.name!r}; Keras says: {reason}"
         ) from error
     examples = _random_examples(network)
     if examples is None:
@@ -110,7 +110,7 @@ def check_can_be_copied(network, argument):
     if not is_random and not np.allclose(outputs, copied, rtol=1e-3, atol=1e-5, equal_nan=True):
         raise ValueError(
             f"`{argument}` must be a model that can be copied{fix}. "
-            f"Received: {network.name!r}, whose copy of the same weights computes something else"
+            f"Received: {network.name!r}, whose copy with the same weights computes something else"
         )
 
 

@@ -35,7 +35,7 @@ def owners_of(names):
     if gone:
         raise ImportError(
             f"`metalearn_tf` uses private names of {WRITTEN_FOR}, of which these are gone: {', '.join(gone)}; install "
-            "those versions, or mend `keras_internals.py` and `fit_internals.py` in `metalearn_tf/engine`. "
+            "those versions, or fix `keras_internals.py` and `fit_internals.py` in `metalearn_tf/engine`. "
             f"Received: Keras {keras.__version__} and TensorFlow {tf.__version__}"
         )
     return owners

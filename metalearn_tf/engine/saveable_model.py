@@ -43,8 +43,8 @@ class SaveableModel(keras.Model):
         """
         if pathlib.Path(filepath).suffix in (".h5", ".hdf5"):
             raise ValueError(
-                f"`filepath` must end with `.keras`: HDF5 files cannot hold a {type(self).__name__}, but for its "
-                "weights, by `save_weights` to a path that ends with `.weights.h5`. "
+                f"`filepath` must end with `.keras`: HDF5 files cannot hold a {type(self).__name__}, only its weights; "
+                "`save_weights` writes these to a path that ends with `.weights.h5`. "
                 f"Received: {str(filepath)!r}"
             )
         return super().save(filepath, *args, **kwargs)

@@ -144,9 +144,9 @@ def given_optimizer(optimizer):
 
 # Optimizers whose steps depend on more than a state that a task can start with.
 _REFUSED = {
-    "Nadam": "keeps a product that is none of its variables",
+    "Nadam": "keeps a product that is not one of its variables",
     "ScheduleFreeAdamW": "starts from the weights that it was built for",
-    "LossScaleOptimizer": "scales losses, which inner loops do by themselves in float16",
+    "LossScaleOptimizer": "scales losses, although inner loops already do this in float16",
     "MultiOptimizer": "is several optimizers",
 }
 
@@ -164,8 +164,8 @@ def _check_inner_optimizer(optimizer):
     reasons += [f"has `{name}`, which is for a training" for name in options if getattr(optimizer, name, None)]
     if reasons:
         raise ValueError(
-            "`inner_optimizer` must take each step by its variables and the gradients alone, as "
-            "`keras.optimizers.Adam(1e-3)` or `keras.optimizers.SGD(0.1)` do. "
+            "`inner_optimizer` must take each step by its variables and the gradients only, like "
+            "`keras.optimizers.Adam(1e-3)` or `keras.optimizers.SGD(0.1)`. "
             f"Received: {type(optimizer).__name__}, which {reasons[0]}"
         )
 

@@ -112,15 +112,15 @@ def check_gan_images(argument, images, gan, shape=None):
     check_image_range(argument, images, limits)
     if limits is None and images.dtype == np.uint8:
         raise ValueError(
-            f"`{argument}` must be floating where the range of the generator is not known: its last layers do not say "
-            "it. Declare it by `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
+            f"`{argument}` must be floating if the range of the generator is not known: its last layers do not tell "
+            "it. Declare it with `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
             "Received: uint8"
         )
     low, high = float(images.min()), float(images.max())
     if limits is None and are_bytes(low, high):
         raise ValueError(
-            f"`{argument}` must not be floats from 0 to 255 where the range of the generator is not known: from small "
-            "noise such numbers are hardly learned. Scale them, or declare them by `GAN(..., image_range=(0, 255))`. "
+            f"`{argument}` must not be floats from 0 to 255 if the range of the generator is not known: a generator "
+            "hardly learns such large numbers. Scale them, or declare them with `GAN(..., image_range=(0, 255))`. "
             f"Received: values from {low:g} to {high:g}"
         )
     return images

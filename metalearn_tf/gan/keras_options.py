@@ -7,13 +7,13 @@ import keras
 _OF_COMPILE = {
     "loss": "the losses are those of the game: `GAN(..., loss=...)`",
     "loss_weights": "the terms of the losses have weights of their own: `GAN(..., penalty_weight=...)`",
-    "metrics": "there is no answer that a metric could hold against a truth; `mtf.evaluation.GenerativeScores` in "
-    "`callbacks` scores the images",
-    "weighted_metrics": "there is no answer that a metric could hold against a truth, and no weights",
+    "metrics": "a GAN has no predictions to compare with labels; `mtf.evaluation.GenerativeScores` in `callbacks` "
+    "scores the images",
+    "weighted_metrics": "a GAN has no predictions to compare with labels, and no weights",
 }
 _OF_FIT = {
-    "class_weight": "how often an example is drawn is up to the data",
-    "sample_weight": "how often an example is drawn is up to the data",
+    "class_weight": "repeat examples in the data to use them more often",
+    "sample_weight": "repeat examples in the data to use them more often",
 }
 
 

@@ -31,8 +31,8 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         layers = [layer.name for layer in flat_layers(network) if _has_state(layer)]
         if layers:
             raise ValueError(
-                f"`gan` must have a {name} without a state beside its weights, as moving averages, spectral "
-                'normalisation and dropout have it; `mtf.networks.dcgan(generator_normalization="layer", '
+                f"`gan` must have a {name} without a state other than its weights: no moving averages, spectral "
+                'normalisation or dropout. `mtf.networks.dcgan(generator_normalization="layer", '
                 'discriminator_normalization="layer")` makes such networks. '
                 f"Received: state in the layers {layers} of {network.name!r}"
             )
@@ -42,8 +42,8 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         check_positive("inner_learning_rate", inner_learning_rate)
     if inner_optimizer is not None and (algorithm == "maml" or inner_learning_rate is not None):
         raise ValueError(
-            '`inner_optimizer` must be None for "maml", which descends along gradients, and has its rate in itself '
-            f"without `inner_learning_rate`. Received: {inner_optimizer!r}"
+            '`inner_optimizer` must be None for "maml", which uses gradient descent, and with `inner_learning_rate`, '
+            f"because an optimizer has its own rate. Received: {inner_optimizer!r}"
         )
     check_trainable(gan)
     if learned_rates and algorithm != "maml":

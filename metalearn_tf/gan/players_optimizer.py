@@ -71,7 +71,7 @@ def get_optimizer(name, optimizer):
         return keras.optimizers.get(optimizer)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"`{name}` must be an optimizer of Keras's, or the name of one; losses and metrics are none: "
+            f"`{name}` must be a Keras optimizer, or the name of one. A loss goes to the constructor: "
             f"`GAN(..., loss=...)`. Received: {optimizer!r}"
         ) from error
 
@@ -82,7 +82,7 @@ def check_unused(name, optimizer, variables):
     if inner.built and not all(is_built_for(inner, variable) for variable in variables):
         raise ValueError(
             f"`{name}` must be an optimizer of its own, which has trained no other variables; "
-            "`type(optimizer).from_config(optimizer.get_config())` makes one of the same options. "
+            "`type(optimizer).from_config(optimizer.get_config())` makes a new one with the same options. "
             f"Received: a {type(optimizer).__name__} that is in use"
         )
 

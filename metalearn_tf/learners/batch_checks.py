@@ -107,7 +107,7 @@ def _check_task_dtype(learner, name, dtype):
 def _check_without_padding(name, labels):
     if labels.min() < 0:
         raise ValueError(
-            f"`{name}` must not be negative, but for padding, which needs `sample_weight` to be 0 there. "
+            f"`{name}` must not be negative, except for padding, which needs a `sample_weight` of 0. "
             f"Received: {labels.min()} without `sample_weight`"
         )
 

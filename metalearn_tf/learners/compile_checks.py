@@ -86,8 +86,8 @@ def check_metrics(argument, metrics):
             )
         if name == "sparsetopkcategoricalaccuracy":
             raise ValueError(
-                f"`{argument}` must not need a fixed number of outputs, which tasks do not have. A function does "
-                "without: `def top_2(y, logits): return tf.reduce_any(tf.math.top_k(logits, 2).indices == "
+                f"`{argument}` must not need a fixed number of outputs, because tasks differ in it. A function "
+                "works: `def top_2(y, logits): return tf.reduce_any(tf.math.top_k(logits, 2).indices == "
                 f"tf.cast(y, tf.int32)[..., None], axis=-1)`. Received: {metric!r}"
             )
 

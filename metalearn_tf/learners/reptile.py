@@ -66,7 +66,7 @@ class Reptile(GradientBasedLearner):
     @inner_optimizer.setter
     def inner_optimizer(self, optimizer):
         raise AttributeError(
-            "`inner_optimizer` must stay that of the learner, which keeps its moments: set its options, as "
+            "`inner_optimizer` must stay the same, because the learner keeps its moments: set its options, such as "
             "`learner.inner_optimizer.learning_rate = 1e-4`, or build another learner. "
             f"Received: {type(optimizer).__name__}"
         )

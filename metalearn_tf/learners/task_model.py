@@ -172,7 +172,7 @@ def _check_there_are_labels(argument, query_y):
 def _check_is_not_shared(learner):
     if learner.is_shared:
         raise ValueError(
-            "The learner of adapted models must stay as it is, since they share it: train `adapted.learner.copy()`. "
+            "The learner of adapted models must stay as it is, because they share it: train `adapted.learner.copy()`. "
             f"Received: the shared {type(learner).__name__} {learner.name!r}"
         )
 
@@ -212,7 +212,7 @@ def _check_arguments(learner):
     missing = [name for name, one in parameters.items() if one.kind not in kinds and name not in {*config, "dtype"}]
     if missing:
         raise ValueError(
-            f"`get_config` of a learner must return all that its `__init__` takes, since adapting copies it: "
+            f"`get_config` of a learner must return all that its `__init__` takes, because adapting copies it: "
             f"`def get_config(self): return {{**super().get_config(), {missing[0]!r}: self.{missing[0]}}}`. "
             f"Received: {type(learner).__name__}, whose configuration lacks {missing}"
         )
