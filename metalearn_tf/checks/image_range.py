@@ -43,7 +43,7 @@ def check_image_range(argument, images, limits=None):
         check_finite(argument, images)
     if limits is not None and not are_within(low, high, limits):
         are_bytes = low >= 0 and 1 < high <= 255
-        fix = "; uint8 images are brought there, so that `images.astype('uint8')` helps" if are_bytes else ""
+        fix = "; uint8 images are scaled to it: use `images.astype('uint8')`" if are_bytes else ""
         raise ValueError(
             f"`{argument}` must be in [{limits[0]:g}, {limits[1]:g}]{fix}. "
             f"Received: values from {low:.4g} to {high:.4g}"

@@ -1,4 +1,4 @@
-"""Grouped arguments: one object in place of many numbers."""
+"""Grouped arguments: one object instead of many numbers."""
 
 
 def check_instance(argument, value, kind):

@@ -19,7 +19,7 @@ from metalearn_tf.files.fingerprint import fingerprint
 _LONGEST_LIST = 64
 # Of objects within objects, and of functions that call functions.
 _DEEPEST = 4
-# What Keras puts beside a configuration, and what differs between a model and its copy that was compiled or saved.
+# Keys that Keras adds to a configuration, or that differ between a model and its compiled or saved copy.
 _NOT_OF_THE_OBJECT = ("module", "build_config", "compile_config", "registered_name", "class_name", "config")
 
 

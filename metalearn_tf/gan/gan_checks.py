@@ -143,7 +143,7 @@ def check_gan_labels(gan, labels, count, in_batches=False):
             )
         return
     if labels is None:
-        raise ValueError("`labels` are needed: the networks take labels beside noise and images. Received: None")
+        raise ValueError("`labels` are needed: the networks take labels with noise and images. Received: None")
     labels = np.asarray(labels)
     if not has_pairs(gan):
         check_classes(gan, labels, count if isinstance(count, tuple) else (count,), in_batches)

@@ -30,7 +30,7 @@ class Reptile(GradientBasedLearner):
         inner_steps: optimizer steps in meta-training.
         inner_optimizer: a `keras.optimizers.Optimizer`, or its name; `None` for Adam with rate 1e-3 and `beta_1=0`. The
             learner keeps a copy. You may change its options: `learner.inner_optimizer.learning_rate = 1e-4`.
-        inner_batch_size: examples in an inner step. They are taken in turn, so that classes alternate.
+        inner_batch_size: examples in an inner step. The steps take all examples in turn and alternate between classes.
         test_inner_steps: optimizer steps outside training.
         **kwargs: see `MetaLearner`.
 

@@ -41,7 +41,7 @@ def export_learner(learner, path, description=None, report=None, warm_up=None, r
         regression: whether the learner's tasks are regressions, with targets as input and predictions as output.
         **limits: the largest values that a request may have, integers:
 
-            | argument | default | what it bounds |
+            | argument | default | what it limits |
             |---|---|---|
             | `max_support` | 1,024 | support examples; rows of the state's tensors |
             | `max_queries` | 4,096 | queries |
