@@ -24,12 +24,12 @@ import typing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+from machine import describe_machine
+from metalearn_tf.evaluation.scores import student_half_width
+
 import keras
 import numpy as np
-from machine import describe_machine
-
-import metalearn_tf as mtf
-from metalearn_tf.evaluation.scores import student_half_width
 
 LEARNERS = ("MAML", "ANIL", "MetaSGD", "MetaLSTM", "Reptile")
 TEST_EXAMPLES, SOURCE_EXAMPLES = 100, 450

@@ -10,11 +10,11 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
+import metalearn_tf as mtf
 from machine import describe_machine
 
-import metalearn_tf as mtf
+import keras
+import numpy as np
 
 WAYS, SHOTS, QUERIES, SECONDS = 5, 1, 15, 5.0
 

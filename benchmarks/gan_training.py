@@ -19,7 +19,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from machine import describe_machine, run
+from machine import describe_machine, dtypes, run
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "serving"))
 from cpp_client import CppClient, compile_client, missing_for_client
@@ -29,10 +29,10 @@ BATCH = 64
 
 def measure_gan(bfloat16, seconds):
     """Steps a second of this process."""
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
-
-    import metalearn_tf as mtf
 
     if bfloat16:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -52,10 +52,10 @@ def measure_meta_gan(algorithm, tasks_per_batch, seconds):
     """Tasks a second, the memory, and the seconds that it takes to adapt to 8 images in 10 inner steps."""
     import resource
 
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
-
-    import metalearn_tf as mtf
 
     mtf.training.use_task_parallelism()
     images = np.random.default_rng(0).integers(0, 256, (480, 28, 28, 1), dtype="uint8")
@@ -83,9 +83,9 @@ def measure_meta_gan(algorithm, tasks_per_batch, seconds):
 
 def served_milliseconds():
     """How long `adapt_and_generate` takes in C++, median of five: 8 images, 10 inner steps, 64 new images."""
-    import numpy as np
-
     import metalearn_tf as mtf
+
+    import numpy as np
 
     networks = mtf.networks.dcgan(filters=32, generator_normalization="layer", discriminator_normalization="layer")
     meta_gan = mtf.gan.MetaGAN(mtf.gan.GAN(*networks, penalty="r1"), inner_steps=10)
@@ -118,7 +118,7 @@ def main():
         return
 
     print(describe_machine())
-    for dtype in ("float32", "bfloat16"):
+    for dtype in dtypes():
         mine, theirs = [], []
         for _ in range(arguments.rounds):
             if arguments.peer:

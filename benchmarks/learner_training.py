@@ -45,10 +45,10 @@ def build(name):
 
 def measure(name, seconds):
     """Tasks a second of this process."""
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
-
-    import metalearn_tf as mtf
 
     mtf.training.use_task_parallelism()
     images = np.random.default_rng(0).integers(0, 256, (2400, 28, 28, 1), dtype="uint8")

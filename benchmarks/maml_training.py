@@ -19,7 +19,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from machine import describe_machine, run
+from machine import describe_machine, dtypes, run
 
 WAYS, SHOTS, QUERIES, FILTERS = 5, 1, 15, 64
 
@@ -28,11 +28,11 @@ def measure(inner_steps, tasks_per_batch, bfloat16, seconds):
     """Rates of this process: first step, `fit` on the episode pipeline, the bare step on one batch, peak memory."""
     import resource
 
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
     import tensorflow as tf
-
-    import metalearn_tf as mtf
 
     mtf.training.use_task_parallelism()
     if bfloat16:
@@ -97,7 +97,7 @@ def main():
 
     print(describe_machine())
     for inner_steps in (1, 5):
-        for bfloat16 in (False, True):
+        for bfloat16 in (dtype == "bfloat16" for dtype in dtypes()):
             mine, theirs = [], []
             for _ in range(arguments.rounds):
                 if arguments.peer:

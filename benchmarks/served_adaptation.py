@@ -16,10 +16,10 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np
+import metalearn_tf as mtf
 from machine import describe_machine, run
 
-import metalearn_tf as mtf
+import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 WAYS, SHOTS, QUERIES, ROUNDS, REPEATS = 5, 5, 15, 3, 60

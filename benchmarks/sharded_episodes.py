@@ -15,10 +15,10 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np
+import metalearn_tf as mtf
 from machine import describe_machine
 
-import metalearn_tf as mtf
+import numpy as np
 
 SHAPE, PER_CLASS, TASKS_PER_BATCH, SECONDS = (84, 84, 3), 500, 4, 10.0
 

@@ -17,17 +17,17 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from machine import describe_machine, run
+from machine import describe_machine, dtypes, run
 
 BATCH, STEPS = 128, 8
 
 
 def measure(bfloat16, seconds):
     """Steps a second of this process."""
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
-
-    import metalearn_tf as mtf
 
     if bfloat16:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -61,7 +61,7 @@ def main():
         return
 
     print(describe_machine())
-    for dtype in ("float32", "bfloat16"):
+    for dtype in dtypes():
         mine, theirs = [], []
         for _ in range(arguments.rounds):
             if arguments.peer:

@@ -72,11 +72,11 @@ def run(workers, kind, arguments, tasks, together=True):
 
 def work(arguments):
     os.sched_setaffinity(0, [arguments.core])
+    import metalearn_tf as mtf
+
     import keras
     import numpy as np
     import tensorflow as tf
-
-    import metalearn_tf as mtf
 
     mtf.training.use_task_parallelism(1)
     strategy = mtf.training.multi_worker_strategy()

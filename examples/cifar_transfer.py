@@ -19,14 +19,14 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
-from matplotlib.figure import Figure
-
 import metalearn_tf as mtf
 from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
 
 METHODS = ("supervised", "autoencoder", "contrastive")
 ARMS = ["from scratch", *(f"{method}, {use}" for method in METHODS for use in ("frozen with a probe", "fine-tuned"))]

@@ -13,9 +13,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-
 import metalearn_tf as mtf
+
+import keras
 
 DOMAINS = ("mnist", "usps", "omniglot", "glyphs")
 
@@ -28,9 +28,9 @@ def load(name, arguments):
     return mtf.data.load(name, "train", data_dir=folder, image_size=28)
 
 
-def build_learner(name, steps):
-    """A new learner; its network computes in bfloat16."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+def build_learner(name, steps, precision):
+    """A new learner, whose network computes in `precision`."""
+    keras.mixed_precision.set_global_policy(precision)
     if name == "prototypes":
         learner, rate = mtf.learners.PrototypicalNetwork(mtf.networks.conv4()), 2e-3
     else:
@@ -41,8 +41,8 @@ def build_learner(name, steps):
     return learner
 
 
-def build_backbone():
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+def build_backbone(precision):
+    keras.mixed_precision.set_global_policy(precision)
     backbone = mtf.networks.conv4(normalization="running")
     keras.mixed_precision.set_global_policy("float32")
     return backbone
@@ -63,7 +63,15 @@ def main():
     parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--usps_dir", default=None, help="the folder with usps/usps.npz in it; by default data_dir")
     parser.add_argument("--run_dir", default=None, help="by default runs/daml_TARGET_SHOTS")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="precision of the training; by default the fastest one on this machine",
+    )
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
 
     mtf.training.use_task_parallelism()
     sources = arguments.sources or [name for name in DOMAINS if name != arguments.target]
@@ -72,9 +80,10 @@ def main():
         load(arguments.target, arguments),
         arguments.run_dir or f"runs/daml_{arguments.target}_{arguments.shots}",
         build_learners={
-            name: lambda name=name: build_learner(name, arguments.steps) for name in ("prototypes", "MAML")
+            name: lambda name=name: build_learner(name, arguments.steps, arguments.precision)
+            for name in ("prototypes", "MAML")
         },
-        build_backbone=build_backbone,
+        build_backbone=lambda: build_backbone(arguments.precision),
         tasks=mtf.workflows.DAMLTasks(arguments.shots, arguments.target_images),
         ratio=arguments.ratio,
         budget=mtf.workflows.DAMLBudget(

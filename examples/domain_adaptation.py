@@ -17,12 +17,12 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
-
 import metalearn_tf as mtf
 from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
+
+import keras
+import numpy as np
 
 METHODS = {"source only": "source_only", "CORAL": "coral", "MMD": "mmd", "DANN": "dann"}
 NAMES = {"mnist": "MNIST", "usps": "USPS"}

@@ -25,14 +25,14 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
-import tensorflow as tf
-
 import metalearn_tf as mtf
 from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
+
+import keras
+import numpy as np
+import tensorflow as tf
 
 evaluation = mtf.evaluation
 OPTIONS = {

@@ -15,19 +15,19 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 
 def schedule(learning_rate, steps):
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
 
 
-def build_learner(name, ways, steps):
-    """A new learner; its network computes in bfloat16."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+def build_learner(name, ways, steps, precision):
+    """A new learner, whose network computes in `precision`."""
+    keras.mixed_precision.set_global_policy(precision)
     if name == "prototypes":
         learner, rate = mtf.learners.PrototypicalNetwork(mtf.networks.conv4()), 2e-3
     else:
@@ -66,7 +66,15 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a few steps, to check that everything works")
     parser.add_argument("--data_dir", default=None, help="folder of TensorFlow Datasets; by default TFDS_DATA_DIR")
     parser.add_argument("--run_dir", default=None, help="by default runs/gan_augmented_…")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        default="auto",
+        help="precision of the training; by default the fastest one on this machine",
+    )
     arguments = parser.parse_args()
+    if arguments.precision == "auto":
+        arguments.precision = mtf.training.fastest_precision()
 
     mtf.training.use_task_parallelism()
     train, test = (mtf.data.load("omniglot", split, data_dir=arguments.data_dir) for split in ("train", "test"))
@@ -77,7 +85,7 @@ def main():
         train,
         test,
         arguments.run_dir or f"runs/gan_augmented_{arguments.classes or 'all'}_{arguments.gan}",
-        build_learner=lambda: build_learner(arguments.learner, arguments.ways, arguments.steps),
+        build_learner=lambda: build_learner(arguments.learner, arguments.ways, arguments.steps, arguments.precision),
         build_gan=lambda: build_gan(arguments.gan),
         tasks=mtf.workflows.GANAugmentedTasks(
             arguments.ways,

@@ -16,10 +16,10 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 DOMAINS = ("mnist", "usps", "fashion_mnist", "omniglot", "glyphs")
 

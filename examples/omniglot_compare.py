@@ -21,13 +21,13 @@ from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
-
 import metalearn_tf as mtf
 from metalearn_tf.files.markdown_table import markdown_row, markdown_table
 from metalearn_tf.files.whole_files import write_text
 from metalearn_tf.training.descriptions import check_same
+
+import keras
+import numpy as np
 
 learners, networks = mtf.learners, mtf.networks
 SETTINGS = {"5x1": (5, 1), "5x5": (5, 5), "20x1": (20, 1)}

@@ -16,9 +16,9 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-
 import metalearn_tf as mtf
+
+import keras
 
 
 def build(arguments, normalization="transductive"):

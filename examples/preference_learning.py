@@ -20,12 +20,12 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
-
-import metalearn_tf as mtf
 
 FEATURES, ATTRIBUTES, GROUPS = 8, 4, 6
 OWN_TASTE, NOISE = 0.6, 0.3

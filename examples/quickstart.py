@@ -13,11 +13,11 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 
 def write_folder(dataset, classes, path):

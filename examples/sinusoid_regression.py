@@ -13,12 +13,12 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
-
-import metalearn_tf as mtf
 
 SHOTS, QUERIES, TASKS_PER_BATCH = 10, 10, 25
 

@@ -15,11 +15,11 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
-
-import metalearn_tf as mtf
 
 WAYS = 5
 

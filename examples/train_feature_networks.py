@@ -13,9 +13,9 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-
 import metalearn_tf as mtf
+
+import keras
 
 EPOCHS = {"mnist": 5, "fashion_mnist": 6, "omniglot": 20, "cifar10": 7}
 FEATURES = {"mnist": 64, "fashion_mnist": 64, "omniglot": 64, "cifar10": 128}

@@ -17,12 +17,12 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+from metalearn_tf.files.whole_files import write_text
+
 import keras
 import numpy as np
 from ray import tune
-
-import metalearn_tf as mtf
-from metalearn_tf.files.whole_files import write_text
 
 WAYS = 5
 SPACE = {

@@ -15,10 +15,10 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import numpy as np
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 
 def answer(model, support_x, support_y, query_x):

@@ -6,17 +6,32 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import metalearn_tf as mtf
-
 # The collector walks all that TensorFlow's modules hold again and again while graphs are traced: a sixth of the suite.
 gc.collect()
 gc.freeze()
 gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the rows of a table that has the marker `rows` where the marker says.
+
+    `@pytest.mark.rows(default=["MAML"])`: this row runs by default, all others in the full gate. With `full=["MANN"]`
+    these alone do, and the others are long gates. A row is named by its id, or by a part of it between hyphens.
+    """
+    for item in items:
+        marker = item.get_closest_marker("rows")
+        if marker is not None:
+            names = {item.callspec.id, *item.callspec.id.split("-")}
+            if not names & set(marker.kwargs["default"]):
+                full = marker.kwargs.get("full")
+                item.add_marker("full" if full is None or names & set(full) else "slow")
 
 
 @pytest.fixture(scope="session")

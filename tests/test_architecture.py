@@ -9,11 +9,11 @@ import re
 import sys
 from types import FunctionType
 
-import pytest
-
 import metalearn_tf
 from metalearn_tf.engine.keras_internals import OVERRIDDEN
 from metalearn_tf.engine.private_names import names_in
+
+import pytest
 
 PACKAGE = pathlib.Path(metalearn_tf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -4,9 +4,9 @@ import ast
 import pathlib
 import re
 
-import pytest
-
 import metalearn_tf as mtf
+
+import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [

@@ -4,14 +4,14 @@ import inspect
 import os
 import pathlib
 
+import metalearn_tf as mtf
+from metalearn_tf.files.local_path import local_path
+from metalearn_tf.workflows.run_directory import RunDirectory
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.files.local_path import local_path
-from metalearn_tf.workflows.run_directory import RunDirectory
 
 LEARNER = mtf.learners.PrototypicalNetwork
 VECTORS = np.random.default_rng(0).normal(size=(12, 5)).astype("float32")

@@ -5,11 +5,6 @@ import inspect
 import json
 import pickle
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
 import metalearn_tf as mtf
 from metalearn_tf.engine.describe import describe
 from metalearn_tf.learners.adapted_model import AdaptedModel
@@ -17,6 +12,11 @@ from metalearn_tf.networks.bag_of_words import WordWeights
 from metalearn_tf.networks.text_encoder import WordAttention
 from metalearn_tf.training.descriptions import describe_model, optimizers_of
 from metalearn_tf.workflows.classical_augmentation import RandomAffine
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 L, optimizers = keras.layers, keras.optimizers
 learners, networks, transfer = mtf.learners, mtf.networks, mtf.transfer

@@ -13,10 +13,10 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 keras.utils.set_random_seed(0)
 

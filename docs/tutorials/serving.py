@@ -14,11 +14,11 @@ import json
 import pathlib
 import tempfile
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 mtf.training.use_task_parallelism()
 keras.utils.set_random_seed(0)

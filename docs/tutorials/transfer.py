@@ -13,11 +13,11 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import pathlib
 import tempfile
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 EMBEDDED = True
 keras.utils.set_random_seed(0)

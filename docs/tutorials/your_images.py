@@ -21,10 +21,10 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import pathlib
 import tempfile
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 mtf.training.use_task_parallelism()  # one task on each core, a fifth faster; all works without
 keras.utils.set_random_seed(0)

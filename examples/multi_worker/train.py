@@ -48,9 +48,9 @@ def main():
 
 def train(arguments, resume=None):
     """The work of each worker."""
-    import keras
-
     import metalearn_tf as mtf
+
+    import keras
 
     mtf.training.use_task_parallelism()
     strategy = mtf.training.multi_worker_strategy()

@@ -1,1 +1,1 @@
-"""What arguments must be, in words that name the argument. Nothing here knows a model."""
+"""Checks of arguments, with errors that name the argument. Nothing here knows a model."""

@@ -1,4 +1,4 @@
-"""What stands for an array: its shape, and numbers that are finite."""
+"""Arrays among arguments: their shapes, and whether their numbers are finite."""
 
 import collections.abc
 
@@ -22,12 +22,12 @@ _NO_ARRAYS = (
 
 
 def as_array(argument, value):
-    """What stands for an array, such as a list or a tensor, as one of NumPy's.
+    """Makes a NumPy array of an array-like value, such as a list or a tensor.
 
-    Lists of texts become arrays of objects, which need no more memory for one long text among short ones.
+    Lists of texts become arrays of objects: these need no more memory if one text is much longer than the others.
 
     Raises:
-        ValueError: names the kind of what is no array, or the shapes of parts that do not make one.
+        ValueError: if the value cannot become an array; names its type, or the shapes of its parts.
     """
     if isinstance(value, _NO_ARRAYS) or hasattr(value, "class_names"):
         fix = ""
@@ -51,16 +51,16 @@ def as_array(argument, value):
 
 
 def check_shape(argument, array, shape, whose="the network takes"):
-    """Refuses an array that has not the shape `(n, *shape)`.
+    """Refuses an array whose shape is not `(n, *shape)`.
 
     Args:
         argument: the name in error messages.
         array: array.
-        shape: that of one example, `None` for sides of any length.
-        whose: who asks for it, in words that follow "that".
+        shape: the shape of one example, with `None` for sides of any length.
+        whose: who needs this shape, as the words after "that" in the message.
 
     Raises:
-        ValueError: if it has another; says how to get there from images of another size, or a single example.
+        ValueError: if it has another shape; says what to do with images of another size, or with a single example.
     """
     if array.ndim == len(shape) + 1 and all(side in (None, own) for side, own in zip(shape, array.shape[1:])):
         return
@@ -76,7 +76,7 @@ def check_shape(argument, array, shape, whose="the network takes"):
 
 
 def check_vectors(argument, x):
-    """Numbers `(n, d)` as an array, once they are finite and have that shape."""
+    """Checks for finite numbers of shape `(n, d)`, and returns them as an array."""
     x = as_array(argument, x)
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiub":
         raise ValueError(f"`{argument}` must be numbers of shape (n, d). Received: shape {x.shape}, dtype={x.dtype}")
@@ -85,7 +85,7 @@ def check_vectors(argument, x):
 
 
 def check_finite(argument, values):
-    """Refuses an array of numbers with a NaN or an infinity among them; says in which rows, at first."""
+    """Refuses an array with NaN or infinite numbers; the error names the first rows that have them."""
     finite = np.isfinite(np.atleast_1d(values))
     if not finite.all():
         rows = np.flatnonzero(~finite.reshape(len(finite), -1).all(axis=1))
@@ -93,9 +93,9 @@ def check_finite(argument, values):
 
 
 def check_finite_weights(argument, variables):
-    """Refuses a model whose training has diverged, by its variables.
+    """Refuses the variables of a model whose training has diverged.
 
-    Activations such as ReLU make zeros of NaN, and zeros look like an answer.
+    Without this check, activations such as ReLU turn NaN into zeros, and zeros look like a valid answer.
     """
     if not all(np.isfinite(np.asarray(variable)).all() for variable in variables):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Data that come batch by batch: whether they end, and a look at the first of them."""
+"""Data that come in batches: whether they end, and what the first batch is."""
 
 import itertools
 import types
@@ -11,13 +11,13 @@ from metalearn_tf.checks.check_texts import texts_as_objects
 
 
 def check_has_end(argument, data, steps_argument=None, steps=None):
-    """Refuses data that say of themselves that they have no end, where no number of steps ends the pass over them.
+    """Refuses endless data, unless a number of steps ends the pass over them.
 
     Args:
         argument: the name in error messages.
-        data: as Keras takes it for `x`; other data than a `tf.data.Dataset` or a `PyDataset` are taken to end.
-        steps_argument: the name of the number of steps; `None` where all data are read.
-        steps: that number, or `None`.
+        data: as Keras takes it for `x`. Only a `tf.data.Dataset` or a `PyDataset` can say that it is endless.
+        steps_argument: the name of the number of steps; `None` if all data are read.
+        steps: the number of steps, or `None`.
     """
     is_endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
     is_endless = is_endless or (isinstance(data, keras.utils.PyDataset) and data.num_batches is None)
@@ -33,15 +33,15 @@ def check_has_end(argument, data, steps_argument=None, steps=None):
 
 
 def first_batch(argument, data):
-    """The first batch of data that come in batches, and the data with that batch in them.
+    """Reads the first batch of data, and returns it with data that still contain it.
 
     Args:
         argument: the name in error messages.
         data: as Keras takes it for `x`.
 
     Returns:
-        A pair: the batch as it came, or `None` of arrays and of what cannot be read twice; and the data to go on with,
-        which for a generator are another one.
+        A pair: the first batch, or `None` for arrays and for data that cannot be read twice; and the data to use from
+        now on. For a generator, these are a new generator.
 
     Raises:
         ValueError: if there is no batch.
@@ -64,7 +64,7 @@ def first_batch(argument, data):
 
 
 def _in_tuples(first, others):
-    """The batches one after the other, by a generator and in tuples, with texts as tensors, as Keras asks for them."""
+    """A generator of the batches as tuples, with texts as tensors: the form that Keras needs."""
     for batch in itertools.chain([first], others):
         yield tuple(map(_with_tensors_of_texts, batch if isinstance(batch, (tuple, list)) else (batch,)))
 

@@ -1,21 +1,21 @@
-"""Texts are strings, each of them, before any is used: a missing one would become a word."""
+"""Checks that all texts are strings before one is used: a missing text would become a word such as "nan"."""
 
 import numpy as np
 
 
 def check_texts(argument, texts, may_be_empty=False):
-    """Texts as an array of objects.
+    """Checks texts, and returns them as an array of objects.
 
     Args:
         argument: the name in error messages.
         texts: list, array or tensor of strings, or of bytes in UTF-8, of any shape.
-        may_be_empty: whether texts of nothing but spaces are accepted.
+        may_be_empty: whether to accept texts that are empty or only spaces.
 
     Returns:
         An array of `str` or `bytes`, of the same shape.
 
     Raises:
-        ValueError: if one of them is missing, is something else, cannot be read as Unicode, or is empty; it says where.
+        ValueError: if a text is missing, is not a string, is not valid Unicode, or is empty; says which one.
     """
     texts = np.asarray(texts_as_objects(texts))
     if texts.dtype.kind not in "USTO" or texts.ndim == 0:
@@ -50,10 +50,10 @@ def _fault(text):
 
 
 def texts_as_objects(values):
-    """A list with strings in it as an array of objects; anything else as it is.
+    """Makes an array of objects from a list with strings in it; returns anything else unchanged.
 
-    Of strings, NumPy would make an array as wide as the longest of them, which takes gigabytes for one long text, and
-    of what is missing among them the word "nan" or "None".
+    NumPy itself would make every element as wide as the longest string, which takes gigabytes for one long text. It
+    would also turn missing texts into the words "nan" or "None".
     """
     return np.array(values, dtype=object) if isinstance(values, (list, tuple)) and _has_texts(values) else values
 

@@ -4,8 +4,8 @@ import numpy as np
 
 
 def check_class_names(class_names, classes):
-    """The names as a list, once there is one for each class and none is there twice."""
-    # The names in a string would be its letters.
+    """Checks that each class has one name and no name is there twice, and returns the names as a list."""
+    # A string would be taken for a list of its letters.
     names = [class_names] if isinstance(class_names, str) else list(class_names)
     if len(names) != classes or len(set(names)) != len(names):
         raise ValueError(
@@ -16,6 +16,6 @@ def check_class_names(class_names, classes):
 
 
 def numbers_of_names(names, known):
-    """The place of each name among the known ones, an integer array; -1 for a name that is none of them."""
+    """The index of each name in the known names, as an integer array; -1 for an unknown name."""
     numbers = {name: number for number, name in enumerate(known)}
     return np.array([numbers.get(name, -1) for name in names], "int64")

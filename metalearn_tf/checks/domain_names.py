@@ -2,15 +2,15 @@
 
 
 def domain_names(argument, datasets, least=1):
-    """The names of the domains of datasets, each of which has one of its own.
+    """Checks that each dataset has its own domain, and returns the names of the domains.
 
     Args:
         argument: name of the argument, for the errors.
         datasets: list of objects with a `domain`.
-        least: how many there must be.
+        least: the smallest number of datasets.
 
     Raises:
-        ValueError: if there are fewer, or a domain has no name or that of another.
+        ValueError: if there are fewer datasets, a domain has no name, or two have the same name.
     """
     names = [dataset.domain for dataset in datasets]
     if len(names) < least or None in names or len(set(names)) != len(names):

@@ -4,17 +4,17 @@ import tensorflow as tf
 
 
 def check_dtype(argument, dtype, kind, limits=None):
-    """Refuses a dtype that would be cast to the network's without becoming what the network was trained on.
+    """Refuses a wrong dtype. A cast to the network's dtype would not give the values that it was trained on.
 
     Args:
         argument: the name in error messages.
-        dtype: NumPy's, TensorFlow's or its name.
-        kind: `"texts"`; `"integers"`; `"pixels"`, which are floating, or bytes that are brought to the range of the
-            others; or `"numbers"`, which are floating.
+        dtype: a dtype of NumPy or TensorFlow, or its name.
+        kind: `"texts"`; `"integers"`; `"pixels"`, which are floating, or uint8 that is scaled to the same range; or
+            `"numbers"`, which are floating.
         limits: lowest and highest value of a floating pixel, for the message; `None` for any.
 
     Raises:
-        ValueError: if it is of another kind; says how to get there from integers.
+        ValueError: if the dtype is of another kind; says how to convert integers.
     """
     dtype = tf.as_dtype(dtype)
     fix = ""

@@ -1,4 +1,4 @@
-"""Examples: one array of the kind and the shape that a network takes."""
+"""Examples: one array with the kind and the shape that a network takes."""
 
 import numpy as np
 
@@ -9,20 +9,20 @@ from metalearn_tf.checks.image_range import check_image_range
 
 
 def check_examples(argument, x, shape, kind, limits=None):
-    """Examples as an array of what a network takes.
+    """Checks that examples are what a network takes, and returns them as an array.
 
     Args:
         argument: the name in error messages.
-        x: array `(n, *shape)`, or what stands for one.
-        shape: that of one example, `None` for sides of any length.
+        x: array `(n, *shape)`, or a list or tensor of this shape.
+        shape: the shape of one example, with `None` for sides of any length.
         kind: see `check_dtype`.
         limits: lowest and highest value of a floating pixel; `None` for any.
 
     Returns:
-        The array in its own dtype; of texts, an array of objects.
+        The array in its own dtype; for texts, an array of objects.
 
     Raises:
-        ValueError: if they are of another shape, kind or range, not finite, or empty texts.
+        ValueError: if the shape, kind or range is wrong, numbers are not finite, or texts are empty.
     """
     x = as_array(argument, x)
     if kind == "texts":
@@ -39,6 +39,6 @@ def check_examples(argument, x, shape, kind, limits=None):
 
 
 def check_not_empty(argument, x):
-    """Refuses an array without a first example."""
+    """Refuses an array without examples."""
     if np.ndim(x) == 0 or len(x) == 0:
         raise ValueError(f"`{argument}` must hold at least one example. Received: shape {np.shape(x)}")

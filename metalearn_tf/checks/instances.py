@@ -1,16 +1,16 @@
-"""Grouped arguments: one object in place of many numbers."""
+"""Grouped arguments: one object instead of many numbers."""
 
 
 def check_instance(argument, value, kind):
-    """Refuses what is no object of a class that groups arguments.
+    """Refuses a value that is not an object of the class that groups these arguments.
 
     Args:
-        argument: its name.
-        value: what was given.
+        argument: the name of the argument.
+        value: its value.
         kind: the public class.
 
     Raises:
-        TypeError: if `value` is none of it; says how to make one.
+        TypeError: if `value` is not of this class; says how to make one.
     """
     if not isinstance(value, kind):
         folder = kind.__module__.split(".")[1]

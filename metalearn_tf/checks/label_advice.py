@@ -1,10 +1,10 @@
-"""What to make of labels that are not one class number for each example."""
+"""Advice for labels that are not one class number for each example."""
 
 import numpy as np
 
 
 def may_be_labels(y):
-    """Whether rows of several numbers are one-hot, of zeros and ones, or the probabilities of classes."""
+    """Whether the rows look like labels: one-hot, several zeros and ones, or the probabilities of classes."""
     if y.shape[-1] < 2 or y.size == 0 or not (y >= 0).all():
         return False
     are_distributions = np.allclose(y.sum(axis=-1), 1.0, atol=1e-4)
@@ -12,15 +12,15 @@ def may_be_labels(y):
 
 
 def label_advice(y, shape, name="y"):
-    """How class numbers are made of what was received, for the end of an error message.
+    """Says how to make class numbers of what was received, for the end of an error message.
 
     Args:
         y: array of any kind.
-        shape: what class numbers would have: `(n,)` or `(tasks, n)`.
-        name: of the array in the advice.
+        shape: the shape of class numbers: `(n,)` or `(tasks, n)`.
+        name: the name of the array in the advice.
 
     Returns:
-        A clause from `; ` on, or nothing where there is no telling.
+        A clause that begins with `; `, or "" if there is no advice.
     """
     if y.dtype.kind in "USO":
         return f"; `np.unique({name}, return_inverse=True)[1]` numbers names" if y.shape == shape else ""

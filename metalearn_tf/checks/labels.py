@@ -7,17 +7,17 @@ from metalearn_tf.checks.label_advice import label_advice
 
 
 def check_labels(argument, y, count, classes=None, every_class=True):
-    """Class numbers as int32 `(n,)`, and how many classes there are.
+    """Checks class numbers, and returns them as int32 `(n,)` with the number of classes.
 
     Args:
         argument: the name of `y` in error messages.
         y: the labels.
-        count: how many examples there are.
-        classes: the labels must be below it; by default what the highest label says.
+        count: the number of examples.
+        classes: the number of classes, which labels must be below; by default the highest label plus 1.
         every_class: whether there must be an example of each class.
 
     Raises:
-        ValueError: if they are not such, are of one class only, or not as many as the examples.
+        ValueError: if the labels are not class numbers, are all of one class, or do not match the examples in number.
     """
     y = as_array(argument, y)
     if y.ndim != 1 or y.dtype.kind not in "iu":
@@ -35,7 +35,7 @@ def check_labels(argument, y, count, classes=None, every_class=True):
     if every_class and len(present) < 2:
         raise ValueError(f"`{argument}` must be of at least 2 classes. Received: one class, {present[0]}")
     if every_class and len(present) < classes:
-        # Not up to the highest label, which may be any number.
+        # Do not list all numbers up to the highest label: it may be huge.
         missing = np.setdiff1d(np.arange(min(classes, len(present) + 11)), present)
         raise ValueError(
             f"`{argument}` must have an example of each of the classes 0 to {classes - 1}; "

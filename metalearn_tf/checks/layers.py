@@ -4,7 +4,7 @@ import keras
 
 
 def check_is_layer(argument, layer):
-    """Refuses what is no Keras layer.
+    """Refuses a value that is not a Keras layer.
 
     Raises:
         TypeError: if it is something else, such as a list of layers.

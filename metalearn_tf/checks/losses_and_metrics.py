@@ -1,10 +1,10 @@
-"""What Keras's losses and metrics take: class numbers or targets, logits or probabilities."""
+"""Whether Keras's losses and metrics take class numbers or targets, and logits or probabilities."""
 
 import keras
 
 
 def check_takes_probabilities(argument, functions):
-    """Refuses losses or metrics that take logits: the model gives probabilities.
+    """Refuses losses or metrics that take logits, because the model gives probabilities.
 
     Args:
         argument: the name in error messages.
@@ -19,7 +19,7 @@ def check_takes_probabilities(argument, functions):
 
 
 def check_metrics_of_classes(argument, metrics):
-    """Refuses metrics that take one-hot labels, or targets, where labels are class numbers.
+    """Refuses metrics that take one-hot labels or targets, because the labels are class numbers.
 
     Args:
         argument: the name in error messages.
@@ -35,14 +35,14 @@ def check_metrics_of_classes(argument, metrics):
 
 
 def loss_takes(loss):
-    """What a loss takes beside logits or predictions.
+    """What a loss compares logits or predictions with.
 
     Args:
         loss: as `compile` takes it.
 
     Returns:
-        `"labels"`, class numbers; `"targets"`, floating targets; or `None` where it may be both, as `task_loss` and any
-        function of the user's own.
+        `"labels"` for class numbers; `"targets"` for floating targets; `None` if it may be both, as for `task_loss` and
+        any function of the user.
     """
     name = keras_name(keras.losses.get(loss))
     if name in ("sparsecategoricalcrossentropy", "relationloss"):
@@ -51,29 +51,29 @@ def loss_takes(loss):
 
 
 def takes_logits(function):
-    """Whether a loss or a metric says of itself that it takes logits."""
+    """Whether a loss or a metric was made with `from_logits=True`."""
     return bool(getattr(function, "from_logits", False))
 
 
 def metric_of_targets(*metrics):
-    """The first metric, as `compile` takes them, that compares predictions with targets of their shape; or `None`."""
+    """The first of these metrics that compares predictions with targets of the same shape; `None` if there is none."""
     return next((metric for metric in keras.tree.flatten(metrics) if metric_name(metric) in _METRICS_OF_TARGETS), None)
 
 
 def takes_other_labels(metric):
-    """Whether a metric of Keras, as `compile` takes it, is for one-hot labels or for targets, not for class numbers."""
+    """Whether a Keras metric, as `compile` takes it, needs one-hot labels or targets instead of class numbers."""
     return metric_name(metric) in (*OTHER_METRICS, *_METRICS_OF_TARGETS)
 
 
 def metric_name(metric):
-    """As `keras_name`, of a metric as `compile` takes it."""
+    """Like `keras_name`, for a metric as `compile` takes it."""
     if metric is None or (isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce")):
-        return metric and metric.lower()  # shorthands, for which Keras chooses by the shapes
+        return metric and metric.lower()  # shorthands: Keras chooses the metric by the shapes
     return keras_name(keras.metrics.get(metric))
 
 
 def keras_name(one):
-    """The name of a loss or a metric of Keras or of this library, the same for its class and its function."""
+    """The name of a loss or a metric of Keras or of this library. Its class and its function have the same name."""
     named = one if hasattr(one, "__name__") else type(one)
     if not named.__module__.startswith(("keras.", "metalearn_tf.")):
         return None

@@ -8,12 +8,12 @@ from metalearn_tf.checks.whole_numbers import is_whole
 
 
 def check_sample_weight(argument, sample_weight, shape):
-    """Weights of examples as float32; `None` for `None`.
+    """Checks the weights of examples, and returns them as float32; returns `None` for `None`.
 
     Args:
         argument: the name in error messages.
-        sample_weight: array, or what stands for one.
-        shape: of the labels, `(n,)` or `(tasks, queries)`.
+        sample_weight: array, list or tensor.
+        shape: the shape of the labels, `(n,)` or `(tasks, queries)`.
 
     Raises:
         ValueError: if they are not finite numbers of at least 0, one for each label.
@@ -38,15 +38,15 @@ def check_sample_weight(argument, sample_weight, shape):
 
 
 def class_weights(class_weight, y, classes):
-    """The weight of each example's class, float32 `(n,)`; classes that are not named have 1, as in Keras.
+    """The weight of each example's class, float32 `(n,)`. A class that is not in the dict has weight 1, as in Keras.
 
     Args:
-        class_weight: dict of numbers of at least 0 by class number.
+        class_weight: dict from class numbers to numbers of at least 0.
         y: int32 `(n,)`.
-        classes: their number.
+        classes: the number of classes.
 
     Raises:
-        ValueError: if it is not such a dict.
+        ValueError: if `class_weight` is not such a dict.
     """
     accepted = isinstance(class_weight, dict) and all(
         is_whole(number) and 0 <= number < classes and is_real(weight) and weight >= 0

@@ -4,19 +4,19 @@ import numpy as np
 
 
 def is_whole(value):
-    """Whether a value is an integer, Python's or NumPy's; `True` and `False` are none."""
+    """Whether a value is an integer of Python or NumPy. `True` and `False` do not count as integers."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def check_whole(least=1, **numbers):
-    """Refuses numbers that are not integers of at least `least`.
+    """Refuses values that are not integers of at least `least`.
 
     Args:
         least: integer; `None` for any.
-        **numbers: by their names as arguments.
+        **numbers: the values, by the names of the arguments.
 
     Raises:
-        ValueError: names the first that is not.
+        ValueError: names the first wrong argument.
     """
     for name, value in numbers.items():
         if not is_whole(value) or (least is not None and value < least):
@@ -25,7 +25,7 @@ def check_whole(least=1, **numbers):
 
 
 def check_whole_between(argument, value, least, most, reason):
-    """Refuses what is not an integer from `least` to `most`; the reason, in words, is why there are no more."""
+    """Refuses a value that is not an integer from `least` to `most`. `reason` says in words why `most` is the limit."""
     if not is_whole(value) or not least <= value <= most:
         raise ValueError(
             f"`{argument}` must be an integer from {least} to {most}, {reason}. Received: {argument}={value!r}"
@@ -33,30 +33,30 @@ def check_whole_between(argument, value, least, most, reason):
 
 
 def check_python_whole(**numbers):
-    """Refuses numbers that are not Python's positive integers, which Keras's layers and files ask for.
+    """Refuses values that are not positive integers of Python: Keras's layers and files need these.
 
     Args:
-        **numbers: by their names as arguments.
+        **numbers: the values, by the names of the arguments.
 
     Raises:
-        ValueError: names the first that is not.
+        ValueError: names the first wrong argument.
     """
     check_whole(**numbers)
     for name, value in numbers.items():
         if not isinstance(value, int):
-            raise ValueError(f"`{name}` must be a positive integer of Python's. Received: {name}={value!r}")
+            raise ValueError(f"`{name}` must be a positive Python integer. Received: {name}={value!r}")
 
 
 def check_seed(seed, signed=False):
-    """The seed as Python's integer.
+    """Checks a seed, and returns it as a Python integer.
 
     Args:
-        seed: the argument of that name.
-        signed: whether it is of TensorFlow's 32 bits with a sign; otherwise it is what `keras.utils.set_random_seed`
-            takes.
+        seed: the argument `seed`.
+        signed: whether the seed is a signed 32-bit integer, as in TensorFlow; otherwise it is what
+            `keras.utils.set_random_seed` takes.
 
     Raises:
-        ValueError: if it is another, `None` among them: the same call would not go on the same.
+        ValueError: if it is something else. `None` is refused too, because a repeated call would give other results.
     """
     least, accepted = (-(2**31), "-2**31 to 2**31 - 1") if signed else (0, "0 to 2**32 - 1")
     if not is_whole(seed) or not least <= seed < least + 2**32:

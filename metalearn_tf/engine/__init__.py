@@ -1,1 +1,1 @@
-"""How any model of ours takes a step, is copied, described and spread over tasks, cores and workers."""
+"""What all our models share: the training step, copies, descriptions, and work on many tasks, cores and workers."""

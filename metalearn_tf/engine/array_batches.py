@@ -1,4 +1,4 @@
-"""Batches of arrays, each a function of a seed and its number alone."""
+"""Batches of arrays. Each batch depends only on a seed and on its number."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,22 +7,22 @@ from metalearn_tf.engine.worker_batches import by_worker, worker_rows
 
 
 def array_batches(x, y, batch_size, seed, shuffle=True):
-    """Pass after pass over arrays, each in a new order, without end.
+    """An endless dataset of passes over arrays, each pass in a new order.
 
-    A stream can be taken up again at any place, as Keras's own pipeline for arrays cannot; and that has tf.data's
-    autotuning, whose end after each epoch took a fifth to a third of the time with 16 steps of `resnet9`.
+    Unlike Keras's own pipeline for arrays, this stream can continue from any batch. It also avoids tf.data's
+    autotuning: stopping this after each epoch took a fifth to a third of the time with 16 steps of `resnet9`.
 
     Args:
         x: array `(n, ...)` of numbers or texts.
-        y: array `(n, ...)`; `None` without labels.
-        batch_size: examples in a batch; the last one of a pass has what is left.
+        y: array `(n, ...)`; `None` if there are no labels.
+        batch_size: examples in a batch; the last batch of a pass may be smaller.
         seed: integer.
-        shuffle: whether in random order.
+        shuffle: whether to shuffle each pass.
 
     Returns:
         A `tf.data.Dataset` of `(x, y)`, or of `x`.
     """
-    # Tensors of their own: in the graph of the pipeline an array would be held a second time.
+    # Make tensors first: the graph of the pipeline would hold an array a second time.
     arrays = tuple(tf.constant(array) for array in (x, y) if array is not None)
     size = len(x)
     batches = -(-size // batch_size)
@@ -39,20 +39,20 @@ def array_batches(x, y, batch_size, seed, shuffle=True):
 
 
 def fit_arguments(x, y, options, steps_per_execution=1):
-    """The arguments of a Keras `fit`, with `array_batches` in place of arrays.
+    """The arguments of a Keras `fit`, with `array_batches` instead of arrays.
 
     Args:
         x: as in `fit`.
-        y: the same.
+        y: as in `fit`.
         options: dict of the other arguments of `fit`.
-        steps_per_execution: as in Keras's `compile`. Of a stream without end Keras takes so many batches at a time,
-            also where the last ones are beyond the epoch: then the arrays stay arrays.
+        steps_per_execution: as in Keras's `compile`. Keras always takes this many batches of an endless stream, even
+            if the last ones are beyond the epoch. In this case, the arrays stay arrays.
 
     Returns:
-        A dict of all arguments; the order of arrays is drawn by NumPy's global seed.
+        A dict of all arguments. NumPy's global seed decides the order of arrays.
     """
     options = {"x": x, "y": y, **options}
-    # Keras takes these with arrays alone.
+    # Keras takes these options only with arrays.
     of_arrays = options.get("sample_weight") is not None or options.get("validation_split")
     batch_size = options.get("batch_size") or 32
     steps = options.get("steps_per_epoch") or (-(-len(x) // batch_size) if isinstance(x, np.ndarray) else 1)
@@ -67,16 +67,16 @@ def fit_arguments(x, y, options, steps_per_execution=1):
 
 
 def stream(batch, first=0):
-    """The endless dataset of `batch(0), batch(1), …`, from number `first` on; the argument is an int64 scalar."""
+    """The endless dataset of `batch(first), batch(first + 1), …`; the argument of `batch` is an int64 scalar."""
     batches = tf.data.Dataset.counter(first).map(batch, num_parallel_calls=1).prefetch(4)
     options = tf.data.Options()
-    # With autotuning on, the end of `fit` can wait for as long as the iterator lived.
+    # With autotuning, the end of `fit` can take as long as the iterator has lived.
     options.autotune.enabled = False
     return batches.with_options(options)
 
 
 def shuffled_rows(positions, size, seed):
-    """Rows at places of an endless stream of passes over `size` rows, each pass in an order of its own.
+    """The rows at some places of an endless stream of passes over `size` rows, each pass in its own order.
 
     Args:
         positions: int64 `(n,)`.
@@ -87,7 +87,7 @@ def shuffled_rows(positions, size, seed):
         int64 `(n,)`, in `[0, size)`.
     """
     seeds = [tf.zeros_like(positions) + part for part in seed]
-    # The operation itself: the function around it takes no seed for each row.
+    # Call the raw operation: the public function takes no seed for each row.
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % size,
         seed=tf.stack([*seeds, positions // size], axis=1),

@@ -11,21 +11,21 @@ from metalearn_tf.engine.random_state_kept import random_state_kept
 from metalearn_tf.engine.text_inputs import copy_vocabularies
 
 
-@random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
+@random_state_kept(wait=False)  # random initial weights are overwritten at once
 def copy_network(network, with_attributes=True):
-    """A `keras.Model` of the same configuration, weights, states, vocabularies and flags, with no variable in common.
+    """Copies a `keras.Model` with its configuration, weights, states, vocabularies and flags. No variable is shared.
 
-    A copy inside the process can use the objects that the network itself uses. So a class need not be registered with
-    Keras, and a function, such as that of a `Lambda` layer, is the same function.
+    The copy uses the same classes and functions as the network. So you need not register classes with Keras, and the
+    function of a `Lambda` layer is the same function.
 
     Args:
         network: a built `keras.Model`.
-        with_attributes: whether attributes that the configuration lacks go with it, as those that were set later.
+        with_attributes: whether to copy attributes that the configuration lacks, such as those that were set later.
 
     Raises:
-        TypeError: if the configuration of a layer of the user's own does not say how to build it again.
+        TypeError: if the configuration of a user's layer is not enough to build it again.
         NotImplementedError: if such a layer has no configuration.
-        ValueError: if what is built from the configuration has other weights.
+        ValueError: if the model that is built from the configuration has other weights.
     """
     copy = build_again(network)
     _check_same_weights(network, copy)
@@ -37,9 +37,9 @@ def copy_network(network, with_attributes=True):
 
 
 def layer_pairs(layer, copy, seen=None):
-    """A layer with its copy, and all layers within in pairs, each once.
+    """Pairs of a layer and its copy, and of all layers inside them, each pair once.
 
-    They go by their names where these agree: a layer that its owner makes on its first call is not in a copy yet.
+    Layers are paired by name if the names agree: a copy may not have a layer yet that is made at the first call.
     """
     seen = set() if seen is None else seen
     if id(layer) in seen:
@@ -50,14 +50,14 @@ def layer_pairs(layer, copy, seen=None):
     names, by_name = {part.name for part in parts}, {part.name: part for part in copies}
     if len(names) == len(parts) and len(by_name) == len(copies) and names >= set(by_name):
         pairs = [(part, by_name[part.name]) for part in parts if part.name in by_name]
-    else:  # named by number, as layers in attributes are
+    else:  # Keras has numbered the names, as for layers in attributes
         pairs = zip(parts, copies, strict=True)
     for part, its_copy in pairs:
         yield from layer_pairs(part, its_copy, seen)
 
 
 def build_again(network, change=None):
-    """A model of a network's configuration and of its own classes and functions, with weights of its own.
+    """Builds a model from a network's configuration, with the same classes and functions, and with new weights.
 
     Args:
         network: a built `keras.Model`.
@@ -77,16 +77,16 @@ def _check_same_weights(network, copy):
     wanted, found = ([tuple(variable.shape) for variable in model.weights] for model in (network, copy))
     if wanted != found:
         raise ValueError(
-            "`network` must be a model of which the configuration says all weights: a layer that is none of its inputs "
-            "and outputs, such as one in an attribute of a functional model, is not in it; leave that layer out. "
-            f"Received: {network.name!r} of {len(wanted)} weights, {len(found)} of them in its configuration"
+            "`network` must be a model whose configuration contains all weights. It lacks layers that are not between "
+            "the inputs and outputs, such as one in an attribute of a functional model; leave these layers out. "
+            f"Received: {network.name!r} with {len(wanted)} weights, {len(found)} of them in its configuration"
         )
 
 
 def check_can_be_copied(network, argument):
-    """Refuses a network whose configuration does not make it again: to adapt, to average or to fine-tune is to copy.
+    """Refuses a network that its configuration cannot build again. Adapting, averaging and fine-tuning make copies.
 
-    Only layers and functions of the user's own are looked at, so that a network of Keras's layers costs nothing.
+    The check runs only if the network has layers or functions of the user. Other networks cost no time.
 
     Raises:
         ValueError: if it cannot be copied, or the copy computes something else.
@@ -95,12 +95,12 @@ def check_can_be_copied(network, argument):
         return
     fix = "; `get_config` of each layer of your own must return all that its `__init__` takes"
     try:
-        copy = copy_network(network, with_attributes=False)  # a file has the configuration alone
+        copy = copy_network(network, with_attributes=False)  # as from a file, which has only the configuration
     except (TypeError, ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"`{argument}` must be a model that can be copied, which `keras.Model.from_config` does{fix}. "
-            f"Received: {network.name!r}, of which Keras says: {reason}"
+            f"Received: {network.name!r}; Keras says: {reason}"
         ) from error
     examples = _random_examples(network)
     if examples is None:
@@ -110,21 +110,21 @@ def check_can_be_copied(network, argument):
     if not is_random and not np.allclose(outputs, copied, rtol=1e-3, atol=1e-5, equal_nan=True):
         raise ValueError(
             f"`{argument}` must be a model that can be copied{fix}. "
-            f"Received: {network.name!r}, whose copy of the same weights computes something else"
+            f"Received: {network.name!r}, whose copy with the same weights computes something else"
         )
 
 
 def as_model(part):
-    """A part of a configuration as the model that it describes, or is, in a copy's configuration."""
+    """The model in a part of a configuration: in a copy's configuration, the part is the model itself."""
     return part if isinstance(part, keras.Model) else keras.saving.deserialize_keras_object(part)
 
 
 def copy_what_is_no_weight(layer, copy, with_attributes=True):
-    """What a configuration may lack: the flag, attributes, and what a layer as `Normalization` keeps in its own way.
+    """Copies what a configuration may lack: `trainable`, attributes, and the values that `Normalization` keeps.
 
     Args:
         layer: a Keras layer.
-        copy: another of the same configuration and weights.
+        copy: another layer with the same configuration and weights.
         with_attributes: see `copy_network`.
     """
     if copy.trainable != layer.trainable:
@@ -145,7 +145,7 @@ def _has_parts_of_its_own(network):
 def _custom_objects(network):
     """The classes and functions outside of Keras that a network's configuration names, by these names.
 
-    The name under which a class is registered is one of them: another class may have been registered by it since.
+    The names include the registered ones, because another class may have been registered under the same name since.
     """
     found = {}
     for layer in flat_layers(network):
@@ -163,10 +163,9 @@ def _is_of_keras(one):
 
 
 def _keep_objects(layer, config, objects):
-    """Names the classes of inner layers and nameless functions in a configuration anew, and puts them into `objects`.
+    """Gives new names to the classes of inner layers and to lambdas in a configuration, and adds them to `objects`.
 
-    Two classes may have one name. From its code alone, a function would come back without the names of the module that
-    it was written in.
+    Two classes may have the same name. A function that is built from its code alone would lose the names of its module.
     """
     for attribute, value in vars(layer).items():
         key = attribute.strip("_")
@@ -178,7 +177,7 @@ def _keep_objects(layer, config, objects):
     for described in _described_layers(config):
         inner = inner_by_name.get(described["config"].get("name"))
         if inner is not None:
-            described.pop("compile_config", None)  # the copy is not trained as the network was
+            described.pop("compile_config", None)  # the copy is not trained like the network
             if not _is_of_keras(type(inner)):
                 described["registered_name"] = name = f"layer {len(objects)}"
                 objects[name] = type(inner)
@@ -186,7 +185,7 @@ def _keep_objects(layer, config, objects):
 
 
 def _described_layers(config):
-    """The serialised objects in a layer's configuration, but for those inside of them."""
+    """The serialised objects in a layer's configuration, without those inside them."""
     for value in config.values() if isinstance(config, dict) else config:
         if isinstance(value, dict) and isinstance(value.get("config"), dict):
             yield value
@@ -195,7 +194,7 @@ def _described_layers(config):
 
 
 def _random_examples(network):
-    """Two examples for a network of one input of floating numbers; `None` for others."""
+    """Two examples for a network with one floating input; `None` for others."""
     shape = network.input_shape
     if not isinstance(shape, tuple) or "float" not in str(network.inputs[0].dtype):
         return None

@@ -1,4 +1,4 @@
-"""What models and other objects of Keras are, as plain values: equal ones have equal ones, different ones do not."""
+"""Describes models and other Keras objects as plain values. Equal objects have equal descriptions, others do not."""
 
 import functools
 import inspect
@@ -15,27 +15,27 @@ from metalearn_tf.engine.keras_internals import arguments_of, flat_layers, inner
 from metalearn_tf.engine.text_inputs import vocabulary_files
 from metalearn_tf.files.fingerprint import fingerprint
 
-# Longer lists, such as vocabularies, are said by their fingerprint.
+# The description of a longer list, such as a vocabulary, is its fingerprint.
 _LONGEST_LIST = 64
 # Of objects within objects, and of functions that call functions.
 _DEEPEST = 4
-# What Keras puts beside a configuration, and what differs between a model and its copy that was compiled or saved.
+# Keys that Keras adds to a configuration, or that differ between a model and its compiled or saved copy.
 _NOT_OF_THE_OBJECT = ("module", "build_config", "compile_config", "registered_name", "class_name", "config")
 
 
 def describe(thing):
-    """An object's full configuration, with all that is nested in it.
+    """An object's full configuration, with everything nested in it.
 
-    Beside what `get_config` says, layers, losses and models of the user's own have the attributes that their methods
-    name, and a hash of their code: few of them tell all of it in `get_config`. Names that Keras numbers (`"dense_3"`)
-    are numbered anew in the order in which they come, so that a model that is built twice is the same.
+    The user's own layers, losses and models are described by `get_config`, by the attributes that their methods use,
+    and by a hash of their code: `get_config` is often incomplete. Names that Keras numbers (`"dense_3"`) are numbered
+    again from 0, so a model that is built twice has the same description.
 
     Args:
         thing: a Keras model, layer, optimizer, schedule, loss or metric; a function; an array; a plain value; or lists
             and dicts of them.
 
     Returns:
-        What JSON can hold.
+        A value that JSON can store.
     """
     return _renumbered(_plain(thing, _DEEPEST))
 
@@ -84,7 +84,7 @@ def _plain_dict(values, depth):
 
 
 def _of_sequential(config):
-    """Without what it gets when it sees its first batch: it is the same before and after."""
+    """Removes what a sequential model gets with its first batch, so its description does not change."""
     layers = [layer for layer in config.get("layers", []) if layer.get("class_name") != "InputLayer"]
     return {**{key: value for key, value in config.items() if key != "build_input_shape"}, "layers": layers}
 
@@ -100,13 +100,13 @@ def _object(thing, depth):
     described, parts = {"class": type(thing).__name__}, [thing]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of lambdas: nothing is saved here
+            warnings.simplefilter("ignore", UserWarning)  # Keras warns of lambdas, but nothing is saved here
             described |= _plain_dict({"class_name": type(thing).__name__, "config": thing.get_config()}, depth)
-        # Keras's losses of a function leave what they give it out of their configurations, such as Huber's `delta`.
+        # The configurations of Keras's function losses lack the function's arguments, such as Huber's `delta`.
         described |= _plain_dict(arguments_of(thing), depth)
         parts = flat_layers(thing) if isinstance(thing, keras.Layer) else parts
     except (AttributeError, NotImplementedError, TypeError, ValueError):
-        # It cannot be saved, but it can be told from others.
+        # It cannot be saved, but it can still be described.
         described |= _attributes(thing, inspect.signature(type(thing)).parameters, depth)
         if isinstance(thing, keras.Layer):
             described["layers"] = [_object(layer, depth) for layer in inner_layers(thing)]
@@ -115,13 +115,13 @@ def _object(thing, depth):
 
 
 def _words(thing):
-    """The fingerprint of vocabularies, which may be in no configuration."""
+    """The fingerprint of vocabularies, because configurations may lack them."""
     files = vocabulary_files(thing) if isinstance(thing, keras.Layer) else []
     return fingerprint(*files) if files else None
 
 
 def _own(parts, depth):
-    """Of those parts whose classes are the user's: attributes that their methods name, and a hash of their code."""
+    """For parts with classes of the user: the attributes that their methods use, and a hash of their code."""
     own = []
     for part in parts:
         functions = [
@@ -140,7 +140,7 @@ def _own(parts, depth):
 
 
 def _attributes(thing, names, depth):
-    """Those attributes of these names that are values, and not Keras's tools."""
+    """The attributes with these names that are values, and not objects of Keras."""
     attributes = getattr(thing, "__dict__", {})
     found = {name: attributes[name] for name in names if name in attributes and name not in ("name", "optimizer")}
     return {name: _plain(value, depth - 1) for name, value in found.items() if _is_value(value)}
@@ -151,12 +151,12 @@ def _is_value(value):
         return all(map(_is_value, value))
     if isinstance(value, dict):
         return all(map(_is_value, value.values()))
-    # Layers and what they hold have descriptions of their own, or a state that changes.
+    # Layers and their parts have their own descriptions, or a state that changes.
     return not isinstance(value, (keras.Layer, keras.Variable, keras.random.SeedGenerator, keras.callbacks.Callback))
 
 
 def _function(function, depth):
-    """A function's name and, if it is the user's, a hash of its code and of what it takes from around it."""
+    """A function's name and, if it is the user's, a hash of its code and of the outer values that it uses."""
     bare = _unwrapped(function)
     if bare is None:
         return {"function": getattr(function, "__qualname__", type(function).__name__)}
@@ -172,26 +172,26 @@ def _function(function, depth):
 
 
 def _taken(value, depth):
-    """A value of a function's surroundings: models and data there are described where they are used."""
+    """An outer value that a function uses. Models and data among them are described where they are used."""
     if isinstance(value, (bool, int, float, str, type(None), np.generic)):
         return value
     return _function(value, depth) if hasattr(value, "__code__") else type(value).__name__
 
 
 def _code(code, doc=None):
-    """What a function does, without the places of its lines and its docstring."""
+    """The code of a function, without line numbers and docstring."""
     constants = [_constant(constant) for constant in code.co_consts if doc is None or constant != doc]
     return [code.co_code.hex(), list(code.co_names), constants]
 
 
 def _constant(constant):
-    if isinstance(constant, frozenset):  # whose order differs from process to process
+    if isinstance(constant, frozenset):  # its order differs between processes
         return sorted(map(repr, constant))
     return _code(constant) if inspect.iscode(constant) else repr(constant)
 
 
 def _unwrapped(function):
-    """The function of the user's within decorators and methods; `None` for what is no such function."""
+    """The user's function inside decorators and methods; `None` if there is none."""
     function = getattr(function, "__func__", getattr(function, "fget", function))
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
@@ -199,7 +199,7 @@ def _unwrapped(function):
 
 
 def _is_users(module):
-    """Whether a module is neither Python's nor an installed package's nor ours, whose versions stand for them."""
+    """Whether a module is the user's. Modules of Python, of installed packages and of ours have a version instead."""
     root = (module or "").partition(".")[0]
     if (root in sys.stdlib_module_names and root != "__main__") or root in ("metalearn_tf", "keras", "tensorflow"):
         return False
@@ -208,7 +208,7 @@ def _is_users(module):
 
 
 def _renumbered(plain):
-    """Names anew, each kind counted from 0 in the order in which they come."""
+    """Numbers the names again: each kind counts from 0 in order of appearance."""
     names, counts = {}, {}
 
     def collect(value):

@@ -1,4 +1,4 @@
-"""A word on types that the processor only emulates."""
+"""A warning about dtypes that the processor only emulates."""
 
 import functools
 import warnings
@@ -10,7 +10,7 @@ from metalearn_tf.engine.processor import has_bfloat16
 
 
 def warn_of_emulation(model):
-    """Warns, once in a process, if a model computes in bfloat16 on a processor that has none."""
+    """Warns, once per process, if a model computes in bfloat16 on a processor that only emulates it."""
     if any(layer.compute_dtype == "bfloat16" for layer in flat_layers(model)) and _is_emulated():
         _warn()
 

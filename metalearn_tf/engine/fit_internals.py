@@ -1,4 +1,4 @@
-"""What is used of a `fit` that is running, whose data Keras shows to nobody. See `keras_internals`."""
+"""Access to a running `fit`, whose data Keras does not make public. See `keras_internals`."""
 
 import inspect
 
@@ -24,13 +24,13 @@ _OWNERS = owners_of(
 def epoch_iterator():
     """Keras's iterator over the data of the `fit` that is running, or `None`.
 
-    It is a local variable of `fit`. Callbacks, from which this is called, are given none of the data.
+    It is a local variable of `fit`. Callbacks call this function, because Keras gives them no data.
     """
     return _variable_of_fit(_OWNERS[_EPOCH_ITERATOR])
 
 
 def callback_list():
-    """The `keras.callbacks.CallbackList` of the `fit` that is running, or `None`; a callback knows itself alone."""
+    """The `keras.callbacks.CallbackList` of the running `fit`, or `None`. A callback does not know the others."""
     return _variable_of_fit(keras.callbacks.CallbackList)
 
 
@@ -46,28 +46,28 @@ def _variable_of_fit(kind):
 
 
 def steps_of_epoch(iterator):
-    """Keras's function that makes the steps of an epoch: an iterable of first and last step and their batches."""
+    """Keras's function that makes the steps of an epoch: an iterable of first step, last step and their batches."""
     return type(iterator)._enumerate_iterator
 
 
 def replace_steps(iterator, steps):
-    """Has a `fit` take the steps of its epochs from a function of ours, which may pass over some of them.
+    """Makes a `fit` take the steps of its epochs from our function, which may skip some of them.
 
-    The public `initial_epoch` knows whole epochs alone.
+    The public `initial_epoch` can only skip whole epochs.
     """
     iterator._enumerate_iterator = steps
 
 
 def begin_again(iterator):
-    """Has the next step of an iterator be the first one of a new pass; its public `reset` makes its dataset anew."""
+    """Makes the next step of an iterator the first one of a new pass. The public `reset` also makes a new dataset."""
     iterator._current_iterator, iterator._steps_seen = None, 0
 
 
 def arrays_of(iterator):
-    """The arrays or tensors that a `fit` was given, nested; `None` of other data. They are kept nowhere else."""
+    """The arrays or tensors of a `fit`, nested; `None` for other data. Keras keeps them nowhere else."""
     return getattr(iterator.data_adapter, "_inputs", None)
 
 
 def is_of_dataset(iterator):
-    """Whether a `fit` was given a `tf.data.Dataset`; see `arrays_of`."""
+    """Whether the data of a `fit` are a `tf.data.Dataset`; see `arrays_of`."""
     return isinstance(iterator.data_adapter, _OWNERS[_DATASET_ADAPTER])

@@ -1,4 +1,4 @@
-"""Functions of a model as graphs, that follow what the model is."""
+"""Functions of a model as graphs that are traced again when the model changes."""
 
 import tensorflow as tf
 
@@ -6,13 +6,14 @@ from metalearn_tf.engine.describe import describe
 
 
 class FreshTrace:
-    """A function of tensors as a graph, traced anew once what it was traced from has changed.
+    """A function of tensors as a graph. It is traced again if the objects that it uses have changed.
 
-    A trace holds the plain attributes of a model and its layers, which may be set at any time.
+    A trace keeps the plain attributes of a model and its layers, which users may set at any time.
 
     Args:
-        function: of tensors, and of what `parts` returns.
-        parts: from nothing to a list of what the function reads beside tensors and variables, see `describe`.
+        function: function of tensors and of the list that `parts` returns.
+        parts: function without arguments that returns a list of the objects that `function` reads in addition to
+            tensors and variables, see `describe`.
     """
 
     def __init__(self, function, parts):

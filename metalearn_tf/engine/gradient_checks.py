@@ -2,13 +2,13 @@
 
 
 def check_reached(variables, gradients):
-    """Refuses trainable variables that no gradient reaches: an optimizer would pass them by without a word.
+    """Refuses trainable variables that no gradient reaches: an optimizer would skip them without a warning.
 
-    It acts when the graph of a training step is traced, and costs nothing afterwards.
+    It runs when the graph of a training step is traced, and costs nothing afterwards.
 
     Args:
         variables: Keras variables.
-        gradients: one for each, as `tf.GradientTape.gradient` returns them: `None` where nothing arrives.
+        gradients: one for each variable, from `tf.GradientTape.gradient`: `None` if no gradient reaches it.
 
     Raises:
         ValueError: names the variables.

@@ -1,16 +1,16 @@
-"""Many rows, a block of them at a time."""
+"""Many rows, one block at a time."""
 
 import tensorflow as tf
 
 
 def in_blocks(function, rows, size, dtype=tf.float32):
-    """A function of rows, computed for a few of them at a time: memory is that of one block, and of the answer.
+    """Computes a function of rows in blocks. It needs the memory of one block and of the result.
 
     Args:
-        function: from `(n, ...)` to `(n, ...)`, each row for itself.
-        rows: tensor `(n, ...)`, or a nested structure of such that the function takes.
-        size: the most rows of a block, an integer of at least 1, or an int32 scalar.
-        dtype: what the function returns.
+        function: from `(n, ...)` to `(n, ...)`, each row separately.
+        rows: tensor `(n, ...)`, or a nested structure of such tensors that the function takes.
+        size: the largest number of rows in a block, an integer of at least 1, or an int32 scalar.
+        dtype: the dtype that the function returns.
 
     Returns:
         `function(rows)`.
@@ -20,7 +20,7 @@ def in_blocks(function, rows, size, dtype=tf.float32):
     if isinstance(count, int) and isinstance(size, int) and count <= size:
         return function(rows)
     blocks = tf.maximum(-(-count // size), 1)
-    # All of one size, so that little is computed twice: what the last block lacks is the last row again.
+    # All blocks have the same size, so little is computed twice: repeats of the last row fill the last block.
     even = -(-count // blocks)
 
     def answer(block):

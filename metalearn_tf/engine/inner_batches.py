@@ -1,16 +1,16 @@
-"""Which examples of a support set an inner step sees."""
+"""Chooses the examples of a support set that an inner step sees."""
 
 import tensorflow as tf
 
 
 def inner_batch_rows(step, size, count, labels=None):
-    """Rows of an inner step's batch: all examples in turn, step after step, those of each class in turn.
+    """The rows of an inner step's batch. The steps take all examples in turn, and alternate between classes.
 
     Args:
         step: int32 scalar, counts from 0.
         size: examples in a batch.
         count: examples of the support set, int32 scalar.
-        labels: classes `(count,)`, or `None`, with which the order is that of the examples.
+        labels: classes `(count,)`, or `None` to keep the order of the examples.
 
     Returns:
         int32 `(size,)`.

@@ -1,9 +1,8 @@
-"""All that is used of Keras and TensorFlow beyond their public names, each with the reason.
+"""All private names of Keras and TensorFlow that this library uses, each with the reason.
 
-What is used of a `fit` that is running is in `fit_internals`; no other file uses a private name, which
-`tests/test_architecture.py` holds. When a new version lacks one of them, the
-import fails here and says which. A subclass that overrides one of Keras's private methods does so in its own file, and
-the method is in the list below.
+Those of a running `fit` are in `fit_internals`. No other file uses a private name; `tests/test_architecture.py` checks
+this. If a new version lacks one of the names, the import fails here and says which. A subclass may override a private
+method of Keras in its own file, if the method is in the list below.
 """
 
 import tensorflow as tf
@@ -17,24 +16,24 @@ _BASE_OPTIMIZER = "keras.src.optimizers.base_optimizer.BaseOptimizer"
 _EAGER_CONTEXT = "tensorflow.python.eager.context"
 _OPERATIONS = "tensorflow.python.framework.ops"
 
-# With TensorFlow, Keras's optimizers replace these methods of their base class, for the sake of `tf.distribute`.
+# With TensorFlow, Keras's optimizers replace these methods of their base class, to support `tf.distribute`.
 _ASSIGNING_METHODS = (
     "_var_key",
     "_apply_weight_decay",
     "_backend_update_step",
     "_overwrite_model_variables_with_average_value",
 )
-# A callback has it beside its public `model` and `params`. Each training sets them anew.
+# A callback has this attribute in addition to its public `model` and `params`. Each training sets all of them again.
 CALLBACK_ATTRIBUTES = ("_model",)
 # Keras's own `fit` gives it to `evaluate`.
 _IN_FIT = "_use_cached_eval_dataset"
 _OF_TENSORFLOW = ("_seed", "_rng")
 
-# Those that classes of ours override, or have as attributes.
-#   _make_function: makes the graph of a step. Publicly there are only `make_train_function` and its two sisters, each
-#       with the whole of Keras's choices in it. `WholeSteps` and `ReplicatedModel` change the step within.
-#   _maybe_symbolic_build: builds metrics from the first batch, and fails on what several workers hold of it.
-#       `ReplicatedModel` passes it; there is no option to leave it out.
+# Those that our classes override, or have as attributes.
+#   _make_function: makes the graph of a step. `SaveableModel` and `ReplicatedModel` change the step inside. The public
+#       methods (`make_train_function` and two more) would have to repeat everything else that Keras does there.
+#   _maybe_symbolic_build: builds metrics from the first batch, and fails if several workers hold parts of it.
+#       `ReplicatedModel` replaces it; there is no option to leave it out.
 OVERRIDDEN = ("_make_function", "_maybe_symbolic_build")
 
 _OWNERS = owners_of(
@@ -73,44 +72,44 @@ _OWNERS = owners_of(
 
 
 def flat_layers(layer):
-    """A layer and all layers in it, at every depth, a list. The public `layers` of a model are its direct parts alone,
-    and a layer that holds others has none."""
+    """A list of a layer and all layers inside it, at every depth. The public `layers` of a model has only its direct
+    parts, and a layer that contains others has no `layers`."""
     return layer._flatten_layers()
 
 
 def inner_layers(layer):
-    """The layers that a layer holds itself, a list. As `flat_layers`: only models have `layers`."""
+    """A list of the layers directly inside a layer. Publicly, only models have `layers`."""
     return layer._flatten_layers(include_self=False, recursive=False)
 
 
 def own_weights(layer):
-    """The variables that a layer itself has made to be trained, a list, whether it is frozen or not.
+    """A list of the trainable variables that a layer itself has made, even if the layer is frozen.
 
-    The public lists name the layers within too, and of a frozen layer they mix these variables with its states.
+    The public lists also contain the variables of inner layers. For a frozen layer, they mix weights and states.
     """
     return layer._trainable_variables
 
 
 def own_states(layer):
-    """The variables that a layer itself has made beside its weights, a list. See `own_weights`."""
+    """A list of the other variables that a layer itself has made. See `own_weights`."""
     return layer._non_trainable_variables
 
 
 def seed_generators(layer):
-    """The `keras.random.SeedGenerator`s of a layer itself, a list. Publicly they are attributes of any name."""
+    """A list of a layer's own `keras.random.SeedGenerator`s. Publicly, they are attributes with any name."""
     return layer._seed_generators
 
 
 def release(layer, part):
-    """Makes a layer forget a layer in one of its attributes, before another takes its place.
+    """Makes a layer forget a layer in one of its attributes, before you set the attribute to another layer.
 
-    Keras goes on counting the old one's variables when the attribute is set, and has no public way to end that.
+    Without this, Keras still counts the variables of the old layer, and there is no public way to stop it.
     """
     layer._tracker.untrack(part)
 
 
 def lookup_of(layer):
-    """The `keras.layers.StringLookup` in a `TextVectorization`, which publicly gives its words, and fails without."""
+    """The `keras.layers.StringLookup` in a `TextVectorization`, whose public method for its words fails without any."""
     return layer._lookup_layer
 
 
@@ -120,25 +119,25 @@ def lookup_of(layer):
 def origin_of(tensor):
     """The operation that made a symbolic tensor, the number of its call, and that of the tensor in its outputs.
 
-    A named tuple of `operation`, `node_index` and `tensor_index`. Publicly a tensor does not say what made it.
+    A named tuple of `operation`, `node_index` and `tensor_index`. There is no public way to ask a tensor this.
     """
     return tensor._keras_history
 
 
 def calls_of(operation):
-    """The calls of a layer or operation on symbolic tensors, a list of Keras's nodes.
+    """A list of the calls of a layer or operation on symbolic tensors, as Keras's nodes.
 
-    They have the arguments of each call; the public `input` and `output` are for layers that were called once.
+    They have the arguments of each call. The public `input` and `output` work only for layers that were called once.
     """
     return operation._inbound_nodes
 
 
 def calls_in(network):
-    """The calls in a functional or sequential model, Keras's nodes in the order of the way through it.
+    """The calls in a functional or sequential model, as Keras's nodes in the order of execution.
 
-    Publicly a model has its layers, and does not say what goes from which to which.
+    Publicly, a model has a list of layers, but does not tell how they are connected.
     """
-    network = getattr(network, "_functional", None) or network  # that of a sequential model
+    network = getattr(network, "_functional", None) or network  # a sequential model has a functional one inside
     by_depth = network._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
@@ -147,9 +146,9 @@ def calls_in(network):
 
 
 def arguments_of(function):
-    """What a loss or metric of Keras gives to the function that it is made of, a dict; empty of any other object.
+    """The arguments that a Keras loss or metric gives to its function, a dict; empty for any other object.
 
-    Their configurations lack it, such as Huber's `delta`, and there is no attribute of the public name.
+    Configurations lack them, such as Huber's `delta`, and there is no public attribute.
     """
     return getattr(function, "_fn_kwargs", {})
 
@@ -160,7 +159,7 @@ def arguments_of(function):
 def loss_tracker(model):
     """The metric in which a compiled model keeps the mean of its loss.
 
-    Publicly it is among `metrics` alone, which a subclass may have replaced by its own list.
+    Publicly, it is only an element of `metrics`, and a subclass may replace this list by its own.
     """
     return model._loss_tracker
 
@@ -168,55 +167,55 @@ def loss_tracker(model):
 def loss_of_step(model, x, y, y_pred, sample_weight, training):
     """The loss of `compile`, or of a subclass's own `compute_loss`, scalar.
 
-    A `compute_loss` of the user's need not take `training`, which the public method alone would be given.
+    A user's `compute_loss` need not take `training`. The public method would always get it.
     """
     return model._compute_loss(x, y, y_pred, sample_weight, training=training)
 
 
 def compile_options(model):
-    """What `compile` was given, a dict of the objects themselves.
+    """The arguments of `compile`, a dict of the objects themselves.
 
-    The public `get_compile_config` serialises them, which fails for functions that cannot be saved.
+    The public `get_compile_config` serialises them. This fails for functions that cannot be saved.
     """
     return model._compile_config.config
 
 
 def waits_for_metrics(model):
-    """Whether a model has metrics that are not built yet. Publicly there is only `built` of each, once all are made."""
+    """Whether a model has metrics that are not built yet. Publicly, only each metric has `built`, after it is made."""
     return model._compile_metrics is not None and not model._compile_metrics.built
 
 
 def build_metrics(model, batch):
-    """Builds a model's metrics for the shapes of a batch; the public way is a step, which trains."""
+    """Builds a model's metrics for the shapes of a batch. Publicly, only a step does this, and a step trains."""
     model._symbolic_build(data_batch=batch)
 
 
 def own_strategy(model):
     """The `tf.distribute.Strategy` in whose scope a model was made, or `None`.
 
-    The public `distribute_strategy` has TensorFlow's default in place of none.
+    The public `distribute_strategy` returns TensorFlow's default strategy instead of `None`.
     """
     return model._distribute_strategy
 
 
 def begin_at_epoch(model, epoch):
-    """Has the `fit` that is about to begin start at an epoch, as `keras.callbacks.BackupAndRestore` does.
+    """Makes a `fit` that is starting begin at an epoch, as `keras.callbacks.BackupAndRestore` does.
 
-    The public `initial_epoch` is an argument of `fit`, which has been called.
+    The public `initial_epoch` is an argument of `fit`, but `fit` has already been called.
     """
     model._initial_epoch = epoch
 
 
 def is_within_fit(options):
-    """Whether keyword arguments of `evaluate` come from `fit`, which has checked its validation data before.
+    """Whether the keyword arguments of `evaluate` come from `fit`, which has already checked its validation data.
 
-    Publicly nothing tells these calls from the user's.
+    There is no public way to tell these calls from the user's calls.
     """
     return bool(options.get(_IN_FIT))
 
 
 def is_multi_worker(strategy):
-    """Whether a `tf.distribute.Strategy` has several workers; the public number of replicas counts those of one too."""
+    """Whether a `tf.distribute.Strategy` has several workers. Publicly, only the number of replicas is known."""
     multi_worker = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     return multi_worker and strategy.extended._in_multi_worker_mode()
 
@@ -225,9 +224,9 @@ def is_multi_worker(strategy):
 
 
 def curve_writers(board):
-    """The writers of a `keras.callbacks.TensorBoard` by the names of their runs, a dict; it closes all of them.
+    """The writers of a `keras.callbacks.TensorBoard`, a dict by the names of the runs. The callback closes all of them.
 
-    There is no public way to add a run to those that it has.
+    There is no public way to add a run.
     """
     return board._writers
 
@@ -241,23 +240,23 @@ def train_writer(board):
 
 
 def assigning_methods():
-    """The methods by which an optimizer assigns variables as a pure function has them, a dict.
+    """The methods with which an optimizer assigns variables inside a pure function, a dict.
 
-    With TensorFlow `stateless_apply` is public, and raises since these are replaced.
+    `stateless_apply` is public, but with TensorFlow it raises an error, because these methods are replaced.
     """
     names = ("stateless_apply", "assign", "assign_add", "assign_sub", *_ASSIGNING_METHODS)
     return {name: getattr(_OWNERS[_BASE_OPTIMIZER], name) for name in names}
 
 
 def is_built_for(optimizer, variable):
-    """Whether a built optimizer has a state for a variable; publicly it says the number of its own variables alone."""
+    """Whether a built optimizer has a state for a variable. Publicly, it only tells its own variables."""
     return optimizer._var_key(variable) in optimizer._trainable_variables_indices
 
 
 def given_rate(optimizer):
-    """The rate of an optimizer as it was given, a schedule or a variable; `None` without an optimizer.
+    """The learning rate of an optimizer as a schedule or a variable; `None` if there is no optimizer.
 
-    The public `learning_rate` is the number that a schedule has come to.
+    The public `learning_rate` is only the current number of a schedule.
     """
     return getattr(optimizer, "_learning_rate", None)
 
@@ -266,9 +265,9 @@ def given_rate(optimizer):
 
 
 def random_state():
-    """What Keras and TensorFlow draw from where no seed is given: the seeds and what they have given out, two dicts.
+    """The random state of Keras and TensorFlow for calls without a seed: two dicts of seeds and draws so far.
 
-    Both have a public function that sets a seed, and none that reads it.
+    Both have a public function that sets a seed, but none that reads it.
     """
     of_tensorflow = vars(_OWNERS[_EAGER_CONTEXT].context())
     of_keras = {name: _OWNERS[_GLOBAL_STATE].get_global_attribute(name) for name in _seeds_of_keras()}
@@ -276,11 +275,11 @@ def random_state():
 
 
 def set_random_state(of_keras, of_tensorflow):
-    """Gives Keras and TensorFlow what `random_state` returned."""
+    """Sets the random state of Keras and TensorFlow to the result of `random_state`."""
     for name, value in of_keras.items():
         _OWNERS[_GLOBAL_STATE].set_global_attribute(name, value)
     now = vars(_OWNERS[_EAGER_CONTEXT].context())
-    for name in _OF_TENSORFLOW:  # both are there once TensorFlow has a seed
+    for name in _OF_TENSORFLOW:  # both exist after TensorFlow has got a seed
         now.pop(name, None)
     now.update(of_tensorflow)
 
@@ -293,9 +292,9 @@ def _seeds_of_keras():
 
 
 def gradient_function(operation):
-    """The function that TensorFlow has for the gradient of an operation; `None` where it counts as zero.
+    """TensorFlow's function for the gradient of an operation; `None` if the gradient counts as zero.
 
-    The public API registers such functions, and does not look one up.
+    The public API registers such functions, but cannot look one up.
 
     Raises:
         LookupError: if there is none.

@@ -4,9 +4,9 @@ import keras
 
 
 def with_loss_scaling(optimizer, network):
-    """A Keras optimizer, or its name, as an optimizer: with loss scaling where the network computes in float16.
+    """Returns an optimizer for a Keras optimizer or its name, with loss scaling if the network computes in float16.
 
-    Keras does so by itself for a model whose own policy is mixed; our models leave the mixed policy to their networks.
+    Keras adds this only to a model whose own policy is mixed. In our models, only the networks have a mixed policy.
     """
     optimizer = keras.optimizers.get(optimizer)
     if network.compute_dtype == "float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

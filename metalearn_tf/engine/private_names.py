@@ -1,4 +1,4 @@
-"""Whether Keras and TensorFlow still have the private names that are used of them."""
+"""Checks that Keras and TensorFlow still have the private names that this library uses."""
 
 import dis
 import inspect
@@ -11,17 +11,17 @@ WRITTEN_FOR = "Keras 3.15 and TensorFlow 2.21"
 
 
 def owners_of(names):
-    """The classes and modules that private names belong to, once each of them has its names.
+    """Checks that classes and modules have their private names, and returns these classes and modules.
 
     Args:
-        names: dict from the dotted path of a class or a module to a tuple of names. A class has the name of a method,
-            and those that the code of its methods gives: attributes that it sets, and keywords.
+        names: dict from the dotted path of a class or a module to a tuple of names. A name of a class is a method, or
+            it occurs in the code of its methods: as an attribute that they set, or as a keyword.
 
     Returns:
         Dict from the paths to the classes and modules.
 
     Raises:
-        ImportError: if names are gone: says which, and for which versions they were written.
+        ImportError: if names are gone; says which, and for which versions this library was written.
     """
     owners = {path: _found(path) for path in names}
     gone = [path for path, owner in owners.items() if owner is None]
@@ -35,14 +35,14 @@ def owners_of(names):
     if gone:
         raise ImportError(
             f"`metalearn_tf` uses private names of {WRITTEN_FOR}, of which these are gone: {', '.join(gone)}; install "
-            "those versions, or mend `keras_internals.py` and `fit_internals.py` in `metalearn_tf/engine`. "
+            "those versions, or fix `keras_internals.py` and `fit_internals.py` in `metalearn_tf/engine`. "
             f"Received: Keras {keras.__version__} and TensorFlow {tf.__version__}"
         )
     return owners
 
 
 def has_name(owner, name):
-    """Whether a module or class has a name, or the code of a class's methods gives it."""
+    """Whether a module or class has a name, or the name occurs in the code of the class's methods."""
     if hasattr(owner, name):
         return True
     classes = owner.__mro__ if inspect.isclass(owner) else ()
@@ -50,7 +50,7 @@ def has_name(owner, name):
 
 
 def names_in(part):
-    """The names that the code of a function, method or property gives: attributes that it sets, and constants."""
+    """The names in the code of a function, method or property: attributes that it sets, and constants."""
     if isinstance(part, (staticmethod, classmethod)):
         part = part.__func__
     part = inspect.unwrap(part.fget if isinstance(part, property) else part)

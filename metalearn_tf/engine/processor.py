@@ -1,6 +1,6 @@
-"""What the processor computes by itself, and TensorFlow's settings that follow from it.
+"""The features of the processor, and the TensorFlow settings that depend on them.
 
-Nothing here imports TensorFlow, which reads some of these settings while it is imported.
+Nothing here imports TensorFlow, because TensorFlow reads some of these settings during its import.
 """
 
 import functools
@@ -11,20 +11,20 @@ import subprocess
 import sys
 import warnings
 
-# Where Linux says it; nowhere on other systems.
+# Only Linux has this file.
 _ABOUT_PROCESSOR = pathlib.Path("/", "proc", "cpuinfo")
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-# With one of these TensorFlow takes oneDNN by itself.
+# With one of these features, TensorFlow uses oneDNN by default.
 _ONEDNN_BY_ITSELF = {"avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8"}
-# Of x86 and of ARM.
+# The names on x86 and on ARM.
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 @functools.cache
 def processor_features():
-    """The names of what the processor can do, as Linux has them (`"avx2"`, `"avx512_bf16"`, ...), a frozen set.
+    """The features of the processor, a frozen set of Linux's names (`"avx2"`, `"avx512_bf16"`, ...).
 
-    Apple's processors are asked by `sysctl`. Empty where the system does not say it.
+    On macOS, `sysctl` gives the names. The set is empty if the system does not tell.
     """
     if _ABOUT_PROCESSOR.exists():
         text = _ABOUT_PROCESSOR.read_text(encoding="utf-8", errors="replace")
@@ -38,15 +38,15 @@ def processor_features():
 
 
 def has_bfloat16():
-    """Whether the processor multiplies bfloat16 by itself. Others emulate it, a hundred times slower than float32."""
+    """Whether the processor can multiply bfloat16. Others emulate it, a hundred times slower than float32."""
     return bool(_BFLOAT16 & processor_features())
 
 
 def use_onednn():
-    """Has TensorFlow compute with oneDNN on every x86 processor with AVX2, unless the user has decided on it.
+    """Makes TensorFlow use oneDNN on every x86 processor with AVX2, unless the user has set it.
 
-    TensorFlow takes it by itself on newer processors only, and reads the setting while it is imported. So this is to be
-    called before that; where it comes too late, it warns.
+    By default, TensorFlow uses oneDNN only on newer processors. It reads the setting during its import, so call this
+    function before. If TensorFlow is already imported without oneDNN, it warns.
     """
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     if not is_x86 or _ONEDNN in os.environ or "avx2" not in processor_features() | _unsaid_features():
@@ -55,13 +55,13 @@ def use_onednn():
         os.environ[_ONEDNN] = "1"
     elif not _ONEDNN_BY_ITSELF & processor_features():
         warnings.warn(
-            "TensorFlow was imported before metalearn_tf, without oneDNN, which is about half as fast again on this "
-            f"processor. Import metalearn_tf first, or set the environment variable {_ONEDNN}=1 (or 0, which silences "
-            "this).",
+            "TensorFlow was imported before metalearn_tf, without oneDNN, which is about 1.5 times as fast on this "
+            f"processor. Import metalearn_tf first, or set the environment variable {_ONEDNN}=1 (or 0 to hide this "
+            "warning).",
             stacklevel=3,
         )
 
 
 def _unsaid_features():
-    """What is taken for granted where the system does not say what the processor can do."""
+    """The features to assume if the system does not tell them."""
     return frozenset() if processor_features() else frozenset({"avx2"})

@@ -1,4 +1,4 @@
-"""What the passes of a model take from Python objects and not from variables."""
+"""The state of a model that is in Python objects and not in variables."""
 
 import functools
 import types
@@ -8,7 +8,7 @@ import numpy as np
 
 from metalearn_tf.engine.keras_internals import flat_layers
 
-# What training and tracing leave in a model, which no pass reads.
+# Attributes that training and tracing set in a model. No pass reads them.
 _OF_TRAINING = frozenset(
     (
         "compiled",
@@ -27,9 +27,9 @@ _OF_TRAINING = frozenset(
 def python_state(model):
     """The flags of a model's variables and the attributes of its layers, as a value that compares by `==`.
 
-    It changes when an attribute or a flag is set anew, and when a layer such as `Normalization` or `StringLookup` is
-    adapted, which then has other tensors and tables. What Keras keeps for itself, and the values of variables, are no
-    part of it.
+    It changes when you set an attribute or a flag, and when you adapt a layer such as `Normalization` or
+    `StringLookup`, which then has other tensors and tables. It does not contain Keras's own attributes, nor the values
+    of variables.
 
     Args:
         model: a `keras.Model` or another layer.
@@ -40,9 +40,9 @@ def python_state(model):
 
 
 def copy_attributes(layer, copy):
-    """Sets on a copy those attributes of a layer that are plain values, or functions, and not the same in both.
+    """Copies the attributes of a layer that are plain values or functions, if they differ from those of the copy.
 
-    An attribute that was set after the layer had been built is in no configuration.
+    The configuration does not contain attributes that were set after the layer was built.
     """
     there = _attributes(copy)
     for name, value in _attributes(layer).items():
@@ -68,7 +68,7 @@ def _names_of_keras():
 
 @functools.cache
 def _names_in_methods(cls):
-    """The names in the code of those classes that are the user's: private attributes are among them."""
+    """The names in the code of the user's classes, including private attributes."""
     own = [base for base in cls.__mro__ if not base.__module__.startswith(_NOT_THE_USERS)]
     functions = [getattr(value, "__wrapped__", value) for base in own for value in vars(base).values()]
     return {name for function in functions if hasattr(function, "__code__") for name in function.__code__.co_names}
@@ -89,7 +89,7 @@ def _comparable(value):
 
 
 def _content(value):
-    """A plain value as it compares between a layer and its copy, which make functions of their own."""
+    """A plain value in a form that is equal for a layer and its copy, although each makes its own functions."""
     if not isinstance(value, types.FunctionType):
         return _comparable(value)
     cells = [cell.cell_contents for cell in value.__closure__ or ()]
@@ -114,7 +114,7 @@ def _plain_copy(value):
 
 
 class _Same:
-    """Equal to the same object alone, of which it keeps hold so that no other takes its place in memory."""
+    """Equal only for the same object. It keeps the object alive, so no other object can get its address."""
 
     def __init__(self, thing):
         self._thing = thing

@@ -1,4 +1,4 @@
-"""Random numbers of a function's own, without a change to the user's."""
+"""Lets a function use its own random numbers without changing the user's."""
 
 import contextlib
 import random
@@ -13,10 +13,10 @@ _one_at_a_time = threading.RLock()
 
 @contextlib.contextmanager
 def random_state_kept(wait=True):
-    """Inside, seeds may be set and random numbers drawn; after it, the user's go on as if nothing had been.
+    """Restores the random state at the end. Inside, you may set seeds and draw random numbers.
 
-    Keras draws the first weights of layers, and the seeds of layers that have none, from a state that belongs to the
-    whole process. A function that has a `seed` of its own sets that state, and gives it back:
+    Keras draws the initial weights of layers, and missing seeds of layers, from a state of the whole process. A
+    function with its own `seed` sets that state, and this decorator restores it:
 
     ```python
     @random_state_kept()
@@ -25,13 +25,13 @@ def random_state_kept(wait=True):
         ...
     ```
 
-    What is kept: the states of Python's `random`, of NumPy's global functions and of Keras, and TensorFlow's global
-    seed with the numbers that it has given out. Since threads share them, their blocks run one after the other; one
-    inside another is possible. What another thread draws outside of any block meanwhile is not its own.
+    It restores the states of Python's `random`, of NumPy's global functions and of Keras, and TensorFlow's global seed
+    with its count of draws. Threads share these states, so blocks of different threads run one after the other. Blocks
+    may be nested. If another thread draws numbers outside of a block at the same time, it gets other numbers.
 
     Args:
-        wait: whether to wait for the blocks of other threads. For what draws numbers that do not matter, such as first
-            weights that are overwritten, `False`: while another thread's block runs, the state is not the user's.
+        wait: whether to wait for the blocks of other threads. Use `False` if the numbers do not matter, such as initial
+            weights that are overwritten: while another thread's block runs, the state is not the user's.
     """
     if not _one_at_a_time.acquire(blocking=wait):
         yield

@@ -1,14 +1,14 @@
-"""What networks add to a loss: the regularisers of their weights, and what their layers add in a pass."""
+"""The losses that networks add: the regularisers of their weights, and the losses that layers add in a pass."""
 
 import tensorflow as tf
 
 
 def regularization_loss(variables, weights=None):
-    """The sum of the regularisers of Keras variables, scalar; `None` without any.
+    """The regularisation loss of Keras variables, scalar; `None` if there are no regularisers.
 
     Args:
-        variables: those that say the regularisers.
-        weights: for each of them what its regulariser is given; `None` for the variables themselves.
+        variables: the variables, which have the regularisers.
+        weights: a tensor for each variable, to regularise instead; `None` for the variables themselves.
     """
     weights = variables if weights is None else weights
     penalties = [v.regularizer(weight) for v, weight in zip(variables, weights, strict=True) if v.regularizer]
@@ -16,11 +16,11 @@ def regularization_loss(variables, weights=None):
 
 
 def with_regularization(model, gradients):
-    """The gradients of a step with those of `model.regularization_loss()`, and that loss, 0 without regularisers.
+    """Adds the gradients of `model.regularization_loss()` to those of a step. Returns them and this loss (or 0).
 
     Args:
         model: a compiled `keras.Model` that has this method.
-        gradients: a tensor for each of its trainable variables, of the loss as its optimizer scales it.
+        gradients: a tensor for each trainable variable, of the loss as the optimizer scales it.
     """
     with tf.GradientTape() as tape:
         penalty = model.regularization_loss()
@@ -33,6 +33,6 @@ def with_regularization(model, gradients):
 
 
 def added_losses(layer):
-    """What layers have added in the last pass, by `add_loss` or activity regularisers: a list of scalars."""
+    """The losses that layers added in the last pass with `add_loss` or activity regularisers, a list of scalars."""
     regularized = sum(variable.regularizer is not None for variable in layer.trainable_variables)
     return layer.losses[: len(layer.losses) - regularized]

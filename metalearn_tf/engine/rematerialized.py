@@ -5,18 +5,18 @@ import tensorflow as tf
 
 
 def rematerialized(function, state=()):
-    """`function` with a backward pass that computes its activations again instead of keeping them.
+    """`function` with a backward pass that computes its activations again instead of storing them.
 
-    `tf.recompute_grad` will not do: it stops recording around the forward pass, and with it gradients taken inside.
+    `tf.recompute_grad` does not work here: it stops recording in the forward pass, so gradients inside are lost.
 
     Args:
-        function: from tensors to a list of tensors; it may take gradients itself. No gradient reaches a tensor that it
-            closes over: what it depends on must be among its arguments, or be read from variables inside.
+        function: from tensors to a list of tensors; it may compute gradients itself. No gradient reaches a tensor that
+            it closes over: it must get such tensors as arguments, or read them from variables inside.
         state: Keras variables that it assigns (running averages, the seeds of dropout). The second computation starts
-            from the values that the first one found, and what it assigns is dropped.
+            with the same values as the first one, and its assignments are dropped.
 
     Returns:
-        A function of the same tensors with the same values and gradients, also those by the variables that it reads.
+        A function of the same tensors with the same values and gradients, also for the variables that it reads.
 
     Reference: [Chen et al., 2016](https://arxiv.org/abs/1604.06174)
     """
@@ -26,7 +26,7 @@ def rematerialized(function, state=()):
         found = [(variable, tf.convert_to_tensor(variable)) for variable in state]
 
         def backward(*upstream, variables=()):
-            # The barrier keeps TensorFlow's optimiser of graphs from merging both computations into one.
+            # The barrier stops TensorFlow's graph optimizer from merging both computations into one.
             with tf.control_dependencies(upstream):
                 again = [tf.identity(tensor) for tensor in inputs]
             with keras.StatelessScope(state_mapping=found), tf.GradientTape() as tape:

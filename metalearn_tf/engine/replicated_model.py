@@ -16,7 +16,7 @@ from metalearn_tf.engine.worker_batches import split_batches
 
 
 class ReplicatedModel(SaveableModel):
-    """A Keras model whose `fit` and `evaluate` give each replica of a `tf.distribute` strategy its part of a batch.
+    """A Keras model that splits the batches of `fit` and `evaluate` over the replicas of a `tf.distribute` strategy.
 
     ```python
     strategy = tf.distribute.MirroredStrategy()  # or mtf.training.multi_worker_strategy()
@@ -26,19 +26,19 @@ class ReplicatedModel(SaveableModel):
     learner.fit(tasks, steps_per_epoch=100)
     ```
 
-    A `train_step` is that of one replica: it applies gradients by `replicas.apply_mean`.
+    A `train_step` is the step of one replica: it applies gradients with `replicas.apply_mean`.
 
     Keras 3 does not train under `MultiWorkerMirroredStrategy`
-    ([keras#20585](https://github.com/keras-team/keras/issues/20585)). The two methods of its trainer that are in the
-    way are passed here, and nowhere else; `tests/training/test_keras_workers.py` tells when they need not be.
+    ([keras#20585](https://github.com/keras-team/keras/issues/20585)), because of two methods of its trainer. Only this
+    class overrides them. `tests/training/test_keras_workers.py` shows when this is no longer needed.
     """
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`; under a strategy of several replicas `x` is a `tf.data.Dataset` of whole batches.
+        """Like `keras.Model.fit`. With several replicas, `x` must be a `tf.data.Dataset` of whole batches.
 
         Raises:
-            ValueError: if under such a strategy data are not a dataset, or batches not a multiple of the replicas.
-            RuntimeError: if another worker of the training is gone.
+            ValueError: if, with several replicas, `x` is not a dataset, or a batch is not a multiple of the replicas.
+            RuntimeError: if another worker of the training has stopped.
         """
         if self._replicas > 1:
             x, kwargs["steps_per_epoch"] = self._split("x", x, kwargs.get("steps_per_epoch"))
@@ -50,7 +50,7 @@ class ReplicatedModel(SaveableModel):
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`, on data as `fit` takes them."""
+        """Like `keras.Model.evaluate`, on the same kind of data as `fit`."""
         if self._replicas > 1 and not is_within_fit(kwargs):
             x, kwargs["steps"] = self._split("x", x, kwargs.get("steps"))
         with self._worker_errors():
@@ -68,7 +68,7 @@ class ReplicatedModel(SaveableModel):
             )
         batches = int(data.cardinality())
         if steps is None and batches >= 0:
-            # The pass over a dataset that ends; what each replica sees has no end that Keras could count.
+            # The number of steps in a pass over a finite dataset: Keras cannot count the data of a replica.
             data, steps = data.repeat(), batches
         return split_batches(data, self.distribute_strategy), steps
 
@@ -84,10 +84,10 @@ class ReplicatedModel(SaveableModel):
                 "again with the same command; with `mtf.training.Resume` in `callbacks` they go on from its last state."
             ) from error
 
-    # === Past Keras ===
+    # === Instead of Keras ===
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras takes the mean over all workers of a batch, which it cannot convert; a worker's own part is enough.
+        # Keras takes the mean of a batch over all workers, and fails to convert it. The worker's own part is enough.
         strategy = own_strategy(self)
         if iterator is None or strategy is None:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
@@ -100,7 +100,7 @@ class ReplicatedModel(SaveableModel):
             build_metrics(self, batch)
 
     def _make_function(self, step_function):
-        # Keras takes the mean of the logs of several workers over an axis, which scalars do not have.
+        # Keras averages the logs of several workers over an axis, but scalars have no axis.
         if not is_multi_worker(self.distribute_strategy):
             return super()._make_function(step_function)
 

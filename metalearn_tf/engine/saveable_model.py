@@ -1,4 +1,4 @@
-"""Keras models that make their steps whole and are saved whole, or not at all."""
+"""Keras models whose steps and files are complete or do not happen at all."""
 
 import functools
 import pathlib
@@ -11,14 +11,13 @@ from metalearn_tf.engine.emulated_precision import warn_of_emulation
 
 
 class SaveableModel(keras.Model):
-    """A Keras model whose configuration can be written to a file, and that refuses files which lose a part of it.
+    """A Keras model whose configuration can be saved, and that refuses file formats that lose a part of it.
 
-    The configuration of a subclass, whatever its `get_config` returns, has Python's numbers and lists in place of
-    NumPy's, which JSON does not hold.
+    The configuration of a subclass has Python's numbers and lists instead of NumPy's, because JSON cannot store these.
 
-    Nothing happens in its steps before their batch is there. The end of data of an unknown length is an error inside
-    the graph of the step that finds no batch. Until then, what needs no data would have run: counters of metrics, steps
-    and optimizers, on which noise and schedules depend.
+    A step changes nothing before it has its batch. If data of unknown length end, the graph of the next step finds no
+    batch and raises an error. Without this class, the counters of metrics, steps and optimizers would already have
+    changed, and noise and schedules depend on them.
     """
 
     def __init_subclass__(cls, **kwargs):
@@ -37,15 +36,15 @@ class SaveableModel(keras.Model):
         return super()._make_function(after_its_batch)
 
     def save(self, filepath, *args, **kwargs):
-        """As `keras.Model.save`, to a `.keras` file.
+        """Like `keras.Model.save`, to a `.keras` file.
 
         Raises:
-            ValueError: for HDF5: Keras saves functional and sequential models there, and only the weights of others.
+            ValueError: for HDF5, in which Keras can save only functional and sequential models.
         """
         if pathlib.Path(filepath).suffix in (".h5", ".hdf5"):
             raise ValueError(
-                f"`filepath` must end with `.keras`: HDF5 files cannot hold a {type(self).__name__}, but for its "
-                "weights, by `save_weights` to a path that ends with `.weights.h5`. "
+                f"`filepath` must end with `.keras`: HDF5 files cannot hold a {type(self).__name__}, only its weights; "
+                "`save_weights` writes these to a path that ends with `.weights.h5`. "
                 f"Received: {str(filepath)!r}"
             )
         return super().save(filepath, *args, **kwargs)
@@ -60,7 +59,7 @@ def _with_plain_values(get_config):
 
 
 def plain_values(value):
-    """A configuration with Python's numbers and lists in place of NumPy's, which JSON does not hold."""
+    """A configuration with Python's numbers and lists instead of NumPy's, because JSON cannot store these."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, (list, tuple)):

@@ -4,7 +4,7 @@ import keras
 
 
 def warm_up_and_cosine(learning_rate, steps):
-    """From 0 to `learning_rate` in the first tenth of `steps`, then by a half cosine to 0.
+    """A rate that rises from 0 to `learning_rate` in the first tenth of `steps`, then falls to 0 by a half cosine.
 
     Reference: [Loshchilov and Hutter, 2017](https://arxiv.org/abs/1608.03983)
     """

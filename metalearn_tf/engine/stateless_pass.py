@@ -4,20 +4,20 @@ import keras
 
 
 def stateless_pass(layer, weights, states, inputs, training):
-    """A pass that assigns no variable.
+    """A pass of a layer that assigns no variable.
 
-    `layer.stateless_call` by another way: there, what weights add to the loss cannot be told from what layers add, and
-    of a layer that is used twice the first loss is lost.
+    It replaces `layer.stateless_call`, which mixes the losses of weights and of layers, and loses the first loss of a
+    layer that is used twice.
 
     Args:
         layer: a built network, or one of its layers.
-        weights: tensors in place of its trainable variables.
-        states: tensors in place of its other variables.
+        weights: tensors to use instead of its trainable variables.
+        states: tensors to use instead of its other variables.
         inputs: as the layer takes them.
         training: as in Keras.
 
     Returns:
-        The outputs, the new values of the other variables, and the list of what layers add to the loss: `add_loss`,
+        The outputs, the new values of the other variables, and a list of the losses that layers add: `add_loss`,
         activity regularisers.
     """
     variables = [*layer.trainable_variables, *layer.non_trainable_variables]

@@ -1,4 +1,4 @@
-"""How the tasks of a batch are run: one after the other on each core, or all as one."""
+"""How the tasks of a batch run: one after the other on each core, or all together."""
 
 import contextlib
 import contextvars
@@ -12,16 +12,16 @@ from metalearn_tf.engine.usable_cores import usable_cores
 
 TASK_MAPPINGS = ("auto", "parallel", "vectorized")
 
-# Not arguments: between the map over tasks and those who ask are `adapt_task` and `classify`, which users write. These
-# take a support set, or a task state and queries, and need not know of the rest.
+# Not arguments: between the map over tasks and the code that reads these are `adapt_task` and `classify`. Users write
+# them for a support set, or a task state and queries, and need not know the rest.
 _context = contextvars.ContextVar("task_context", default=(False, None))
 
 
 @contextlib.contextmanager
 def task_context(training, ways):
-    """What every task traced inside has in common: whether it trains, and the number of ways.
+    """Sets values for all tasks that are traced inside: whether they train, and their number of ways.
 
-    `ways` is `None` where each task has its own; a vectorised map cannot have a shape that differs by task.
+    `ways` is `None` if each task has its own number. In a vectorised map, all tasks must have the same shape.
     """
     token = _context.set((training, ways))
     try:
@@ -31,22 +31,22 @@ def task_context(training, ways):
 
 
 def in_training():
-    """Whether the task being traced belongs to meta-training. Outside a learner's call: `False`."""
+    """Whether the task that is traced now belongs to meta-training. Outside a learner's call, it is `False`."""
     return _context.get()[0]
 
 
 def shared_ways():
-    """The number of ways of all tasks being traced; `None` where each has its own."""
+    """The number of ways of all tasks that are traced now; `None` if each has its own."""
     return _context.get()[1]
 
 
 def is_vectorized(mapping):
-    """Whether a `task_mapping` means vectorised tasks: `"auto"` does where TensorFlow sees a GPU."""
+    """Whether a `task_mapping` means vectorised tasks. `"auto"` does if TensorFlow sees a GPU."""
     return mapping == "vectorized" or (mapping == "auto" and bool(tf.config.list_logical_devices("GPU")))
 
 
 def has_loops(network):
-    """Whether a `keras.Model` has layers that loop over time: those of Keras, not unrolled."""
+    """Whether a `keras.Model` has recurrent layers of Keras that are not unrolled."""
     recurrent = [layer for layer in flat_layers(network) if isinstance(layer, keras.layers.RNN)]
     return any(not layer.unroll for layer in recurrent)
 
@@ -58,9 +58,9 @@ def map_tasks(function, tasks, output_types, vectorized=False):
         function: from the tensors of one task, without the task axis, to a flat list of tensors.
         tasks: flat list of tensors with a leading task axis.
         output_types: list of the dtypes that `function` returns.
-        vectorized: computes all tasks in common operations, for accelerators, in place of as many tasks at once as
-            there are cores: the fastest on a CPU (see `mtf.training.use_task_parallelism`), which holds the memory of
-            those tasks alone.
+        vectorized: whether to compute all tasks in common operations, for accelerators. Otherwise, as many tasks run at
+            once as there are cores. This is the fastest way on a CPU (see `mtf.training.use_task_parallelism`), and
+            needs only the memory of these tasks.
 
     Returns:
         The list of outputs, each with a leading task axis.
@@ -74,12 +74,12 @@ def map_tasks(function, tasks, output_types, vectorized=False):
 
 
 def sum_over_tasks(function, tasks, like):
-    """The sum over the tasks of a batch of what `function` returns, with the memory of the tasks in flight alone.
+    """Sums the results of `function` over the tasks of a batch. It needs only the memory of the tasks that run at once.
 
     Args:
         function: from the tensors of one task, without the task axis, to a flat list of tensors.
         tasks: flat list of tensors with a leading task axis.
-        like: a list of tensors with the shapes and dtypes of what `function` returns.
+        like: a list of tensors with the shapes and dtypes of the results of `function`.
 
     Returns:
         A list of tensors, as `like`.
@@ -89,7 +89,7 @@ def sum_over_tasks(function, tasks, like):
 
     def add_task(index, *sums):
         outputs = function([tensor[index] for tensor in tasks])
-        # Only the sum waits for the task before, so that tasks run beside each other.
+        # Only the sum waits for the previous task, so the tasks themselves run at the same time.
         return [index + 1, *(total + output for total, output in zip(sums, outputs, strict=True))]
 
     _, *sums = tf.while_loop(

@@ -1,4 +1,4 @@
-"""What is said where tasks share their cores."""
+"""A log message if all cores work on one task at a time."""
 
 import functools
 import logging
@@ -9,14 +9,14 @@ from metalearn_tf.engine.usable_cores import usable_cores
 
 
 def look_at_threads():
-    """Says once in a process if each task is spread over several cores, which is slower than one task on each."""
+    """Logs, once per process, if each task is spread over several cores. One task per core is faster."""
     if usable_cores() > 1 and tf.config.threading.get_intra_op_parallelism_threads() != 1:
         say_that_tasks_are_slower()
 
 
 @functools.cache
 def say_that_tasks_are_slower():
-    """Logs it, the first time in a process."""
+    """Logs the message at the first call in a process."""
     logging.getLogger(__name__).warning(
         "TensorFlow spreads each task over several cores. One task on each is about a fifth faster: call "
         "`mtf.training.use_task_parallelism()` right after the imports, before TensorFlow's first operation."

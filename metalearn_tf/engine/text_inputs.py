@@ -10,24 +10,24 @@ from metalearn_tf.engine.keras_internals import flat_layers, lookup_of
 
 
 def takes_texts(network):
-    """Whether a Keras model has one input, and it is strings."""
+    """Whether a Keras model has one input that takes strings."""
     inputs = getattr(network, "inputs", None) or []
     return len(inputs) == 1 and tf.as_dtype(inputs[0].dtype) == tf.string
 
 
 def takes_integers(network):
-    """Whether a model's input is integers, such as the numbers of words; they have no range and stay as they are."""
+    """Whether a model's input takes integers, such as the numbers of words. They have no range and are not changed."""
     inputs = getattr(network, "inputs", None)
     return bool(inputs) and tf.as_dtype(inputs[0].dtype).is_integer
 
 
 def copy_vocabularies(source, target):
-    """Copies the words of each layer to the same layer of another network of the same configuration.
+    """Copies the words of each layer to the same layer of another network with the same configuration.
 
-    Vocabularies that were adapted or read from a file are in neither the configuration nor the weights: Keras keeps
-    them in files beside these.
+    A vocabulary that was adapted or read from a file is not in the configuration or the weights: Keras saves it in a
+    separate file.
     """
-    # Not all layers side by side: the order of the others may depend on when they were built.
+    # Pair only these layers: the order of the others may depend on when they were built.
     for layer, copy in zip(_layers_with_vocabularies(source), _layers_with_vocabularies(target)):
         if _is_without_words(layer):  # Keras writes a file that it cannot read
             continue
@@ -37,7 +37,7 @@ def copy_vocabularies(source, target):
 
 
 def vocabulary_files(network):
-    """The contents of the files that Keras would keep the vocabularies in, a list of bytes."""
+    """The contents of the files in which Keras would save the vocabularies, a list of bytes."""
     contents = []
     for layer in _layers_with_vocabularies(network):
         with tempfile.TemporaryDirectory() as folder:
@@ -47,9 +47,9 @@ def vocabulary_files(network):
 
 
 def check_vocabularies(network):
-    """Refuses a network with a layer of words that was never adapted, of which TensorFlow says less.
+    """Refuses a network with a word layer that was never adapted. TensorFlow's own error says less.
 
-    A network is built before its layer is adapted; and a file of weights alone holds no words.
+    This happens if a network is built before its layer is adapted, or from a file of weights, which has no words.
     """
     for layer in _layers_with_vocabularies(network):
         if _is_without_words(layer):

@@ -1,4 +1,4 @@
-"""Inner update rules: how a learner goes from gradients to new weights. Pure functions of tensors."""
+"""Inner update rules: how a learner makes new weights of gradients. Pure functions of tensors."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,9 +13,9 @@ class UpdateRule(NamedTuple):
     """A pair of pure functions over an explicit state.
 
     Attributes:
-        init: from the weights, a list of tensors, to the first state, a flat list of tensors.
-        update: from `(gradients, state, weights, loss, step)` to `(weights, state)`. The gradients are of the scalar
-            `loss` by each of the weights, and `step` counts from 0, as a Python integer or an int32 scalar.
+        init: from the weights, a list of tensors, to the initial state, a flat list of tensors.
+        update: from `(gradients, state, weights, loss, step)` to `(weights, state)`. The gradients are those of the
+            scalar `loss` for each weight. `step` counts from 0, as a Python integer or an int32 scalar.
     """
 
     init: Callable
@@ -26,12 +26,12 @@ def gradient_descent(rates):
     """Steps against the gradient.
 
     Args:
-        rates: one number for all weights, or a list with a tensor for each weight, which its shape can broadcast with.
+        rates: one number for all weights, or a list with one tensor for each weight, which must broadcast with it.
     """
 
     def update(gradients, state, weights, loss, step):
         each = rates if isinstance(rates, list) else [rates] * len(weights)
-        # A layer may have a dtype of its own, the rates have that of the model.
+        # A layer may have its own dtype; the rates have the dtype of the model.
         steps = [tf.cast(rate, weight.dtype) * gradient for rate, weight, gradient in zip(each, weights, gradients)]
         return [weight - step for weight, step in zip(weights, steps)], state
 
@@ -39,10 +39,10 @@ def gradient_descent(rates):
 
 
 def scheduled_gradient_descent(rates):
-    """Steps against the gradient at a rate of their own for each step and each weight tensor.
+    """Steps against the gradient, with its own rate for each step and each weight tensor.
 
     Args:
-        rates: `(steps, tensors)` float32; steps beyond the last row take the last row.
+        rates: `(steps, tensors)` float32; later steps use the last row.
 
     Reference: [Antoniou et al., 2019](https://arxiv.org/abs/1810.09502), section 4, "LSLR".
     """
@@ -57,14 +57,14 @@ def scheduled_gradient_descent(rates):
 def momentum_descent(rate, momentum=0.9, dampening=0.0, weight_decay=0.0):
     """Steps against a running sum of the gradients.
 
-    The sum starts with the first gradient; after it, each step multiplies it with `momentum` and adds `1 - dampening`
+    The sum starts with the first gradient. Each later step multiplies the sum by `momentum` and adds `1 - dampening`
     times the gradient. PyTorch's `SGD` has the same steps.
 
     Args:
-        rate: size of the steps.
+        rate: learning rate of the steps.
         momentum: in `[0, 1)`.
-        dampening: in `[0, 1]`; as large as `momentum`, it makes the sum an average.
-        weight_decay: how much of each weight is added to its gradient.
+        dampening: in `[0, 1]`; if it equals `momentum`, the sum is an average.
+        weight_decay: factor of each weight that is added to its gradient.
     """
 
     def update(gradients, state, weights, loss, step):
@@ -80,10 +80,10 @@ def momentum_descent(rate, momentum=0.9, dampening=0.0, weight_decay=0.0):
 
 
 def keras_optimizer(optimizer):
-    """Steps of a Keras optimizer, with no variable assigned.
+    """Steps of a Keras optimizer that assign no variable.
 
     Args:
-        optimizer: what `stateless_optimizer` returned. The values of its variables are the first state.
+        optimizer: the result of `stateless_optimizer`. The values of its variables are the initial state.
     """
 
     def init(weights):
@@ -96,10 +96,10 @@ def keras_optimizer(optimizer):
 
 
 def on_some_weights(rule, weights):
-    """A rule with a state for each of some variables, on those of them that are trainable: all others stay.
+    """Applies a rule for some variables only to the trainable ones. The others do not change.
 
     Args:
-        rule: an `UpdateRule` of all of them.
+        rule: an `UpdateRule` for all of these variables.
         weights: the variables.
     """
     moves = [weight.trainable for weight in weights]
@@ -117,14 +117,14 @@ def on_some_weights(rule, weights):
 
 
 def stateless_optimizer(optimizer, variables):
-    """A copy of a Keras optimizer, built for `variables`, that has `stateless_apply`.
+    """A copy of a Keras optimizer, built for `variables`, on which `stateless_apply` works.
 
-    With TensorFlow, Keras replaces the methods by which an optimizer assigns variables, for the sake of
-    `tf.distribute`, and thereby loses `stateless_apply`; here they are again what Keras's base class has.
+    With TensorFlow, Keras replaces the methods with which an optimizer assigns variables, to support `tf.distribute`.
+    This breaks `stateless_apply`. Here the methods are those of Keras's base class again.
 
     Raises:
-        ValueError: if the steps of the optimizer are no function of its variables, or it has options that do nothing in
-            an inner loop.
+        ValueError: if the steps of the optimizer depend on more than its variables, or if it has options that have no
+            effect in an inner loop.
     """
     optimizer = given_optimizer(optimizer)
     _check_inner_optimizer(optimizer)
@@ -136,17 +136,17 @@ def stateless_optimizer(optimizer, variables):
 
 
 def given_optimizer(optimizer):
-    """An ordinary optimizer of the configuration of what `stateless_optimizer` made; others as they are."""
+    """An ordinary optimizer with the configuration of a result of `stateless_optimizer`; others are returned as is."""
     if not getattr(optimizer, "is_stateless", False):
         return optimizer
     return type(optimizer).__bases__[0].from_config(optimizer.get_config())
 
 
-# Optimizers whose steps are no function of a state that a task could begin with.
+# Optimizers whose steps depend on more than a state that a task can start with.
 _REFUSED = {
-    "Nadam": "keeps a product that is none of its variables",
+    "Nadam": "keeps a product that is not one of its variables",
     "ScheduleFreeAdamW": "starts from the weights that it was built for",
-    "LossScaleOptimizer": "scales losses, which inner loops do by themselves in float16",
+    "LossScaleOptimizer": "scales losses, although inner loops already do this in float16",
     "MultiOptimizer": "is several optimizers",
 }
 
@@ -164,12 +164,12 @@ def _check_inner_optimizer(optimizer):
     reasons += [f"has `{name}`, which is for a training" for name in options if getattr(optimizer, name, None)]
     if reasons:
         raise ValueError(
-            "`inner_optimizer` must take each step by its variables and the gradients alone, as "
-            "`keras.optimizers.Adam(1e-3)` or `keras.optimizers.SGD(0.1)` do. "
+            "`inner_optimizer` must take each step by its variables and the gradients only, like "
+            "`keras.optimizers.Adam(1e-3)` or `keras.optimizers.SGD(0.1)`. "
             f"Received: {type(optimizer).__name__}, which {reasons[0]}"
         )
 
 
 def at_step(rows, step):
-    """The row of `step` in `rows` `(steps, ...)`, the last one for all later steps."""
+    """The row of `step` in `rows` `(steps, ...)`; later steps get the last row."""
     return rows[tf.minimum(step, rows.shape[0] - 1)]

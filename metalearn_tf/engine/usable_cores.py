@@ -4,7 +4,7 @@ import math
 import os
 import pathlib
 
-# Where Linux says it; nowhere on other systems.
+# Only Linux has this folder.
 _CONTROL_GROUPS = pathlib.Path("/", "sys", "fs", "cgroup")
 _OWN_GROUP = pathlib.Path("/", "proc", "self", "cgroup")
 
@@ -12,12 +12,12 @@ _OWN_GROUP = pathlib.Path("/", "proc", "self", "cgroup")
 def usable_cores():
     """How many cores this process may use; at least 1.
 
-    Not those of the machine, as `os.cpu_count` counts: a job of a cluster is bound to some of them, and a container
-    has a share of their time. More threads than that wait for each other.
+    `os.cpu_count` counts all cores of the machine. But a cluster job may use only some of them, and a container gets
+    only a share of their time. More threads than this would wait for each other.
 
     Returns:
-        The least of the cores that the process is bound to (`os.process_cpu_count` where Python has it, which also
-        heeds `PYTHON_CPU_COUNT`) and of the time that its control groups grant it, rounded up.
+        The smaller of two numbers: the cores that the process is bound to (by `os.process_cpu_count` if Python has it,
+        which also reads `PYTHON_CPU_COUNT`), and the CPU time of its control groups, rounded up.
     """
     if hasattr(os, "process_cpu_count"):  # from Python 3.13
         cores = os.process_cpu_count() or 1
@@ -29,8 +29,8 @@ def usable_cores():
 
 
 def _granted_shares():
-    """The cores' worth of time that control groups grant, one number for each limit; of both versions of them."""
-    # Inside a container its group is the root; outside, each group above may have a limit of its own.
+    """The CPU time that control groups (versions 1 and 2) grant, in cores: one number for each limit."""
+    # Inside a container, its group is the root. Outside, each parent group may have its own limit.
     for folder in (_CONTROL_GROUPS, *_groups_of_process()):
         quota = _numbers(folder / "cpu.max") or _numbers(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
         if quota and min(quota) > 0:
@@ -38,7 +38,7 @@ def _granted_shares():
 
 
 def _groups_of_process():
-    """The folders of this process's groups that limit its time, and of those above."""
+    """The folders of the control groups that limit this process's time, and of their parents."""
     if not _OWN_GROUP.exists():
         return
     for line in _OWN_GROUP.read_text().splitlines():
@@ -50,7 +50,7 @@ def _groups_of_process():
 
 
 def _numbers(*files):
-    """The quota and the period of a group in one file or two; `None` where there is no limit."""
+    """The quota and the period of a group, from one or two files; `None` if there is no limit."""
     if not all(file.is_file() for file in files):
         return None
     words = [word for file in files for word in file.read_text().split()]

@@ -1,18 +1,18 @@
-"""The part of a batch that each of several workers takes."""
+"""Splits batches over several workers."""
 
 import tensorflow as tf
 
 
 def by_worker(make, sizes):
-    """A dataset that knows how to make the part of one of several workers, without the work for the others.
+    """A dataset that can make only the part of one worker, without the work for the others.
 
     Args:
-        make: from a worker's number and the number of workers to a `tf.data.Dataset` of this worker's rows of each
-            batch, as `worker_rows` has them.
-        sizes: the sizes of batch that there are.
+        make: function from a worker's number and the number of workers to a `tf.data.Dataset` of this worker's rows of
+            each batch, as in `worker_rows`.
+        sizes: all sizes that a batch may have.
 
     Returns:
-        `make(0, 1)`. A dataset that is made of it by `map`, `take` and the like knows no more than others.
+        `make(0, 1)`. A dataset that you make of it with `map`, `take` and so on loses this ability.
     """
     dataset = make(0, 1)
     dataset.of_worker, dataset.batch_sizes = make, sizes
@@ -20,7 +20,7 @@ def by_worker(make, sizes):
 
 
 def worker_rows(batch, worker, workers):
-    """The rows of a worker in each tensor of a batch: of equal numbers, in the workers' order."""
+    """The rows of a worker in each tensor of a batch. All workers get the same number of rows, in order."""
 
     def rows(tensor):
         size = tf.shape(tensor)[0] // workers if tensor.shape[0] is None else tensor.shape[0] // workers
@@ -30,11 +30,11 @@ def worker_rows(batch, worker, workers):
 
 
 def split_batches(dataset, strategy):
-    """A dataset of batches as the replicas of a strategy take it, each with its rows of every batch.
+    """Splits a dataset of batches over the replicas of a strategy. Each replica gets its rows of every batch.
 
-    TensorFlow's own sharding finds out what a batch is from the operations of a pipeline, which those of tasks are too
-    many for; and has each worker do the work of all. Batch `i` of all replicas together is batch `i` of the dataset,
-    whatever their number.
+    TensorFlow's own sharding derives the batches from the operations of a pipeline. Pipelines of tasks have too many
+    operations for this, and each worker would do the work of all. Here, batch `i` of all replicas together is always
+    batch `i` of the dataset.
 
     Args:
         dataset: a `tf.data.Dataset` of batches.
@@ -69,7 +69,7 @@ def _check_sizes(sizes, replicas):
 
 
 def _of_worker(dataset, worker, workers, replicas):
-    """The dataset of a worker's rows of each batch, which must be a multiple of `replicas`."""
+    """The dataset of a worker's rows of each batch. Each batch must be a multiple of `replicas`."""
     if workers > 1 and hasattr(dataset, "of_worker"):
         return dataset.of_worker(worker, workers)
 
@@ -84,7 +84,7 @@ def _of_worker(dataset, worker, workers, replicas):
 
 
 def _cut(dataset, parts):
-    """Each batch as `parts` batches, one after the other."""
+    """Splits each batch into `parts` batches, one after the other."""
 
     def stack(*batch):
         def pieces(tensor):

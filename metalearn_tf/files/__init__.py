@@ -1,1 +1,1 @@
-"""What is kept on disk: written whole or not at all, by one process at a time, and known again by its fingerprint."""
+"""Files on disk: written completely or not at all, by one process at a time, and identified by a fingerprint."""

@@ -1,4 +1,4 @@
-"""A cache of arrays on disk, for what takes seconds to make and milliseconds to read."""
+"""A cache of arrays on disk, for arrays that take seconds to compute and milliseconds to read."""
 
 import logging
 import os
@@ -16,36 +16,35 @@ CACHE_VARIABLE = "METALEARN_TF_CACHE"
 _CONTENTS = "names_of_arrays"
 _NAME, _CHECKSUM = "name_of_file", "checksum"
 
-# What reading an archive raises that is damaged at any byte, as tests/data/test_cache.py does, or not ours to read.
-# MemoryError is of a header that promises more than there is.
+# The errors of reading an archive that is damaged at any byte (tests/data/test_cache.py tries all), or that we may not
+# read. MemoryError comes from a header that promises more data than there are.
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 _log = logging.getLogger(__name__)
 
 
 def cached_arrays(name, build, cache_dir=None, must_keep=False):
-    """Reads arrays from the cache, or builds them and keeps them there.
+    """Reads arrays from the cache, or builds them and saves them there.
 
-    A file that is cut short, damaged, was written under another name and copied here, or holds other arrays than were
-    written (their names, shapes, dtypes and bytes have a checksum), is reported through `logging` and built again. A
-    folder that cannot be read or written, such as another user's, is reported, and the arrays are returned all the
-    same. Files are replaced in one step, so that several processes may fill the same cache at once. Nothing is ever
-    unpickled.
+    A bad file is reported through `logging` and built again. A file is bad if it is incomplete or damaged, if it was
+    written under another name and copied here, or if its arrays do not match the checksum of their names, shapes,
+    dtypes and bytes. If the folder cannot be read or written, this is reported too, and the arrays are still returned.
+    Files are replaced in one step, so several processes may fill the same cache at once. Nothing is ever unpickled.
 
     Args:
-        name: file name without its ending. It must say all that the content depends on (a version, the sizes),
-            because a file of this name is taken as it is.
+        name: file name without its ending. It must contain everything that the content depends on (a version, the
+            sizes), because an existing file with this name is used.
         build: function without arguments that returns a dict from names to arrays. Arrays of numbers or of
             fixed-width strings; not of Python objects.
         cache_dir: folder of the cache. Defaults to the environment variable `METALEARN_TF_CACHE`, then to
             `~/.cache/metalearn_tf`.
-        must_keep: whether it is an error if the file cannot be written: for results that are too dear to be lost.
+        must_keep: whether to raise an error if the file cannot be written: for results that take long to compute.
 
     Returns:
         A dict from names to numpy arrays.
 
     Raises:
-        ValueError: if `name` is not a plain file name, or the folder has a scheme, such as `gs://`.
+        ValueError: if `name` is not a plain file name, or the folder has a scheme such as `gs://`.
         TypeError: if `build` returns an array of Python objects.
         OSError: with `must_keep`, if the file cannot be written.
     """
@@ -73,7 +72,7 @@ def cached_arrays(name, build, cache_dir=None, must_keep=False):
 
 
 def _cache_folder(cache_dir):
-    """The folder; `None` where it is below the home of a user who has none, as in many containers."""
+    """The folder; `None` if it is in the home folder of a user who has none, as in many containers."""
     if not cache_dir and os.environ.get(CACHE_VARIABLE):
         folder = local_path(CACHE_VARIABLE, os.environ[CACHE_VARIABLE])
     else:
@@ -83,7 +82,7 @@ def _cache_folder(cache_dir):
 
 
 def _checked(built):
-    """What was built, as arrays that can be kept without pickling."""
+    """The built values as arrays, once it is clear that they can be saved without pickling."""
     arrays = {key: np.asarray(value) for key, value in built.items()}
     for key, array in arrays.items():
         if array.dtype.hasobject:
@@ -95,7 +94,7 @@ def _checked(built):
 
 
 def _read_of_name(path, name):
-    """The arrays of a file that was written under this name."""
+    """The arrays of a file, once it is clear that it was written under this name and is undamaged."""
     arrays = read_arrays(path)
     found = arrays.pop(_NAME)
     if found.shape or found.item() != name:
@@ -110,8 +109,8 @@ def _checksum(arrays):
 
 
 def read_arrays(path):
-    """The arrays that `write_arrays` wrote; one of `UNREADABLE` is raised where the file is damaged."""
-    # The checksums come first: an array whose header is damaged can be read short without an error.
+    """Reads the arrays that `write_arrays` wrote. If the file is damaged, it raises one of `UNREADABLE`."""
+    # The checksums come first: an array with a damaged header can be read incompletely without an error.
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

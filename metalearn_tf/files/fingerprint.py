@@ -1,4 +1,4 @@
-"""A name for data that says all of its content."""
+"""A name for data that changes whenever the content changes."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def fingerprint(*parts):
-    """SHA-256 in hexadecimal digits of bytes and arrays; of these the dtype and shape as well as every element.
+    """SHA-256 of bytes and arrays, in hexadecimal digits. An array counts with its dtype, its shape and every element.
 
     Args:
         *parts: bytes, or arrays of numbers, strings or bytes.
@@ -14,7 +14,7 @@ def fingerprint(*parts):
     digest = hashlib.sha256()
 
     def update(content):
-        # With its length, so that no two lists of contents run together alike.
+        # With its length: otherwise two different lists of contents could give the same bytes.
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
 
@@ -24,7 +24,7 @@ def fingerprint(*parts):
             continue
         update(f"{part.dtype} {part.shape}".encode())
         if part.dtype != object:
-            # As bytes, which arrays of bfloat16 do not give away otherwise.
+            # As bytes: arrays of bfloat16 have no other way to give them.
             digest.update(np.ascontiguousarray(part).reshape(-1).view("uint8"))
             continue
         for text in part.ravel():

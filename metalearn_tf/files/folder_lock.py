@@ -12,31 +12,31 @@ except ImportError:  # Windows has none
     fcntl = None
 
 _FILE = "lock"
-# What a file system without locks answers.
+# The errors of a file system without locks.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-# One file a folder: to close another of the same process would take its lock away.
+# One open file per folder: if the process closes a second one, the operating system drops the lock.
 _held = {}
 
 _log = logging.getLogger(__name__)
 
 
 class FolderLock:
-    """Keeps other processes out of a folder, from its making until `release`, or the end of a `with` or the process.
+    """Keeps other processes out of a folder. It ends with `release`, with a `with` block, or with the process.
 
-    The operating system holds the lock, on a file `lock` of the folder, and lets go of it when the process ends,
-    however that happens: a file that a killed process has left locks nothing. Within a process the latest lock of a
-    folder takes the place of the one before, which is of something that was interrupted.
+    The operating system holds the lock, on a file `lock` in the folder. It drops the lock when the process ends, also
+    when the process is killed: the file that stays behind locks nothing. If the same process locks a folder again, the
+    new lock replaces the old one, because the old work was interrupted.
 
-    A folder that may only be read, and a file system that has no locks, are not locked.
+    Read-only folders, and file systems without locks, are not locked.
 
     Args:
         argument: name of the argument that gave the folder, for the error.
-        folder: its path; it is made where there is none.
+        folder: its path; it is created if it does not exist.
         work: what is done there, such as `"training"`.
 
     Raises:
         RuntimeError: if another process has the lock; names the process.
-        OSError: if the folder cannot be made, or the file cannot be written, as on a full disk.
+        OSError: if the folder cannot be created, or the file cannot be written, as on a full disk.
     """
 
     def __init__(self, argument, folder, work):
@@ -60,7 +60,7 @@ class FolderLock:
         self.release(delete=True)
 
     def release(self, delete=False):
-        """Lets other processes in, unless a later lock of this process has taken over.
+        """Lets other processes in, unless this process has locked the folder again since.
 
         Args:
             delete: whether to delete the file too.
@@ -74,9 +74,10 @@ class FolderLock:
             os.close(self._file)
 
     def _open(self, argument, folder, work):
-        """Takes the lock; whether there is one to take. The file may have been deleted meanwhile: then again."""
+        """Tries to take the lock; returns whether the folder can be locked. If the file was deleted meanwhile, the
+        caller tries again."""
         try:
-            # No link is followed, as somebody else may have put one there.
+            # Never follow a link: somebody else may have put it there.
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             if isinstance(error, PermissionError) or error.errno == errno.EROFS:

@@ -1,23 +1,23 @@
-"""Paths of this machine's file system."""
+"""Paths on this machine's file system."""
 
 import os
 import pathlib
 import re
 
-# "gs://bucket", and what `pathlib` makes of it, "gs:/bucket"; one letter is a drive of Windows.
+# "gs://bucket", and "gs:/bucket", which `pathlib` makes of it. A single letter is a Windows drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def local_path(argument, path):
-    """A path as a `pathlib.Path`, once it is one of this machine's file system.
+    """Checks that a path is on this machine's file system, and returns it as a `pathlib.Path`.
 
     Args:
         argument: name of the argument that gave it, for the error.
         path: text, or an object with a file system path.
 
     Raises:
-        ValueError: if it has a scheme, such as that of a bucket; locally this would be a folder of the name `gs:`.
-        TypeError: if it is no path.
+        ValueError: if it has a scheme such as `gs://`. As a local path, this would be a folder named `gs:`.
+        TypeError: if it is not a path.
     """
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise TypeError(f"`{argument}` must be a path. Received: {argument}={path!r}")

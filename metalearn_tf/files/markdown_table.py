@@ -5,15 +5,15 @@ def markdown_table(head, rows):
     """A Markdown table.
 
     Args:
-        head: the texts above the columns; empty ones for none.
-        rows: lists of texts, one for each column; without any, the table is its two first lines.
+        head: the headings of the columns; "" for a column without one.
+        rows: lists of texts, one text for each column. Without rows, the table has only its first two lines.
 
     Returns:
-        Its lines as one text, without a line break at the end.
+        The lines as one text, without a line break at the end.
     """
     return "\n".join(map(markdown_row, (head, ["---"] * len(head), *rows)))
 
 
 def markdown_row(cells):
-    """One line of a Markdown table, of a text for each column."""
+    """One line of a Markdown table, from one text for each column."""
     return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""Files that are written in one step, whoever else writes or reads them at the same time."""
+"""Files that are written in one step, even if others read or write them at the same time."""
 
 import contextlib
 import os
@@ -9,20 +9,20 @@ from metalearn_tf.files.local_path import local_path
 
 
 def write_whole(path, write, previous=None):
-    """Writes a file in one step: a reader finds all of it, or what was there before.
+    """Writes a file in one step: a reader finds the complete new file or the old one.
 
-    Any number of processes and threads may write the same file at once; the last one stays. What is written goes first
-    into a new file beside it, whose name nobody else has and which is opened only if there is none of that name, so
-    that neither another writer's file nor the target of a link is ever touched.
+    Any number of processes and threads may write the same file at once; the last one wins. The content first goes to a
+    new file in the same folder. Its name is unique, and it must not exist yet. So this never touches another writer's
+    file or the target of a link.
 
     Args:
-        path: of the file; folders above it are made.
-        write: function of an open binary file.
-        previous: path that the file before, if there is one, gets in place of being lost.
+        path: of the file; missing folders are created.
+        write: function that writes to an open binary file.
+        previous: new path for the old file, if there is one; `None` replaces the old file.
 
     Raises:
-        ValueError: if the path has a scheme, such as `gs://`.
-        OSError: if the file cannot be written; the one before is then untouched.
+        ValueError: if the path has a scheme such as `gs://`.
+        OSError: if the file cannot be written; the old file is then unchanged.
     """
     path = local_path("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write_whole(path, write, previous=None):
             file.flush()
             os.fsync(file.fileno())
             if previous is not None:
-                # There is none at first, nor where another writer has just given it its new name.
+                # There is no old file at first, or another writer has just renamed it.
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(path, previous)
             os.replace(temporary, path)
@@ -42,16 +42,16 @@ def write_whole(path, write, previous=None):
 
 
 def write_text(path, text):
-    """Writes a text file as UTF-8, in one step as `write_whole`."""
+    """Writes a text file as UTF-8, in one step like `write_whole`."""
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 def delete_unfinished(folder, *names):
-    """Deletes what killed processes have left of writing files of a folder; nobody else may be writing them.
+    """Deletes the unfinished files of killed processes in a folder. Call it only while nobody writes these files.
 
     Args:
-        folder: that of the files.
-        *names: theirs, or patterns of them.
+        folder: the folder of the files.
+        *names: the names of the files, or patterns.
     """
     for name in names:
         for part in pathlib.Path(folder).glob(f".{name}.*.tmp"):

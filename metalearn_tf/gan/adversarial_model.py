@@ -1,4 +1,4 @@
-"""What GAN and MetaGAN share as Keras models: several losses, several optimizers, and the best weights kept."""
+"""The base class of GAN and MetaGAN: a Keras model with several losses and optimizers that keeps its best weights."""
 
 import types
 
@@ -19,13 +19,13 @@ from metalearn_tf.gan.keras_options import check_compile_options, check_data_opt
 class AdversarialModel(ReplicatedModel):
     """A Keras model that tracks losses by name and keeps its best weights.
 
-    Its variable `steps` counts the training steps, those that only accumulate gradients too: the noise of a step is
-    that of its number. A file of the model has it.
+    Its variable `steps` counts the training steps, also those that only accumulate gradients. The noise of a step
+    depends on this number. A file of the model contains it.
 
     Args:
-        losses: names of what `track` is given, in its order.
-        network_dtype: of the weights; the networks alone may compute in a mixed precision.
-        dtype: `None`, or the same.
+        losses: names of the losses, in the order of the arguments of `track`.
+        network_dtype: the dtype of the weights; only the networks may compute in mixed precision.
+        dtype: `None`, or the same dtype.
         **kwargs: as in Keras.
     """
 
@@ -41,7 +41,7 @@ class AdversarialModel(ReplicatedModel):
         self.steps = self.add_state("steps", np.int64(0))
 
     def add_state(self, name, value):
-        """A variable of the model's own, beside those of its networks, with an array as its first value."""
+        """Adds a variable to the model itself, not to its networks. Its initial value is an array."""
         value = np.asarray(value)
         return self.add_weight(
             name=name,
@@ -53,7 +53,7 @@ class AdversarialModel(ReplicatedModel):
         )
 
     def compile_players(self, optimizer, optimizers, monitor, mode, options):
-        """`compile` with optimizers by their names as its arguments, and the one that Keras sees."""
+        """Compiles with optimizers by their argument names, and with the one optimizer that Keras sees."""
         check_compile_options(options, list(optimizers))
         self.monitor, self.mode = check_monitor(monitor, mode)
         self._optimizer_names = list(optimizers)
@@ -63,7 +63,7 @@ class AdversarialModel(ReplicatedModel):
 
     @property
     def optimizers(self):
-        """The optimizers by the names that `compile` has for them."""
+        """The optimizers, by their argument names in `compile`."""
         return {name: getattr(self, name) for name in self._optimizer_names}
 
     def get_compile_config(self):
@@ -82,17 +82,17 @@ class AdversarialModel(ReplicatedModel):
         return self._trackers
 
     def track(self, examples, *losses):
-        """Adds the means of a batch, float32 scalars, to those of the epoch, and returns the logs of a step.
+        """Adds the mean losses of a batch, float32 scalars, to those of the epoch, and returns the logs of a step.
 
         Args:
-            examples: tensor `(n, …)`, whose number is the batch's weight, as in Keras.
-            *losses: by the names of `losses`.
+            examples: tensor `(n, …)`; `n` is the batch's weight, as in Keras.
+            *losses: in the order of the names `losses`.
         """
         for tracker, value in zip(self._trackers, losses, strict=True):
             tracker.update_state(value, sample_weight=tf.shape(examples)[0])
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
-    # === What a model says of its data ===
+    # === Checks that a subclass defines ===
 
     def check_data(self, x, y, argument="x"):
         """Refuses data that do not fit the networks.
@@ -108,13 +108,13 @@ class AdversarialModel(ReplicatedModel):
         raise NotImplementedError(f"{type(self).__name__} must define `check_data`.")
 
     def check_inputs(self, x):
-        """Refuses what is no input of `call`, as arrays or in batches; returns it as Keras takes it."""
+        """Checks inputs of `call`, as arrays or in batches, and returns them as Keras takes them."""
         raise NotImplementedError(f"{type(self).__name__} must define `check_inputs`.")
 
     # === Keras ===
 
     def kept_in_traces(self):
-        """What a step's trace holds of what may be changed between two calls of `fit`, as a value that compares."""
+        """Everything in a step's trace that may change between two calls of `fit`, as a value that compares by `==`."""
         return None
 
     def make_train_function(self, force=False):
@@ -128,7 +128,7 @@ class AdversarialModel(ReplicatedModel):
         self.test_function.kept = kept
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
-        """As `keras.Model.fit`; the first batch is checked before any work is done.
+        """Like `keras.Model.fit`; it checks the first batch before any work.
 
         Args:
             x: see the class.
@@ -137,7 +137,7 @@ class AdversarialModel(ReplicatedModel):
             epochs: as in Keras.
             verbose: as in Keras.
             callbacks: as in Keras.
-            **kwargs: as in Keras; weights of examples and classes are refused.
+            **kwargs: as in Keras, except weights of examples and classes.
 
         Returns:
             A `keras.callbacks.History`.
@@ -173,7 +173,7 @@ class AdversarialModel(ReplicatedModel):
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, **kwargs
     ):
-        """As `keras.Model.evaluate`, without weights; the first batch is checked before any work is done."""
+        """Like `keras.Model.evaluate`, without weights; it checks the first batch before any work."""
         if not is_within_fit(kwargs):  # `fit` has checked its validation data once for all epochs
             check_data_options({"sample_weight": sample_weight}, "evaluate")
             x, y = self.check_data(x, y)
@@ -182,21 +182,21 @@ class AdversarialModel(ReplicatedModel):
         return super().evaluate(x, y, **options)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """As `keras.Model.predict`; the first batch is checked before any work is done."""
+        """Like `keras.Model.predict`; it checks the first batch before any work."""
         x = self.check_inputs(x)
         check_has_end("x", x, "steps", steps)
         return super().predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     def predict_on_batch(self, x):
-        """As `keras.Model.predict_on_batch`, on checked inputs."""
+        """Like `keras.Model.predict_on_batch`; it checks the inputs before any work."""
         return super().predict_on_batch(self.check_inputs(x))
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """As `keras.Model.train_on_batch`, without weights."""
+        """Like `keras.Model.train_on_batch`, without weights."""
         check_data_options({"sample_weight": sample_weight, "class_weight": class_weight}, "train_on_batch")
         return super().train_on_batch(*self.check_data(x, y), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """As `keras.Model.test_on_batch`, without weights."""
+        """Like `keras.Model.test_on_batch`, without weights."""
         check_data_options({"sample_weight": sample_weight}, "test_on_batch")
         return super().test_on_batch(*self.check_data(x, y), return_dict=return_dict)

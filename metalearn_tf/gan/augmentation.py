@@ -1,32 +1,33 @@
-"""Differentiable augmentation: random changes of real and generated images alike, for GANs with little data."""
+"""Differentiable augmentation: random changes of both real and generated images, for GANs with little data."""
 
 import tensorflow as tf
 
 
 def differentiable_augmentation(images, seed, policy="color,translation,cutout"):
-    """Changes each image at random, before the discriminator sees it, in a way that gradients flow through.
+    """Changes each image at random before the discriminator sees it. Gradients flow through the changes.
 
-    The discriminator is shown real and generated images under the same policy, each with a seed of their own, in its
-    own step and in the generator's. The changes of an image are a function of the seed and of its place in the batch;
-    with the draws given they are linear in the image, so that derivatives of every order exist.
+    Apply the same policy to real and generated images, with different seeds, in the discriminator's and in the
+    generator's step. The changes of an image depend on the seed and on its place in the batch. For given random numbers
+    they are linear in the image, so derivatives of every order exist.
 
-    - `"color"`: adds a number in [-0.5, 0.5) to the image, multiplies its distance from its grey by one in [0, 2), and
-      that from its mean by one in [0.5, 1.5). The second, saturation, has no effect on images of one channel.
-    - `"translation"`: moves it by at most an eighth of each side; what moves in is 0.
-    - `"cutout"`: sets a rectangle of half of each side to 0, wherever its centre falls in the image.
+    - `"color"` changes brightness, saturation and contrast: it adds a number in [-0.5, 0.5), multiplies the distance
+      from the grey image by a number in [0, 2), and the distance from the mean by a number in [0.5, 1.5). Saturation
+      has no effect on images with one channel.
+    - `"translation"` moves the image by at most an eighth of each side and fills the gap with 0.
+    - `"cutout"` sets a rectangle of half of each side to 0. Its centre is anywhere in the image.
 
     As published, 0 is the grey between black and white, and colours may leave [-1, 1].
 
     Args:
         images: `(n, height, width, channels)` floating, in [-1, 1].
         seed: `(2,)` int32.
-        policy: names separated by commas, or a tuple or list of names, which act in this order.
+        policy: names separated by commas, or a tuple or list of names. The changes are applied in this order.
 
     Returns:
         The augmented images, same shape and dtype.
 
     Raises:
-        ValueError: if a name in `policy` is unknown, or `images` have other than four axes.
+        ValueError: if a name in `policy` is unknown, or `images` do not have four axes.
 
     Reference: [Zhao et al., 2020](https://arxiv.org/abs/2006.10738)
     """
@@ -34,17 +35,17 @@ def differentiable_augmentation(images, seed, policy="color,translation,cutout")
 
 
 def draw_changes(count, seed):
-    """The random numbers of the changes of so many images, float32 in [0, 1), `(7, count, 1, 1, 1)`."""
+    """The random numbers for the changes of `count` images, float32 in [0, 1), `(7, count, 1, 1, 1)`."""
     return tf.random.stateless_uniform([7, count, 1, 1, 1], seed, alg="philox")
 
 
 def change_images(images, policy, draw):
-    """`differentiable_augmentation` with random numbers that are a function of the number of images.
+    """`differentiable_augmentation` with random numbers from a function.
 
     Args:
-        images: as there.
-        policy: as there.
-        draw: function from a number of images to what `draw_changes` returns for them.
+        images: as in `differentiable_augmentation`.
+        policy: as in `differentiable_augmentation`.
+        draw: function from a number of images to their random numbers, as `draw_changes` returns them.
     """
     names = check_policy(policy)
     images = tf.convert_to_tensor(images)
@@ -62,7 +63,7 @@ def check_policy(policy, argument="policy"):
     """The names of a policy as a tuple.
 
     Raises:
-        ValueError: if there is none, or one is not of `AUGMENTATIONS`.
+        ValueError: if it has no name, or a name that is not in `AUGMENTATIONS`.
     """
     names = policy.split(",") if isinstance(policy, str) else policy
     are_names = isinstance(names, (tuple, list)) and all(isinstance(name, str) for name in names)
@@ -88,7 +89,7 @@ def _translate(images, draws):
     for draw, size in zip(tf.unstack(draws[..., 0, 0]), tf.unstack(tf.shape(images)[1:3])):
         most = _rounded(size, 1 / 8)
         source = tf.range(size) - _integers_below(draw, 2 * most + 1) + most
-        # Row i has a one where pixel i comes from, and none where that lies outside.
+        # Row i has a one at the place that pixel i comes from, and only zeros if this is outside the image.
         shifts.append(tf.one_hot(source, size, dtype=images.dtype))
     return tf.einsum("nhi,nwj,nijc->nhwc", *shifts, images)
 
@@ -97,7 +98,7 @@ def _cut_out(images, draws):
     inside = []
     for draw, size in zip(tf.unstack(draws[..., 0, 0]), tf.unstack(tf.shape(images)[1:3])):
         length = _rounded(size, 1 / 2)
-        # Every pixel is as likely to be cut; a rectangle of even length has its centre between two.
+        # Every pixel has the same chance to be cut. A rectangle of even length has its centre between two pixels.
         first = _integers_below(draw, size + 1 - length % 2) - length // 2
         inside.append((tf.range(size) >= first) & (tf.range(size) < first + length))
     is_cut = inside[0][:, :, None] & inside[1][:, None, :]

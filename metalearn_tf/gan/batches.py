@@ -1,4 +1,4 @@
-"""A look at the first batch of what a GAN is given in batches."""
+"""Checks on the first batch of a GAN's data."""
 
 import collections.abc
 import os
@@ -8,12 +8,12 @@ from metalearn_tf.checks.arrays import as_array
 from metalearn_tf.checks.batches import first_batch
 from metalearn_tf.data.class_index import ClassIndex
 
-# What Keras would refuse without a word of what a GAN takes.
+# Keras would refuse these without saying what a GAN takes.
 _NO_BATCHES = (dict, tuple, list, str, bytes, os.PathLike, collections.abc.Iterator, ClassIndex)
 
 
 def as_arrays(argument, x):
-    """Lists and tuples of numbers or arrays as one array, all else as it is.
+    """Makes one array of lists and tuples of numbers or arrays; returns anything else unchanged.
 
     Raises:
         ValueError: if their parts differ in shape.
@@ -24,15 +24,15 @@ def as_arrays(argument, x):
 
 
 def first_ordered_batch(argument, x, what="images"):
-    """As `first_batch`, of data whose batches have an order and no names.
+    """Like `first_batch`, for data whose batches are tuples and not dicts.
 
     Args:
         argument: the name in error messages.
-        x: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator, or what Keras knows to read.
-        what: the examples are, for the errors.
+        x: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator, or other data that Keras can read.
+        what: the kind of examples, for the errors.
 
     Raises:
-        ValueError: if it is nothing of that kind, has no batch, or its batches have names in place of an order.
+        ValueError: if it is none of these, has no batch, or its batches are dicts.
     """
     is_generator = isinstance(x, types.GeneratorType)
     if x is None or (isinstance(x, _NO_BATCHES) and not is_generator):

@@ -26,10 +26,10 @@ from metalearn_tf.serving.export_generator import export_gan
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class GAN(GANNetworks):
-    """A generator that learns to draw what a discriminator cannot tell from the training images.
+    """A generator that learns to draw images that a discriminator cannot tell from the training images.
 
-    A step trains the discriminator `discriminator_steps` times, each with noise of its own, then the generator once.
-    The noise of a step depends on `seed` and the step alone, so that training goes on after a restart as if it had
+    A step trains the discriminator `discriminator_steps` times, each time with new noise, then the generator once. The
+    noise of a step depends only on `seed` and the number of the step, so a restarted training continues as if it had
     never stopped.
 
     ```python
@@ -41,41 +41,41 @@ class GAN(GANNetworks):
     ```
 
     Args:
-        generator: a built `keras.Model` from noise `(n, latent_dim)` to images `(n, height, width, channels)`; or from
-            `[noise, labels]`. Labels are classes `(n,)` or `(n, 1)`, attributes, floating `(n, …)`, or the source
-            images of pairs, floating with four axes; integers with four axes are maps of classes.
+        generator: a built `keras.Model` from noise `(n, latent_dim)`, or from `[noise, labels]`, to images
+            `(n, height, width, channels)`. Labels are classes `(n,)` or `(n, 1)`, floating attributes `(n, …)`,
+            floating source images of pairs (four axes), or integer maps of classes (four axes).
         discriminator: a built `keras.Model` from images, or `[images, labels]`, to logits `(n, 1)`.
         loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"wasserstein"` or `"hinge"`; or a pair of functions,
-            see `mtf.gan.get_losses`. Keras loads a file with functions of one's own where they are registered.
-        penalty: on the discriminator's gradients: `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None`; or a
-            `mtf.gan.Penalty` of one's own.
-        penalty_weight: factor of the penalty; `None` for what its paper takes.
-        discriminator_steps: steps of the discriminator for one of the generator.
-        augmentation: names among `"color"`, `"translation"` and `"cutout"`, joined by commas, by which whatever the
-            discriminator sees is changed at random, in the range of the generator; for small data.
-        average_decay: of the average of the generator's weights that `sample` uses; `None` for no average. The first
-            `t` steps use at most `(1 + t) / (10 + t)`.
-        feature_matching_weight: factor of the distance between the mean features of real and generated images in the
-            generator's loss; the features are those of the discriminator's layer named `"features"`.
-        encoder: a built `keras.Model` from images to noise, trained with the generator to give back the training
-            images, for `reconstruction_weight`.
-        reconstruction_weight: factor of the mean absolute error in the generator's loss: of what the encoder's noise
-            becomes, or without an encoder of the image generated from the source image of a pair.
-        seed: integer, of the noise in training.
+            see `mtf.gan.get_losses`. To load a file with your own functions, register them with Keras.
+        penalty: on the discriminator's gradients: `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None`; or your own
+            `mtf.gan.Penalty`.
+        penalty_weight: factor of the penalty; `None` for the weight in its paper.
+        discriminator_steps: steps of the discriminator for each step of the generator.
+        augmentation: names among `"color"`, `"translation"` and `"cutout"`, joined by commas: random changes of all
+            images that the discriminator sees, in the range of the generator. Use it for small data.
+        average_decay: decay of the average of the generator's weights, which `sample` uses; `None` for no average. Step
+            `t` uses at most `(1 + t) / (10 + t)`.
+        feature_matching_weight: factor, in the generator's loss, of the distance between the mean features of real and
+            generated images. The features are the output of the discriminator's layer named `"features"`.
+        encoder: a built `keras.Model` from images to noise. It is trained with the generator to reconstruct the
+            training images; needs `reconstruction_weight`.
+        reconstruction_weight: factor of the mean absolute error in the generator's loss: of the image generated from
+            the encoder's noise or, without an encoder, from the source image of a pair.
+        seed: integer, for the noise in training.
         image_range: lowest and highest value of a pixel of the generator; `None` to read it from the generator's last
-            layers: an activation with bounds, and what moves or rescales its values.
+            layers: a bounded activation, and layers that shift or rescale its values.
 
-    The networks may regularise weights and activities, or call `add_loss`: that is part of their player's loss. Frozen
-    layers stay as they are.
+    The networks may regularise weights and activities, or call `add_loss`: these losses are part of their player's
+    loss. Frozen layers are not trained.
 
     `fit` takes images `(n, height, width, channels)`, uint8 or in the generator's range, and for conditional networks
-    `y`: labels, or source images; or batches of images, or of `(images, labels)`: a `tf.data.Dataset`, a
-    `keras.utils.PyDataset` or a generator, of which the first batch is checked before any work, and all for their range
-    and classes inside the graph. A loss that is no longer finite is a `FloatingPointError`; the weights are then those
-    of the best epoch by `monitor`, or of the last one, or those before training.
+    `y`: labels or source images. Or it takes batches of images or `(images, labels)`: a `tf.data.Dataset`, a
+    `keras.utils.PyDataset` or a generator. It checks the first batch before any work, and the range and the classes of
+    all batches inside the graph. If a loss is no longer finite, it raises a `FloatingPointError` and restores the
+    weights of the best epoch by `monitor`, of the last epoch, or of the start.
 
     Call arguments:
-        inputs: what the generator takes.
+        inputs: the inputs of the generator.
         training: as in Keras.
 
     Output shape: images `(n, height, width, channels)` float32, in the range of the generator.
@@ -121,7 +121,8 @@ class GAN(GANNetworks):
             self.judge = keras.Model(discriminator.inputs, outputs, name="judge")
         if penalty is not None:
             check_second_derivatives(self.judge, "discriminator", of_inputs=True, instead="leave out the `penalty`")
-        # Of the weights that the average has followed: others came another way, and `sample` draws with those.
+        # The fingerprint of the weights that the average has followed. If the weights change in another way, `sample`
+        # uses the weights themselves.
         self._averaged_from = self.averaged_generator and self.add_state("averaged_from", fingerprint(generator))
         self._compiled_draw = FreshTrace(self._draw, lambda: [self.generator])
         self.built = True
@@ -132,18 +133,18 @@ class GAN(GANNetworks):
         """Prepares for training.
 
         Args:
-            generator_optimizer: a Keras optimizer or its name; `None` for Adam of rate 2e-4 with `beta_1=0.5`.
+            generator_optimizer: a Keras optimizer or its name; `None` for Adam with rate 2e-4 and `beta_1=0.5`.
             discriminator_optimizer: the same.
             monitor: a name in the logs of an epoch, such as the `"kid"` of `mtf.evaluation.GenerativeScores`. Training
-                then ends with the weights and optimizers of the epoch in which it was best.
+                then ends with the weights and optimizers of the epoch with its best value.
             mode: `"min"` or `"max"`: which values of `monitor` are better.
             **kwargs: as in Keras; XLA is off by default.
 
-        Callbacks that set learning rates, such as `keras.callbacks.LearningRateScheduler`, set those of both.
+        Callbacks that set learning rates, such as `keras.callbacks.LearningRateScheduler`, set both rates.
 
         Raises:
-            ValueError: if `mode` is unknown, an optimizer is in use elsewhere, nothing is to be trained, or an option
-                of Keras's is not one of a GAN.
+            ValueError: if `mode` is unknown, an optimizer is in use elsewhere, there is nothing to train, or a GAN does
+                not have an option of Keras.
         """
         check_trainable(self)
         optimizers = make_optimizers(self, generator_optimizer, discriminator_optimizer, kwargs)
@@ -157,7 +158,7 @@ class GAN(GANNetworks):
         return super().make_train_function(force)
 
     def _restart_average(self):
-        """Lets the average begin at the generator's weights where these came another way than by training."""
+        """Restarts the average at the generator's weights if these were changed outside training."""
         if not self._has_average():
             self._start_average()
 
@@ -195,7 +196,7 @@ class GAN(GANNetworks):
         before = tf.identity(self.generator_optimizer.iterations)
         self._apply("generator", tape, scaled_loss)
         if self.averaged_generator is not None:
-            # With gradient accumulation most steps move no weight.
+            # With gradient accumulation, most steps change no weight.
             updates = tf.identity(self.generator_optimizer.iterations)
             move_average(self.averaged_generator, self.generator, self.average_decay, updates, updates > before)
             self._averaged_from.assign(fingerprint(self.generator))
@@ -224,9 +225,9 @@ class GAN(GANNetworks):
 
     @property
     def sampler(self):
-        """The network that `sample` draws with: the averaged generator, where its average is of the present weights.
+        """The network that `sample` uses: the averaged generator, if the average belongs to the current weights.
 
-        It is not after weights were set or loaded, and before the next training, which starts the average from them.
+        If weights were set or loaded, it is the generator itself until the next training, which restarts the average.
         """
         return self.averaged_generator if self._has_average() else self.generator
 
@@ -242,8 +243,8 @@ class GAN(GANNetworks):
         """Draws images with `sampler`.
 
         Args:
-            n: how many.
-            labels: classes `(n,)`, or source images, of conditional networks; `None` gives each class in turn.
+            n: the number of images.
+            labels: classes `(n,)` or source images, for conditional networks; `None` takes each class in turn.
             seed: integer; the same seed gives the same images.
 
         Returns:
@@ -264,16 +265,16 @@ class GAN(GANNetworks):
         network = self.averaged_generator if averaged else self.generator
         return network(inputs_of(noise, labels), training=False)
 
-    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
+    @random_state_kept(wait=False)  # random initial weights are overwritten at once
     def copy(self):
-        """A GAN of the same configuration and weights, which shares none of them; it is not compiled."""
+        """A new GAN with the same configuration and copies of the weights. It is not compiled."""
         networks = {name: network and copy_network(network) for name, network in self._networks().items()}
         copy = type(self).from_config({**self.get_config(), **networks})
         copy.set_weights(self.get_weights())
         return copy
 
     def set_player_weights(self, weights):
-        """Sets the generator's trainable weights and, after them in the list, the discriminator's; and the average."""
+        """Sets the trainable weights, the generator's first and then the discriminator's, and the average."""
         players = [*self.generator.trainable_variables, *self.discriminator.trainable_variables]
         for variable, weight in zip(players, weights, strict=True):
             variable.assign(weight)
@@ -288,7 +289,7 @@ class GAN(GANNetworks):
 
     def get_config(self):
         objective = self.objective._asdict()
-        # Functions of the user's own stay as they are: in a file alone they have to be named.
+        # The user's functions stay as they are: only a file needs them by name.
         functions = {key: objective.pop(key) for key in ("loss", "penalty")}
         config = {
             "name": self.name,

@@ -1,4 +1,4 @@
-"""Checks on the data of a GAN, made before any work is done."""
+"""Checks on the data of a GAN. They run before any work."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from metalearn_tf.gan.network_inputs import are_bytes, condition_of, has_pairs
 
 
 def check_monitor(monitor, mode):
-    """The name of a log and the direction in which it is better, as they came."""
+    """Checks the name of a log and the direction in which it is better, and returns both."""
     if monitor is not None and not isinstance(monitor, str):
         raise ValueError(f"`monitor` must be the name of a log, or None. Received: {monitor!r}")
     if mode not in ("min", "max"):
@@ -23,7 +23,7 @@ def check_monitor(monitor, mode):
 
 
 def check_training_data(gan, x, y, argument="x"):
-    """Refuses images and labels that do not fit the networks; of batches, the first is looked at.
+    """Refuses images and labels that do not fit the networks. Of data in batches, it checks only the first batch.
 
     Args:
         gan: a `GAN`.
@@ -32,8 +32,8 @@ def check_training_data(gan, x, y, argument="x"):
         argument: name of the argument, for the errors.
 
     Returns:
-        `x` and `y` for Keras's `fit`: a pair of arrays is both, lists are arrays, and a generator still has its first
-        batch.
+        `x` and `y` for Keras's `fit`: a pair of arrays is split into both, lists become arrays, and a generator still
+        yields its first batch.
     """
     has_parts = isinstance(x, (tuple, list)) and len(x) in (1, 2) and y is None
     if has_parts and all(hasattr(part, "shape") for part in x) and np.ndim(x[0]) == 4:
@@ -57,7 +57,7 @@ def check_training_data(gan, x, y, argument="x"):
 
 
 def check_inputs(gan, x):
-    """Refuses what is no input of the generator; of batches, the first is looked at.
+    """Refuses wrong inputs of the generator. Of data in batches, it checks only the first batch.
 
     Args:
         gan: a `GAN`.
@@ -94,13 +94,13 @@ def _check_noise_and_labels(gan, inputs, in_batches=False):
 
 
 def check_gan_images(argument, images, gan, shape=None):
-    """Refuses images of another shape, dtype or range than the generator's.
+    """Refuses images whose shape, dtype or range is not that of the generator.
 
     Args:
         argument: the name in error messages.
         images: array.
         gan: a `GAN`.
-        shape: `(height, width, channels)` of images that are not the generator's; `None` for its own.
+        shape: `(height, width, channels)` of source images; `None` for the shape of the generator's images.
 
     Returns:
         The images as a NumPy array.
@@ -112,27 +112,27 @@ def check_gan_images(argument, images, gan, shape=None):
     check_image_range(argument, images, limits)
     if limits is None and images.dtype == np.uint8:
         raise ValueError(
-            f"`{argument}` must be floating where the range of the generator is not known: its last layers do not say "
-            "it. Declare it by `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
+            f"`{argument}` must be floating if the range of the generator is not known: its last layers do not tell "
+            "it. Declare it with `GAN(..., image_range=(-1, 1))`, or end the generator with tanh or sigmoid. "
             "Received: uint8"
         )
     low, high = float(images.min()), float(images.max())
     if limits is None and are_bytes(low, high):
         raise ValueError(
-            f"`{argument}` must not be floats from 0 to 255 where the range of the generator is not known: from small "
-            "noise such numbers are hardly learned. Scale them, or declare them by `GAN(..., image_range=(0, 255))`. "
+            f"`{argument}` must not be floats from 0 to 255 if the range of the generator is not known: a generator "
+            "hardly learns such large numbers. Scale them, or declare them with `GAN(..., image_range=(0, 255))`. "
             f"Received: values from {low:g} to {high:g}"
         )
     return images
 
 
 def check_gan_labels(gan, labels, count, in_batches=False):
-    """Refuses labels for networks that take none, and their absence for others.
+    """Refuses labels if the networks take none, and missing labels if they need them.
 
     Args:
         gan: a `GAN`.
         labels: array, or `None`.
-        count: how many images there are, or a pair, tasks and images of each.
+        count: the number of images, or a pair: the number of tasks, and of images in each.
         in_batches: as in `check_classes`.
     """
     if not gan.conditional:
@@ -143,7 +143,7 @@ def check_gan_labels(gan, labels, count, in_batches=False):
             )
         return
     if labels is None:
-        raise ValueError("`labels` are needed: the networks take labels beside noise and images. Received: None")
+        raise ValueError("`labels` are needed: the networks take labels with noise and images. Received: None")
     labels = np.asarray(labels)
     if not has_pairs(gan):
         check_classes(gan, labels, count if isinstance(count, tuple) else (count,), in_batches)
@@ -154,7 +154,7 @@ def check_gan_labels(gan, labels, count, in_batches=False):
 
 
 def check_sampling(gan, n, labels=None, seed=0):
-    """The labels to sample, each class in turn where there are none, as the networks take them.
+    """Checks the labels to sample, and returns them as the networks take them; `None` becomes each class in turn.
 
     Raises:
         ValueError: see `GAN.sample`.

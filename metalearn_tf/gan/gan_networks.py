@@ -1,4 +1,4 @@
-"""What the networks of a GAN say about its images, noise and labels."""
+"""The shapes of a GAN's images, noise and labels, read from its networks."""
 
 import numpy as np
 
@@ -9,16 +9,16 @@ from metalearn_tf.networks.value_range import value_range
 
 
 class GANNetworks(AdversarialModel):
-    """A model with a `generator`, a `discriminator` and an `encoder` or `None`, which is asked what they are for."""
+    """A model with a `generator`, a `discriminator` and an `encoder` (or `None`). Its properties describe them."""
 
     @property
     def conditional(self):
-        """Whether the networks take labels beside noise and images."""
+        """Whether the networks take labels in addition to noise and images."""
         return len(self.generator.inputs) == 2
 
     @property
     def latent_dim(self):
-        """Numbers in the noise of an image."""
+        """How many numbers the noise of one image has."""
         return self.generator.inputs[0].shape[-1]
 
     @property
@@ -28,10 +28,10 @@ class GANNetworks(AdversarialModel):
 
     @property
     def number_of_classes(self):
-        """How many classes the networks' labels can be of: as many as both know; `None` where no layer says it.
+        """The number of classes that both networks know; `None` if no layer tells it.
 
-        A layer named `"label_embedding"` says it, and what Keras has for class numbers and is given the labels. Labels
-        of several numbers are attributes, not classes; those of a map of integers are classes.
+        A layer named `"label_embedding"` tells it, and so does a Keras layer for class numbers that gets the labels.
+        Labels with several numbers are attributes, not classes. The integers in a map are classes.
         """
         if not self.conditional:
             return None
@@ -44,12 +44,12 @@ class GANNetworks(AdversarialModel):
 
     @property
     def source_shape(self):
-        """`(height, width, channels)` of the source images of pairs; `None` for others."""
+        """`(height, width, channels)` of the source images of pairs; `None` for other GANs."""
         return tuple(self.generator.inputs[1].shape[1:]) if has_pairs(self) else None
 
     @property
     def image_range(self):
-        """Lowest and highest value of a generated pixel; `None` where neither the generator nor the user says it."""
+        """Lowest and highest value of a generated pixel; `None` if neither the generator nor the user tells it."""
         known = self._declared_range or value_range(self.generator)
         return known if np.isfinite(known).all() else None
 

@@ -1,4 +1,4 @@
-"""The two players of a GAN with weights that are arguments: what MetaGAN plays on each task. Pure functions."""
+"""The game that MetaGAN plays on each task: pure functions, with the weights of both players as arguments."""
 
 import tensorflow as tf
 
@@ -9,7 +9,7 @@ from metalearn_tf.gan.players import stateless_players
 
 
 def inner_step(gan, rules, values, images, seed, step, labels=None):
-    """One inner step: the discriminator takes as many steps as the GAN has it, then the generator one.
+    """One inner step: the discriminator takes `discriminator_steps` of the GAN, then the generator takes one.
 
     Args:
         gan: as in `stateless_players`.
@@ -50,7 +50,7 @@ def inner_step(gan, rules, values, images, seed, step, labels=None):
 
 
 def outer_losses(gan, weights, queries, seed, labels=None):
-    """The losses of generator and discriminator with adapted weights, two float32 scalars.
+    """The losses of generator and discriminator with adapted weights, as two float32 scalars.
 
     Args:
         gan: as in `stateless_players`.
@@ -68,7 +68,7 @@ def outer_losses(gan, weights, queries, seed, labels=None):
 
 
 def traced_parts(meta_gan):
-    """What the inner loop of a `MetaGAN` reads beside tensors and variables: plain values may be set at any time."""
+    """The plain values that the inner loop of a `MetaGAN` reads: users may set them at any time."""
     gan, plain = meta_gan.gan, (bool, int, float, str)
     variables = [*gan.generator.variables, *gan.discriminator.variables]
     return [
@@ -80,13 +80,13 @@ def traced_parts(meta_gan):
 
 
 def gradients_of(tape, loss, weights, variables):
-    """The gradients of a loss by weights, dense tensors: those of label embeddings too.
+    """The gradients of a loss with respect to weights, as dense tensors, also for label embeddings.
 
     Args:
         tape: a `tf.GradientTape` that has watched the weights.
         loss: scalar.
         weights: list of tensors.
-        variables: the Keras variables that they stand for.
+        variables: the Keras variables that the tensors replace.
 
     Raises:
         ValueError: names the variables that the loss does not depend on.

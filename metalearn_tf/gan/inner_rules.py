@@ -1,4 +1,4 @@
-"""The update rules of a MetaGAN's inner loop by a Keras optimizer."""
+"""The update rules of a MetaGAN's inner loop, made of a Keras optimizer."""
 
 import keras
 import numpy as np
@@ -8,11 +8,11 @@ from metalearn_tf.engine.update_rules import UpdateRule, keras_optimizer, statel
 
 
 class InnerRules:
-    """The update rules of generator and discriminator by a `MetaGAN`'s inner optimizer as it is at the moment."""
+    """The update rules of generator and discriminator, made of the current inner optimizer of a `MetaGAN`."""
 
     def __init__(self, meta_gan):
         self._meta_gan, self._made = meta_gan, (None, None)
-        self()  # what an inner loop cannot follow is refused at once
+        self()  # refuses at once an optimizer that does not work in an inner loop
 
     def __call__(self):
         meta_gan = self._meta_gan
@@ -27,12 +27,12 @@ class InnerRules:
 
 
 def described_optimizer(meta_gan):
-    """The configuration of the inner optimizer; `None` without one."""
+    """The configuration of the inner optimizer; `None` if there is none."""
     return meta_gan.inner_optimizer and keras.saving.serialize_keras_object(meta_gan.inner_optimizer)
 
 
 def fresh_rule(optimizer, variables):
-    """The update rule of a Keras optimizer that has seen no gradient yet, whatever task comes."""
+    """The update rule of a Keras optimizer that starts fresh for every task: it has seen no gradient yet."""
     optimizer = stateless_optimizer(optimizer, variables)
     start = [np.asarray(variable) for variable in optimizer.variables]
     return UpdateRule(lambda weights: [tf.constant(value) for value in start], keras_optimizer(optimizer).update)

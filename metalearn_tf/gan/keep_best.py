@@ -1,4 +1,4 @@
-"""What keeps the best weights of a training that may diverge."""
+"""Keeps the best weights of a training that may diverge."""
 
 import logging
 
@@ -7,16 +7,16 @@ import numpy as np
 
 
 def check_is_logged(monitor, losses, callbacks, is_validated):
-    """Refuses the name of a log that no epoch will have, before the first.
+    """Refuses, before the first epoch, the name of a log that no epoch will have.
 
     Args:
         monitor: as in `KeepBest`.
         losses: names of the losses in the logs.
-        callbacks: list of those of `fit`. One of the user's own may add logs of any name.
+        callbacks: list of the callbacks of `fit`. The user's own callbacks may add logs with any name.
         is_validated: whether there are validation data.
 
     Raises:
-        ValueError: if it is none of the losses, and no callback adds it.
+        ValueError: if it is not one of the losses, and no callback adds it.
     """
     names = [*losses, *(f"val_{name}" for name in losses if is_validated)]
     names += [name for callback in callbacks for name in getattr(callback, "log_names", ())]
@@ -38,20 +38,20 @@ def _not_logged(monitor, names):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Stops training that diverges, and brings the best weights back.
+    """Stops a training that diverges, and restores the best weights.
 
     `GAN.fit` and `MetaGAN.fit` add it to their callbacks.
 
     Args:
-        monitor: a name in the logs of an epoch; `None` keeps the last epoch's weights for the case of divergence only.
+        monitor: a name in the logs of an epoch; `None` keeps the weights of the last epoch, only for divergence.
         mode: `"min"` or `"max"`.
 
     Raises:
-        FloatingPointError: when a loss is not finite, after the weights and optimizers have been set to the best ones.
-        ValueError: if there is no `monitor` in the logs.
+        FloatingPointError: when a loss is not finite, after restoring the best weights and optimizers.
+        ValueError: if `monitor` is not in the logs.
     """
 
-    is_resumed = True  # by `mtf.training.Resume`, though the user does not name it there
+    is_resumed = True  # `mtf.training.Resume` saves it, although the user does not name it there
 
     def __init__(self, monitor=None, mode="min"):
         super().__init__()
@@ -83,7 +83,7 @@ class KeepBest(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.monitor is not None and self.best_epoch is not None:
             self._restore()
-            # Keras has done so at the end of training, with the weights of the last epoch.
+            # Keras did the same at the end of training, with the weights of the last epoch.
             self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
             logging.getLogger(__name__).info(
                 "The weights are those of epoch %d, with %s %g.",

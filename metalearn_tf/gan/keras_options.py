@@ -1,4 +1,4 @@
-"""The options of Keras's `compile`, `fit` and `evaluate` that a game of two players does not have."""
+"""The options of Keras's `compile`, `fit` and `evaluate` that a GAN does not have."""
 
 import inspect
 
@@ -7,18 +7,18 @@ import keras
 _OF_COMPILE = {
     "loss": "the losses are those of the game: `GAN(..., loss=...)`",
     "loss_weights": "the terms of the losses have weights of their own: `GAN(..., penalty_weight=...)`",
-    "metrics": "there is no answer that a metric could hold against a truth; `mtf.evaluation.GenerativeScores` in "
-    "`callbacks` scores the images",
-    "weighted_metrics": "there is no answer that a metric could hold against a truth, and no weights",
+    "metrics": "a GAN has no predictions to compare with labels; `mtf.evaluation.GenerativeScores` in `callbacks` "
+    "scores the images",
+    "weighted_metrics": "a GAN has no predictions to compare with labels, and no weights",
 }
 _OF_FIT = {
-    "class_weight": "how often an example is drawn is up to the data",
-    "sample_weight": "how often an example is drawn is up to the data",
+    "class_weight": "repeat examples in the data to use them more often",
+    "sample_weight": "repeat examples in the data to use them more often",
 }
 
 
 def check_compile_options(options, optimizers):
-    """Refuses what `keras.Model.compile` takes and a GAN would not use, and what neither of them takes.
+    """Refuses options of `keras.Model.compile` that a GAN would not use, and options that neither of them takes.
 
     Args:
         options: dict of the arguments.
@@ -38,13 +38,13 @@ def check_compile_options(options, optimizers):
 
 
 def _fix_of_optimizer(name, optimizers):
-    """What to write for `d_optimizer` and the like, the names of Keras's examples."""
+    """The advice for `d_optimizer` and similar names, which Keras's examples use."""
     meant = [own for own in optimizers if own[0] == name[0]] or optimizers
     return f"; write `{meant[0]}=`" if "opt" in name else ""
 
 
 def check_data_options(options, method):
-    """Refuses what `keras.Model.fit` and its like take of data and a GAN would not use."""
+    """Refuses data options of `keras.Model.fit` and similar methods that a GAN would not use."""
     _refuse(options, _OF_FIT, method)
 
 

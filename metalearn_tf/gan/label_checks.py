@@ -1,4 +1,4 @@
-"""Checks on the labels of a conditional GAN, made before any work is done."""
+"""Checks on the labels of a conditional GAN. They run before any work."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,13 +7,13 @@ from metalearn_tf.checks.label_advice import may_be_labels
 
 
 def check_classes(gan, labels, lead, in_batches=False):
-    """Refuses labels that are not what the networks' second input takes, source images aside.
+    """Refuses labels that do not fit the networks' second input. Source images are checked elsewhere.
 
     Args:
         gan: a conditional `GAN`.
         labels: array.
-        lead: the shape of the images before that of one, `(n,)` or `(tasks, n)`.
-        in_batches: whether they come from a `tf.data.Dataset` or the like, in whose functions the advice then is.
+        lead: the leading axes of the images, `(n,)` or `(tasks, n)`.
+        in_batches: whether the labels come from a `tf.data.Dataset` or similar; the advice then uses its functions.
     """
     condition, classes = gan.generator.inputs[1], gan.number_of_classes
     shape, is_floating = tuple(condition.shape[1:]), tf.as_dtype(condition.dtype).is_floating
@@ -44,7 +44,7 @@ def _meet(shape, wanted):
 
 
 def _advice(labels, lead, shape, in_batches):
-    """How labels of the network's shape are made of those that came, for the end of an error message."""
+    """Says how to bring the labels to the network's shape, for the end of an error message."""
     module = "tf" if in_batches else "np"
     if labels.dtype.kind not in "biuf" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
         return ""

@@ -1,4 +1,4 @@
-"""How many classes the label input of a network knows, read from the layers that the labels go to."""
+"""The number of classes of a network's label input, read from the layers that get the labels."""
 
 import keras
 
@@ -6,10 +6,10 @@ from metalearn_tf.engine.keras_internals import calls_in, flat_layers
 
 
 def classes_of_labels(network, labels):
-    """The number of class numbers that what takes an input knows: as many as all know; `None` where nothing says it.
+    """The number of classes that all layers behind a label input know; `None` if no layer tells it.
 
-    Followed are the labels themselves, through whatever has no weights. An embedding of something else, such as
-    positions, says nothing of them. A layer named `"label_embedding"` does, wherever it is.
+    It follows the labels through layers without weights. An embedding of something else, such as positions, does not
+    count. A layer named `"label_embedding"` counts, wherever it is.
 
     Args:
         network: a functional or sequential `keras.Model`.
@@ -32,7 +32,7 @@ def _classes_behind(network, labels):
         elif isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
             for inner, outer in zip(operation.inputs, node.input_tensors):
                 found += _classes_behind(operation, inner) if id(outer) in carried else []
-        elif getattr(operation, "weights", None):  # a layer of the user's own may hold an embedding
+        elif getattr(operation, "weights", None):  # a user's layer may contain an embedding
             found += [classes for classes in map(_classes_of, flat_layers(operation)) if classes is not None]
         else:
             carried.update(map(id, node.output_tensors))
@@ -40,7 +40,7 @@ def _classes_behind(network, labels):
 
 
 def _classes_of(operation):
-    """The number of class numbers that a layer or an operation of Keras's takes; `None` where it takes others."""
+    """The number of classes that a layer or an operation of Keras takes; `None` if it does not take class numbers."""
     if isinstance(operation, keras.layers.Embedding):
         return operation.input_dim
     if isinstance(operation, keras.layers.CategoryEncoding):

@@ -1,8 +1,9 @@
 """The losses of generator and discriminator: pure functions of logits, in pairs.
 
-Every discriminator loss takes the logits `(n, 1)` of real and of generated images, any real numbers in any floating
-dtype, every generator loss those of generated images. They compute in float32 and return its mean over the batch, a
-float32 scalar to be minimised. D below is the discriminator's logit, and σ(D) its probability that an image is real.
+A discriminator loss takes the logits `(n, 1)` of real and of generated images. A generator loss takes only those of
+generated images. Logits are any real numbers in any floating dtype. The losses compute in float32 and return the mean
+over the batch, a float32 scalar to minimise. Below, D is the discriminator's logit, and σ(D) is the probability that an
+image is real.
 """
 
 import keras
@@ -17,7 +18,7 @@ def minimax_discriminator_loss(real_logits, fake_logits):
         fake_logits: `(m, 1)`.
 
     Returns:
-        A float32 scalar above 0; 2 log 2 where the discriminator cannot tell.
+        A float32 scalar above 0; 2 log 2 if the discriminator cannot tell real from generated.
 
     Reference: [Goodfellow et al., 2014](https://arxiv.org/abs/1406.2661), equation 1.
     """
@@ -29,7 +30,7 @@ def minimax_discriminator_loss(real_logits, fake_logits):
 def minimax_generator_loss(fake_logits):
     """The generator's side of the minimax game, `log(1 - σ(D(fake)))`.
 
-    Its gradient vanishes where the discriminator is sure, as it soon is; `non_saturating_generator_loss` mends that.
+    Its gradient vanishes when the discriminator is sure, which happens early. The non-saturating loss avoids this.
 
     Args:
         fake_logits: `(n, 1)`.
@@ -44,7 +45,7 @@ def minimax_generator_loss(fake_logits):
 
 
 def non_saturating_discriminator_loss(real_logits, fake_logits):
-    """The same as `minimax_discriminator_loss`.
+    """The same function as `minimax_discriminator_loss`.
 
     Args:
         real_logits: `(n, 1)`.
@@ -59,7 +60,7 @@ def non_saturating_discriminator_loss(real_logits, fake_logits):
 
 
 def non_saturating_generator_loss(fake_logits):
-    """`-log σ(D(fake))`, whose gradient is largest where the discriminator is sure.
+    """`-log σ(D(fake))`, whose gradient is largest when the discriminator is sure.
 
     Args:
         fake_logits: `(n, 1)`.
@@ -105,7 +106,7 @@ def least_squares_generator_loss(fake_logits):
 
 
 def wasserstein_discriminator_loss(real_logits, fake_logits):
-    """`D(fake) - D(real)`: minus the critic's estimate of the distance. It needs a critic that is kept Lipschitz.
+    """`D(fake) - D(real)`: minus the critic's estimate of the distance. The critic must be Lipschitz: use a penalty.
 
     Args:
         real_logits: `(n, 1)`.
@@ -176,7 +177,7 @@ LOSSES = {
     "hinge": (hinge_discriminator_loss, hinge_generator_loss),
 }
 
-# So that a file of a GAN with a pair of them is loaded again.
+# Registered, so Keras can load a file of a GAN that has a pair of them.
 for _loss in [loss for pair in LOSSES.values() for loss in pair]:
     keras.saving.register_keras_serializable("metalearn_tf")(_loss)
 
@@ -185,8 +186,8 @@ def get_losses(loss):
     """The pair of losses that a name stands for.
 
     Args:
-        loss: a key of `LOSSES`, or a pair `(discriminator_loss, generator_loss)` of functions with the arguments of
-            those above.
+        loss: a key of `LOSSES`, or a pair `(discriminator_loss, generator_loss)` of functions with the same arguments
+            as those above.
 
     Returns:
         `(discriminator_loss, generator_loss)`.
@@ -230,7 +231,7 @@ def feature_matching_loss(real_features, fake_features):
 
 
 def reconstruction_loss(images, reconstructions):
-    """The mean absolute error of images that the generator should have given back.
+    """The mean absolute error between images and their reconstructions by the generator.
 
     Args:
         images: `(n, height, width, channels)` floating.

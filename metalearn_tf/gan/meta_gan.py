@@ -25,11 +25,11 @@ from metalearn_tf.serving.export_generator import export_meta_gan
 class MetaGAN(AdversarialModel):
     """Initial weights of a GAN from which a few steps on a few images of a new class lead to more images of it.
 
-    A task is a few images: of one class or domain or, where networks take labels, of several classes. In the inner loop
-    both players take `inner_steps` steps on them. The outer algorithms are:
+    A task is a few images of one class or domain. If the networks take labels, it may have several classes. In the
+    inner loop, both players take `inner_steps` steps on these images. The outer algorithms are:
 
     - `"reptile"`: the initial weights move towards the adapted ones. The outer gradient is their difference.
-    - `"maml"`: each player's gradient of its own loss after adaptation, on the task's query images, through the whole
+    - `"maml"`: each player's loss after adaptation, on the task's query images, is differentiated through the whole
       inner loop of both players.
     - `"fomaml"`: the same without the derivative of the inner gradients.
 
@@ -42,29 +42,29 @@ class MetaGAN(AdversarialModel):
     ```
 
     Args:
-        gan: a `GAN` of noise or of noise and class numbers, without encoder, dropout, batch or spectral normalisation,
-            whose averages a few images would not fill. Frozen weights stay as they are.
+        gan: a `GAN` with noise, or noise and class numbers, as its input. It must not have an encoder, dropout, batch
+            or spectral normalisation: a few images are too few for their averages. Frozen weights are not trained.
         algorithm: `"reptile"`, `"fomaml"` or `"maml"`.
         inner_steps: steps of both players in meta-training.
-        inner_learning_rate: of the inner steps; `None` for 1e-3, or 1e-2 of `"maml"`.
-        inner_optimizer: a `keras.optimizers.Optimizer`, from whose first state each task starts; `None` for Adam with
-            `beta_1=0`. `"maml"` has gradient descent, the derivative of which has no poles, and takes none.
-        inner_batch_size: images of an inner step, taken in turn, those of each label in turn; `None` for all images.
+        inner_learning_rate: rate of the inner steps; `None` for 1e-3, or for 1e-2 with `"maml"`.
+        inner_optimizer: a `keras.optimizers.Optimizer`, which starts fresh for each task; `None` for Adam with
+            `beta_1=0`. Leave it out for `"maml"`, which uses gradient descent: its derivative has no poles.
+        inner_batch_size: images of an inner step, taken in turn and alternating between labels; `None` for all images.
         learned_rates: whether `"maml"` learns a rate for each inner step and each weight tensor.
         test_inner_steps: inner steps outside training; `None` for as many as in training.
-        seed: integer, of the noise in training.
+        seed: integer, for the noise in training.
 
     `fit` takes tasks as `mtf.data.image_tasks` yields them: a `tf.data.Dataset` of images
-    `(tasks, images, height, width, channels)`, or of pairs of those and query images; or one array of tasks.
+    `(tasks, images, height, width, channels)`, or of pairs of images and query images; or one array of tasks.
     Conditional networks take `(images, labels)`, with labels `(tasks, images)`, or a dataset of pairs of two of those.
-    Without query images, the adapted players are judged on the images themselves; `"reptile"` adapts to both together.
-    Its losses are those after adaptation, and one that is no longer finite ends it as that of a `GAN`.
+    Without query images, the losses of the adapted players use the images themselves. `"reptile"` adapts to both sets
+    together. The losses are those after adaptation. If one is no longer finite, training ends as for a `GAN`.
 
     Call arguments:
-        inputs: images `(tasks, images, height, width, channels)`, uint8 or in the generator's range; of conditional
-            networks a pair of them and labels `(tasks, images)`.
+        inputs: images `(tasks, images, height, width, channels)`, uint8 or in the generator's range; for conditional
+            networks, a pair of images and labels `(tasks, images)`.
 
-    Output shape: generated images `(tasks, images, height, width, channels)`, as many as came in.
+    Output shape: generated images `(tasks, images, height, width, channels)`, as many as the input has.
 
     Raises:
         ValueError: if an argument is not accepted, or the networks keep a state of their own.
@@ -125,9 +125,9 @@ class MetaGAN(AdversarialModel):
 
         Args:
             images: `(n, height, width, channels)`, uint8 or in the generator's range.
-            seed: int32 `(2,)`, of the noise.
+            seed: int32 `(2,)`, for the noise.
             steps: integer or int32 scalar; `None` for the steps outside training.
-            labels: `(n,)` int32 of conditional networks.
+            labels: `(n,)` int32, for conditional networks.
 
         Returns:
             The task state: the generator's adapted weights, then the discriminator's, a flat list of tensors.
@@ -142,11 +142,11 @@ class MetaGAN(AdversarialModel):
         return [*values[0], *values[1]]
 
     def generate(self, task_state, noise, labels=None):
-        """Images `(n, height, width, channels)` float32 of noise `(n, latent_dim)` and labels `(n,)`."""
+        """Images `(n, height, width, channels)` float32, made of noise `(n, latent_dim)` and labels `(n,)`."""
         return tf.cast(stateless_players(self.gan, task_state).generate(noise, labels)[0], tf.float32)
 
     def judge(self, task_state, images, labels=None):
-        """The adapted discriminator's logits `(n, 1)`, high for what it takes for real."""
+        """The adapted discriminator's logits `(n, 1)`: high if it takes an image for real."""
         return stateless_players(self.gan, task_state).judge(images_of(self.gan, images), labels)[0]
 
     def inner_rules(self):
@@ -169,18 +169,18 @@ class MetaGAN(AdversarialModel):
         return inner_step(self.gan, self.inner_rules(), values, images, seed, step, labels)
 
     def task_gradients(self, images, queries, seed, labels=None, query_labels=None):
-        """The direction of one task's outer step.
+        """The gradients of one task for the outer step.
 
         Args:
-            images: `(n, height, width, channels)`, of the inner loop.
-            queries: images on which the adapted players are judged.
+            images: `(n, height, width, channels)`, for the inner loop.
+            queries: images for the losses of the adapted players.
             seed: int32 `(2,)`.
-            labels: of the images, for conditional networks.
-            query_labels: of the queries.
+            labels: labels of the images, for conditional networks.
+            query_labels: labels of the queries.
 
         Returns:
-            The losses of generator and discriminator after adaptation, float32 scalars, and a gradient for each of
-            the trainable variables: a flat list of tensors.
+            The losses of generator and discriminator after adaptation, float32 scalars, and a gradient for each
+            trainable variable: a flat list of tensors.
         """
         inner_seed, outer_seed = split_seed(seed, 2)
         if self.algorithm == "maml":
@@ -227,14 +227,14 @@ class MetaGAN(AdversarialModel):
         """Prepares for meta-training.
 
         Args:
-            optimizer: of the outer loop; `None` for `SGD(0.5)`, half of the way to the adapted weights, of
-                `"reptile"`, and `Adam(1e-4)` of the others.
+            optimizer: the optimizer of the outer loop. `None` is `SGD(0.5)`, half of the way to the adapted weights,
+                for `"reptile"`, and `Adam(1e-4)` for the others.
             monitor: as in `GAN.compile`.
             mode: as in `GAN.compile`.
             **kwargs: as in Keras; XLA is off by default.
 
         Raises:
-            ValueError: if the optimizer scales losses or trained other variables, or an option is not one of a GAN.
+            ValueError: if the optimizer scales losses or has trained other variables, or a GAN has no such option.
         """
         optimizer = make_outer_optimizer(self, optimizer)
         self.compile_players(optimizer, {"optimizer": optimizer}, monitor, mode, kwargs)
@@ -247,7 +247,7 @@ class MetaGAN(AdversarialModel):
     def train_step(self, data):
         step = tf.cast(self.steps, tf.int32)
         means = self._mean_over_tasks(self.task_gradients, data, step, self.trainable_variables)
-        with tf.control_dependencies(means):  # which a refused batch does not have
+        with tf.control_dependencies(means):  # not counted if the batch is refused
             apply_mean(self.optimizer, means[2:], self.trainable_variables)
             self.steps.assign_add(1)
             return self.track(tf.nest.flatten(data)[0], *means[:2])
@@ -284,15 +284,15 @@ class MetaGAN(AdversarialModel):
 
         Args:
             images: `(n, height, width, channels)`, at least 2, uint8 or in the generator's range.
-            labels: classes `(n,)` of conditional networks, all those that are to be drawn.
+            labels: classes `(n,)`, for conditional networks: all classes that you want to draw later.
             steps: inner steps; `None` for `test_inner_steps`, or as many as in training.
-            seed: integer, of the noise.
+            seed: integer, for the noise.
 
         Returns:
-            A `GAN` with weights of its own, not compiled: `sample` it, export it, or compile it and train it further.
+            A `GAN` with its own weights, not compiled: `sample` it, export it, or compile it and train it further.
 
         Raises:
-            ValueError: if images or labels do not fit the networks, or are fewer than 2 or than `inner_batch_size`.
+            ValueError: if images or labels do not fit the networks, or there are fewer than 2 or `inner_batch_size`.
         """
         steps = (self.test_inner_steps or self.inner_steps) if steps is None else steps
         images, labels = check_adaptation(self, images, labels, steps, seed)

@@ -1,4 +1,4 @@
-"""Checks on a MetaGAN, made before any work is done."""
+"""Checks on a MetaGAN. They run before any work."""
 
 import keras
 import tensorflow as tf
@@ -31,8 +31,8 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         layers = [layer.name for layer in flat_layers(network) if _has_state(layer)]
         if layers:
             raise ValueError(
-                f"`gan` must have a {name} without a state beside its weights, as moving averages, spectral "
-                'normalisation and dropout have it; `mtf.networks.dcgan(generator_normalization="layer", '
+                f"`gan` must have a {name} without a state other than its weights: no moving averages, spectral "
+                'normalisation or dropout. `mtf.networks.dcgan(generator_normalization="layer", '
                 'discriminator_normalization="layer")` makes such networks. '
                 f"Received: state in the layers {layers} of {network.name!r}"
             )
@@ -42,8 +42,8 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
         check_positive("inner_learning_rate", inner_learning_rate)
     if inner_optimizer is not None and (algorithm == "maml" or inner_learning_rate is not None):
         raise ValueError(
-            '`inner_optimizer` must be None for "maml", which descends along gradients, and has its rate in itself '
-            f"without `inner_learning_rate`. Received: {inner_optimizer!r}"
+            '`inner_optimizer` must be None for "maml", which uses gradient descent, and with `inner_learning_rate`, '
+            f"because an optimizer has its own rate. Received: {inner_optimizer!r}"
         )
     check_trainable(gan)
     if learned_rates and algorithm != "maml":
@@ -51,7 +51,7 @@ def check_meta_gan(gan, algorithm, inner_learning_rate, inner_optimizer, learned
     if algorithm == "maml":
         instead = 'take the `algorithm` "fomaml" or "reptile"'
         check_second_derivatives(gan.generator, "generator", instead=instead)
-        # The generator's gradient goes through the images that the discriminator is given.
+        # The generator's gradient flows through the images that the discriminator gets.
         check_second_derivatives(gan.judge, "discriminator", of_inputs=True, instead=instead)
 
 
@@ -67,7 +67,7 @@ def _has_state(layer):
 
 
 def make_outer_optimizer(meta_gan, optimizer):
-    """The optimizer of the outer loop, built; refuses one that divides gradients, or has trained others."""
+    """Returns the optimizer of the outer loop, built. Refuses one that scales losses or has trained other variables."""
     if optimizer is None:
         optimizer = keras.optimizers.SGD(0.5) if meta_gan.algorithm == "reptile" else keras.optimizers.Adam(1e-4)
     optimizer = get_optimizer("optimizer", optimizer)

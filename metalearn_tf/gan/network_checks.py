@@ -1,4 +1,4 @@
-"""Checks on the networks and options of a GAN, made before any work is done."""
+"""Checks on the networks and options of a GAN. They run before any work."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ _BATCH_NORMALIZATIONS = (keras.layers.BatchNormalization, TaskNormalization)
 
 
 def check_networks(generator, discriminator, encoder=None):
-    """Refuses networks that are not built functional models, do not fit each other or end in the wrong activation."""
+    """Refuses networks that are not built functional models, do not fit each other, or have the wrong activation."""
     networks = {"generator": generator, "discriminator": discriminator}
     networks.update({} if encoder is None else {"encoder": encoder})
     for name, network in networks.items():
@@ -54,7 +54,7 @@ def check_networks(generator, discriminator, encoder=None):
 
 
 def _is_seen_bounded(network):
-    """Whether a layer of the user's own seems to make probabilities, by what it puts out."""
+    """Whether a user's layer seems to make probabilities, judged by its outputs."""
     return len(network.inputs) == 1 and head_activation(network) is not None
 
 
@@ -142,10 +142,10 @@ def check_options(gan):
 
 
 def declared_range(generator, declared):
-    """The range of a generator's pixels as the user has declared it, two floats; `None` where it was not.
+    """The range of a generator's pixels as the user declared it, two floats; `None` if the user did not.
 
     Raises:
-        ValueError: if it is no range, or another one than that of the generator's last activation.
+        ValueError: if it is not a range, or differs from the range of the generator's last activation.
     """
     if declared is None:
         return None
@@ -160,7 +160,7 @@ def declared_range(generator, declared):
 
 
 def check_trainable(gan):
-    """Refuses players without anything to train."""
+    """Refuses players that have nothing to train."""
     if not gan.trainable:
         raise ValueError("`trainable` must be True to train a GAN. Received: trainable=False")
     for name in ("generator", "discriminator"):
@@ -172,5 +172,5 @@ def check_trainable(gan):
 
 
 def shapes_meet(shape, other):
-    """Whether two shapes are the same, as far as both are known."""
+    """Whether two shapes are equal on all axes that both know."""
     return len(shape) == len(other) and all(None in sides or sides[0] == sides[1] for sides in zip(shape, other))

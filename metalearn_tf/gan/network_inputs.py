@@ -1,7 +1,7 @@
-"""Images and labels as the networks of a GAN take them: what is a pixel, and what is none, is said here alone.
+"""Brings images and labels to the form that the networks of a GAN take. Only this file decides what is a pixel.
 
-Whole arrays and first batches are checked before any work (`gan_checks`, `label_checks`). What is looked at here is
-every batch, inside the graph, since later ones are seen by no one else.
+`gan_checks` and `label_checks` check whole arrays and first batches before any work. This file checks every batch,
+inside the graph, because nobody else sees the later ones.
 """
 
 import tensorflow as tf
@@ -9,14 +9,14 @@ import tensorflow as tf
 from metalearn_tf.checks.image_range import are_within
 from metalearn_tf.data.image_range import to_image_range
 
-# Above what images of an unknown range may have as floats: standardised ones stay far below, bytes far above.
+# The limit for floats if the range is unknown: standardised images stay far below it, bytes go far above it.
 MOST_WITHOUT_RANGE = 30.0
 
 
 def has_pairs(gan):
     """Whether the networks' second input is an image: floating, with height, width and channels.
 
-    Integer inputs of that shape are maps of classes; all others are classes or attributes. None of these are pixels.
+    Integer inputs with these axes are maps of classes. All other inputs are classes or attributes, not pixels.
     """
     if not gan.conditional:
         return False
@@ -25,12 +25,12 @@ def has_pairs(gan):
 
 
 def images_of(gan, images, name="x"):
-    """Images as float32 in the generator's range: uint8 brought there, floating as they are.
+    """Images as float32 in the generator's range. uint8 images are scaled to it, floating ones are not changed.
 
     Args:
         gan: a `GAN`.
         images: tensor `(…, height, width, channels)`.
-        name: of the argument, for the error.
+        name: name of the argument, for the error.
 
     Raises:
         InvalidArgumentError: when the graph runs, if a pixel is out of the range.
@@ -44,13 +44,13 @@ def images_of(gan, images, name="x"):
         fits, accepted = are_within(low, high, limits), f"in the range [{limits[0]:g}, {limits[1]:g}] of the generator"
     else:
         fits, accepted = ~are_bytes(low, high), "no floats from 0 to 255 where the range of the generator is not known"
-    # Not every kernel of a minimum sees NaN.
+    # Some kernels of the minimum ignore NaN.
     fits &= tf.reduce_all(tf.math.is_finite(images))
     return _after(images, fits, f"`{name}` must be finite and {accepted}. Received: pixels from", low, "to", high)
 
 
 def are_bytes(low, high):
-    """Whether floats from `low` to `high`, numbers or scalar tensors, seem to be bytes, for want of a known range."""
+    """Whether floats from `low` to `high` (numbers or scalar tensors) look like bytes. Used if the range is unknown."""
     return (low >= 0.0) & (high > MOST_WITHOUT_RANGE) & (high <= 255.0)
 
 
@@ -59,11 +59,11 @@ def condition_of(gan, labels):
 
     Args:
         gan: a conditional `GAN`.
-        labels: tensor or array `(n, …)`; a last axis of 1 may be there or not.
+        labels: tensor or array `(n, …)`, with or without a last axis of 1.
 
     Raises:
-        InvalidArgumentError: when the graph runs, if labels are none of the networks' classes, attributes not finite or
-            pixels out of the range.
+        InvalidArgumentError: when the graph runs, if labels are not among the networks' classes, attributes are not
+            finite, or pixels are out of the range.
     """
     if has_pairs(gan):
         return images_of(gan, labels, "labels")
@@ -75,7 +75,7 @@ def condition_of(gan, labels):
 
 
 def class_numbers(gan, labels, rank):
-    """Labels that are numbers of classes as int32 of `rank` axes, without a last one of 1; raises as `condition_of`."""
+    """Class numbers as int32 with `rank` axes, without a last axis of 1. Raises the same errors as `condition_of`."""
     labels = tf.convert_to_tensor(labels)
     return tf.cast(_checked(gan, labels if labels.shape.rank == rank else tf.squeeze(labels, -1)), tf.int32)
 

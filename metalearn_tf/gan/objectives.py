@@ -1,7 +1,7 @@
-"""What the two players of a GAN minimise, as pure functions of how they generate and judge.
+"""The losses that the two players of a GAN minimise, as pure functions of their networks.
 
-To the terms of the game come what the layers of the player's own networks add: regularisers of weights once, and what
-`activity_regularizer` and `add_loss` make of each pass that the loss needs; those of a penalty aside.
+A player's loss also contains the losses that the layers of its own networks add: regularisers of weights once, and
+`activity_regularizer` and `add_loss` for each pass that the loss needs. The passes of a penalty do not count.
 """
 
 from typing import NamedTuple
@@ -20,11 +20,11 @@ class Objective(NamedTuple):
     Attributes:
         loss: a name of `mtf.gan.LOSSES`, or a pair of functions.
         penalty: a name of `mtf.gan.PENALTIES`, a `Penalty`, or `None`.
-        penalty_weight: factor of the penalty; `None` for the penalty's own.
+        penalty_weight: factor of the penalty; `None` for the weight of the `Penalty`.
         augmentation: names of differentiable augmentations, or `None`.
-        feature_matching_weight: factor of the generator's distance between mean features.
-        reconstruction_weight: factor of the generator's mean absolute error.
-        image_range: lowest and highest value of a pixel, which augmentation is told; `None` where it is not known.
+        feature_matching_weight: factor of the distance between mean features in the generator's loss.
+        reconstruction_weight: factor of the mean absolute error in the generator's loss.
+        image_range: lowest and highest value of a pixel, for augmentation; `None` if it is not known.
     """
 
     loss: str
@@ -36,7 +36,7 @@ class Objective(NamedTuple):
     image_range: tuple | None = None
 
     def discriminator_loss(self, players, real, fake, labels, seed):
-        """The discriminator's loss and, where there is one, the weighted penalty that is part of it.
+        """The discriminator's loss and, if there is a penalty, the weighted penalty that is part of it.
 
         Args:
             players: the `Players`; `generate` is not used.
@@ -46,7 +46,7 @@ class Objective(NamedTuple):
             seed: int32 `(2,)`.
 
         Returns:
-            A tuple of one float32 scalar, or of two.
+            A tuple of one or two float32 scalars.
         """
         seeds = split_seed(seed, 3)
         real, fake = (self.augment(players, images, each) for images, each in zip((real, fake), seeds))
@@ -66,7 +66,7 @@ class Objective(NamedTuple):
 
         Args:
             players: the `Players`.
-            real: images, as in `discriminator_loss`: for the terms that compare with them.
+            real: images as in `discriminator_loss`, for the terms that compare with real images.
             noise: `(n, latent_dim)`.
             labels: `(n, …)`, or `None`.
             seed: int32 `(2,)`.
@@ -88,7 +88,7 @@ class Objective(NamedTuple):
         return loss
 
     def augment(self, players, images, seed):
-        """The images as the discriminator sees them: changed in [-1, 1], and in their own range again."""
+        """The images as the discriminator sees them: scaled to [-1, 1], changed, and scaled back to their own range."""
         if self.augmentation is None:
             return images
         low, high = self.image_range or (-1.0, 1.0)
@@ -98,20 +98,20 @@ class Objective(NamedTuple):
 
 
 def draw_noise(count, latent_dim, seed):
-    """Standard normal noise `(count, latent_dim)` float32, the same for the same `seed`, int32 `(2,)`."""
+    """Standard normal noise `(count, latent_dim)` float32. The same `seed`, int32 `(2,)`, gives the same noise."""
     return tf.random.stateless_normal([count, latent_dim], seed)
 
 
 def batch_noise(images, latent_dim, seed):
-    """`draw_noise` for the images of a batch that all replicas share."""
+    """`draw_noise` for the images of a batch that is split over all replicas."""
     return draw_rows(lambda count: draw_noise(count, latent_dim, seed), tf.shape(images)[0])
 
 
 def split_seed(seed, number):
-    """`number` seeds that have nothing in common, a list of int32 `(2,)`, from one."""
+    """Makes `number` independent seeds, a list of int32 `(2,)`, of one."""
     return tf.unstack(tf.random.split(seed, number))
 
 
 def task_seeds(seed, tasks):
-    """A seed of its own for each task of a batch, int32 `(tasks, 2)`, from one."""
+    """Makes one seed for each task of a batch, int32 `(tasks, 2)`, of one."""
     return draw_rows(lambda count: tf.random.split(seed, count), tasks)

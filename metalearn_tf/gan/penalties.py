@@ -1,10 +1,10 @@
 """Penalties that keep a critic smooth: pure functions of a critic and images.
 
-A critic is a function from images to logits, closed over its labels and weights, in which no example's logit depends on
-another example: it has no batch normalisation. The penalties are of plain TensorFlow operations, to be differentiated
-by the critic's weights, and again by what these weights came from. Of some layers TensorFlow's second derivative is
-wrong (resizing, Keras's normalisations): in a `GAN` it is not, and a critic of one's own with such layers is
-`lambda images: mtf.networks.exact_derivatives(critic, images)`.
+A critic is a function from images to logits that closes over its labels and weights. No example's logit may depend on
+another example, so it has no batch normalisation. The penalties use plain TensorFlow operations, so they can be
+differentiated with respect to the critic's weights and, again, through the steps that made these weights. For some
+layers, TensorFlow's second derivative is wrong (resizing, Keras's normalisations). A `GAN` corrects it. For your own
+critic with such layers, use `lambda images: mtf.networks.exact_derivatives(critic, images)`.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ import tensorflow as tf
 def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
     """The squared deviation of the critic's slope from a target, between real and generated images.
 
-    The slope is the Euclidean norm, over all axes but the batch, of the gradient of an image's logit by the image, at
-    `mix * real + (1 - mix) * fake`.
+    The slope is the norm of the gradient of an image's logit with respect to the image, at
+    `mix * real + (1 - mix) * fake`. It is the Euclidean norm over all axes except the batch.
 
     Args:
         critic: from images `(n, ...)` to logits `(n, 1)`.
@@ -27,10 +27,10 @@ def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
         fake: images of the same shape.
         mix: `(n,)`, uniform in [0, 1).
         one_sided: penalises only slopes above the target.
-        target: the slope without penalty.
+        target: the slope that has no penalty.
 
     Returns:
-        A float32 scalar, at least 0; without the weight, by the paper 10.
+        A float32 scalar, at least 0. It does not include the weight, which is 10 in the paper.
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -47,8 +47,8 @@ def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
         )
     mix = tf.reshape(mix, [-1] + [1] * (real.shape.rank - 1))
     squares = _squared_slopes(critic, mix * real + (1.0 - mix) * fake)
-    # The square root has no derivative at 0, where a critic may start. Here all its derivatives are 0 there, while an
-    # epsilon under the root would make the second one huge.
+    # The square root has no derivative at 0, where a critic may start. Here all derivatives are 0 there. An epsilon
+    # under the root would make the second derivative huge.
     is_flat = squares == 0.0
     slopes = tf.where(is_flat, 0.0, tf.sqrt(tf.where(is_flat, 1.0, squares)))
     excess = slopes - target
@@ -57,14 +57,14 @@ def gradient_penalty(critic, real, fake, mix, one_sided=False, target=1.0):
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 def r1_penalty(critic, real):
-    """The mean squared norm of the gradient of a real image's logit by the image.
+    """The mean squared norm of the gradient of a real image's logit with respect to the image.
 
     Args:
         critic: from images `(n, ...)` to logits `(n, 1)`.
         real: images `(n, ...)`, floating.
 
     Returns:
-        A float32 scalar, at least 0. The paper's weight, γ / 2 with γ = 10, is the caller's.
+        A float32 scalar, at least 0. It does not include the paper's weight, γ / 2 with γ = 10.
 
     Reference: [Mescheder et al., 2018](https://arxiv.org/abs/1801.04406), equation 9.
     """
@@ -72,11 +72,11 @@ def r1_penalty(critic, real):
 
 
 class Penalty(NamedTuple):
-    """A penalty as a discriminator's loss takes it.
+    """A penalty for the discriminator's loss, with its weight.
 
     Attributes:
-        function: from `(critic, real, fake, mix)`, as `gradient_penalty` has them, to a float32 scalar.
-        weight: what it is multiplied with.
+        function: from `(critic, real, fake, mix)`, as in `gradient_penalty`, to a float32 scalar.
+        weight: factor of the penalty in the loss.
     """
 
     function: Callable
@@ -102,11 +102,11 @@ PENALTIES = {
 
 
 def get_penalty(penalty):
-    """The penalty that a name stands for, with the weight of its paper.
+    """The penalty with this name, with the weight of its paper.
 
     Args:
-        penalty: a key of `PENALTIES`, `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None` (nothing, at no cost), or
-            a `Penalty` with a function or a weight of one's own.
+        penalty: a key of `PENALTIES`: `"gradient"`, `"gradient_one_sided"`, `"r1"` or `None` (no penalty, no cost); or
+            a `Penalty` with your own function or weight.
 
     Returns:
         A `Penalty`.
@@ -128,6 +128,6 @@ def _squared_slopes(critic, images):
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = tf.cast(critic(images), tf.float32)
-    # The gradient of the sum: each logit depends on its own image alone.
+    # The gradient of the sum, because each logit depends only on its own image.
     gradients = tape.gradient(logits, images, unconnected_gradients="zero")
     return tf.reduce_sum(tf.square(gradients), axis=list(range(1, images.shape.rank)))

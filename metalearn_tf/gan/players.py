@@ -1,4 +1,4 @@
-"""The networks of a GAN as functions: with the weights that they have, or with others."""
+"""The networks of a GAN as functions, with their own weights or with others."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,20 +11,21 @@ from metalearn_tf.networks.second_derivatives import twice_differentiable_call, 
 
 
 class Players(NamedTuple):
-    """Generator and discriminator as functions, whatever weights they close over.
+    """Generator and discriminator as functions that close over some weights.
 
-    What a network's layers add to its player's loss comes in two parts: `added`, a float32 scalar of one pass, from
-    `activity_regularizer` and `add_loss`, and the regularisers of weights, which count once.
+    A network's layers add to its player's loss in two parts. `added` is a float32 scalar for each pass, from
+    `activity_regularizer` and `add_loss`. The regularisers of weights count once.
 
     Attributes:
-        generate: from noise `(n, latent_dim)` and labels, or `None`, to images `(n, height, width, channels)`, added.
-        judge: from images and labels, or `None`, to logits `(n, 1)`, features `(n, …)` or `None` without matching,
-            added.
-        generator_weight_losses: from nothing to the regularisers of the weights of generator and encoder, a scalar.
-        discriminator_weight_losses: the same of the discriminator.
-        draw: from a function of a number of examples, that number, and the axis of the examples to random numbers for
-            each of them, as `draw_rows`.
-        encode: from images to noise `(n, latent_dim)`, added; `None` where there is no encoder.
+        generate: function from noise `(n, latent_dim)` and labels (or `None`) to images
+            `(n, height, width, channels)` and `added`.
+        judge: function from images and labels (or `None`) to logits `(n, 1)`, features `(n, …)` (`None` without
+            feature matching) and `added`.
+        generator_weight_losses: function without arguments that returns the regularisation loss of the weights of
+            generator and encoder, a scalar.
+        discriminator_weight_losses: the same for the discriminator.
+        draw: function that draws random numbers for each example, with the arguments of `draw_rows`.
+        encode: function from images to noise `(n, latent_dim)` and `added`; `None` if there is no encoder.
     """
 
     generate: Callable
@@ -36,9 +37,9 @@ class Players(NamedTuple):
 
 
 def stateful_players(gan, training):
-    """A GAN's networks with their present weights, on a batch that all replicas share.
+    """A GAN's networks with their own weights, on a batch that is split over all replicas.
 
-    A pass in training may move the state of their layers.
+    A pass in training may change the state of their layers.
 
     Args:
         gan: a `GAN`.
@@ -65,10 +66,10 @@ def stateful_players(gan, training):
 
 
 def stateless_players(gan, weights):
-    """A GAN's networks with other weights, on a task, which one replica has to itself.
+    """A GAN's networks with other weights, on a task, which one replica computes alone.
 
     Args:
-        gan: a `GAN` without encoder, whose networks have no state beside their weights.
+        gan: a `GAN` without encoder, whose networks have no state except their weights.
         weights: the generator's trainable weights, then the discriminator's, a flat list of tensors.
     """
     count = len(gan.generator.trainable_variables)
@@ -93,7 +94,7 @@ def stateless_players(gan, weights):
 
 
 def inputs_of(x, labels=None):
-    """What a network is called with: `x`, or a list of it and labels."""
+    """The inputs of a network: `x`, or a list of `x` and labels."""
     return x if labels is None else [x, labels]
 
 
@@ -102,16 +103,16 @@ def _logits_and_features(gan, outputs):
 
 
 def _weight_losses(network, weights=None):
-    """The sum of the regularisers of a network's trainable weights, a float32 scalar.
+    """The regularisation loss of a network's trainable weights, a float32 scalar.
 
     Args:
         network: a `keras.Model`.
-        weights: tensors to use in place of its trainable weights.
+        weights: tensors to use instead of its trainable weights.
     """
     penalty = regularization_loss(network.trainable_variables, weights)
     return _pass_losses([] if penalty is None else [penalty])
 
 
 def _pass_losses(losses):
-    """The sum of what layers added in a pass, a list of tensors; a float32 scalar."""
+    """The sum of the losses that layers added in a pass, a list of tensors, as a float32 scalar."""
     return tf.add_n([tf.zeros([]), *(tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in losses)])

@@ -1,4 +1,4 @@
-"""The optimizers of several players, and the one that Keras and its callbacks know of a model."""
+"""The optimizers of several players, and the one optimizer that Keras and its callbacks see."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from metalearn_tf.engine.loss_scaling import with_loss_scaling
 
 
 def make_optimizers(gan, generator_optimizer, discriminator_optimizer, options):
-    """The optimizers of both players by their names as arguments of `GAN.compile`.
+    """Makes the optimizers of both players, by their argument names in `GAN.compile`.
 
     Args:
         gan: a `GAN`.
@@ -17,7 +17,7 @@ def make_optimizers(gan, generator_optimizer, discriminator_optimizer, options):
         options: dict of the other arguments of `GAN.compile`.
 
     Raises:
-        ValueError: if there is one optimizer for both, or as `make_optimizer`.
+        ValueError: if there is one optimizer for both, or if `make_optimizer` refuses one.
     """
     if "optimizer" in options:
         raise ValueError(
@@ -44,17 +44,17 @@ def make_optimizers(gan, generator_optimizer, discriminator_optimizer, options):
 
 
 def make_optimizer(name, optimizer, network, variables, scale_loss=True):
-    """A player's optimizer, built for what it trains, so that a file has its variables even before the first step.
+    """Makes and builds a player's optimizer. So a file has its variables even before the first step.
 
     Args:
-        name: of the argument, for the errors.
-        optimizer: what `keras.optimizers.get` takes; `None` for that of DCGAN.
-        network: the player's; where it computes in float16 its loss is scaled.
-        variables: what is trained.
-        scale_loss: `False` leaves the loss as it is in float16 too.
+        name: name of the argument, for the errors.
+        optimizer: as `keras.optimizers.get` takes it; `None` for the optimizer of DCGAN.
+        network: the player's network; if it computes in float16, the loss is scaled.
+        variables: the variables to train.
+        scale_loss: `False` never scales the loss, even in float16.
 
     Raises:
-        ValueError: if it is a collection of optimizers, or has been used for other variables.
+        ValueError: if it is a collection of optimizers, or has trained other variables.
     """
     optimizer = get_optimizer(name, keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else optimizer)
     if hasattr(optimizer, "optimizers"):
@@ -66,29 +66,29 @@ def make_optimizer(name, optimizer, network, variables, scale_loss=True):
 
 
 def get_optimizer(name, optimizer):
-    """A Keras optimizer, of itself, its name or its configuration."""
+    """A Keras optimizer, from an optimizer, its name or its configuration."""
     try:
         return keras.optimizers.get(optimizer)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"`{name}` must be an optimizer of Keras's, or the name of one; losses and metrics are none: "
+            f"`{name}` must be a Keras optimizer, or the name of one. A loss goes to the constructor: "
             f"`GAN(..., loss=...)`. Received: {optimizer!r}"
         ) from error
 
 
 def check_unused(name, optimizer, variables):
-    """Refuses an optimizer whose state is that of other variables."""
+    """Refuses an optimizer that was built for other variables."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if inner.built and not all(is_built_for(inner, variable) for variable in variables):
         raise ValueError(
             f"`{name}` must be an optimizer of its own, which has trained no other variables; "
-            "`type(optimizer).from_config(optimizer.get_config())` makes one of the same options. "
+            "`type(optimizer).from_config(optimizer.get_config())` makes a new one with the same options. "
             f"Received: a {type(optimizer).__name__} that is in use"
         )
 
 
 class _CommonRate(float):
-    """The rate that several optimizers have in common, with what callbacks ask of the variable that it is in Keras."""
+    """The common learning rate of several optimizers. Callbacks can use it like the Keras variable of one rate."""
 
     def __new__(cls, rate, players):
         self = super().__new__(cls, rate)
@@ -96,7 +96,7 @@ class _CommonRate(float):
         return self
 
     def assign(self, rate):
-        """Sets the rate of each."""
+        """Sets the rate of each optimizer."""
         self._players.learning_rate = rate
 
     def numpy(self):
@@ -104,11 +104,11 @@ class _CommonRate(float):
 
 
 class PlayersOptimizer(keras.optimizers.Optimizer):
-    """What `model.optimizer` is where each player has an optimizer of its own.
+    """The `model.optimizer` of a model in which each player has its own optimizer.
 
-    Keras's callbacks find the players' optimizers in `optimizers`, as those of a `keras.optimizers.MultiOptimizer`:
-    `LearningRateScheduler` and `ReduceLROnPlateau` set each one's rate, `SwapEMAWeights` swaps each one's averages, and
-    the end of `fit` gives each player its averages.
+    Keras's callbacks find the players' optimizers in `optimizers`, as in a `keras.optimizers.MultiOptimizer`.
+    `LearningRateScheduler` and `ReduceLROnPlateau` set the rate of each, and `SwapEMAWeights` swaps the averages of
+    each. The end of `fit` gives each player its averages.
 
     Args:
         players: pairs of a `keras.optimizers.Optimizer` and the variables that it trains.
@@ -122,10 +122,10 @@ class PlayersOptimizer(keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self):
-        """The rate that all players have in common; to set it, sets that of each.
+        """The common rate of all players. Setting it sets the rate of each.
 
         Raises:
-            ValueError: if the rates differ, so that one cannot stand for all.
+            ValueError: if the players have different rates.
         """
         rates = [float(optimizer.learning_rate) for optimizer in self.optimizers]
         if len(set(rates)) > 1:
@@ -149,15 +149,15 @@ class PlayersOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        """Those of all players' optimizers; there are no others."""
+        """The variables of all players' optimizers."""
         return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     def finalize_variable_values(self, var_list):
-        """Gives each player the averages that its optimizer kept of its variables."""
+        """Sets each player's variables to the averages that its optimizer kept."""
         for optimizer, variables in zip(self.optimizers, self._trained):
             optimizer.finalize_variable_values(variables)
 
-    # Each player's optimizer is in the model's file by itself.
+    # The model's file contains each player's optimizer separately.
 
     def save_own_variables(self, store):
         pass

@@ -1,4 +1,4 @@
-"""Checks on the tasks of a MetaGAN, made before any work is done."""
+"""Checks on the tasks of a MetaGAN. They run before any work."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from metalearn_tf.gan.task_data import split_tasks, task_inputs
 
 
 def check_adaptation(meta_gan, images, labels, steps, seed):
-    """The images of one task as float32 in the generator's range, and their labels or `None`; tensors.
+    """Checks one task, and returns tensors: images as float32 in the generator's range, and their labels or `None`.
 
     Raises:
         ValueError: see `MetaGAN.adapt`.
@@ -25,10 +25,10 @@ def check_adaptation(meta_gan, images, labels, steps, seed):
 
 
 def check_tasks(meta_gan, x, y=None, argument="x"):
-    """Refuses tasks whose images and labels do not fit; of batches, the first is looked at.
+    """Refuses tasks whose images and labels do not fit. Of data in batches, it checks only the first batch.
 
     Returns:
-        The `x` and `y` of Keras's `fit`: a pair of arrays, images and labels, is both.
+        The `x` and `y` for Keras's `fit`: a pair of arrays, images and labels, is split into both.
     """
     x = x if y is None else (as_arrays(argument, x), as_arrays("labels", y))
     if isinstance(x, list) and not any(np.ndim(part) == 5 for part in x):
@@ -51,7 +51,7 @@ def check_tasks(meta_gan, x, y=None, argument="x"):
 
 
 def check_task_inputs(meta_gan, x):
-    """Refuses what is no tasks to draw from; of batches, the first is looked at.
+    """Refuses inputs that are not tasks. Of data in batches, it checks only the first batch.
 
     Returns:
         `x` for Keras's `predict`.

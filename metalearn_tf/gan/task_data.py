@@ -1,4 +1,4 @@
-"""What the tasks of a MetaGAN hold: a few images and, where the networks take labels, the class of each."""
+"""The tasks of a MetaGAN: a few images and, if the networks take labels, the class of each."""
 
 import keras
 import tensorflow as tf
@@ -7,18 +7,18 @@ from metalearn_tf.gan.network_inputs import class_numbers, images_of
 
 
 def split_tasks(data, conditional):
-    """The parts of what `fit` was given.
+    """Splits the data of `fit` into its parts.
 
     Args:
-        data: images; `(images, queries)`; or of conditional networks `(images, labels)`, or
+        data: images; `(images, queries)`; or, for conditional networks, `(images, labels)` or
             `((images, labels), (queries, query_labels))`.
         conditional: whether the networks take labels.
 
     Returns:
-        `(images, labels)` and `(queries, query_labels)`, with `None` for what is not there.
+        `(images, labels)` and `(queries, query_labels)`, with `None` for missing parts.
 
     Raises:
-        ValueError: if there are labels for networks that take none, or none for others.
+        ValueError: if there are labels but the networks take none, or labels are missing.
     """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
     if not conditional:
@@ -50,15 +50,15 @@ def prepare_tasks(data, gan, queries_too):
     Args:
         data: as in `split_tasks`.
         gan: a `GAN`.
-        queries_too: whether the inner loop sees the queries too.
+        queries_too: whether the inner loop also sees the queries.
 
     Returns:
         A dict of `images` and `queries` `(tasks, n, height, width, channels)` float32 in the generator's range, and for
-        conditional networks `labels` and `query_labels` `(tasks, n)` int32. Without queries the images are their own.
+        conditional networks `labels` and `query_labels` `(tasks, n)` int32. Missing queries are the images again.
 
     Raises:
-        ValueError: as `split_tasks`.
-        InvalidArgumentError: when the graph runs, if pixels are out of the range, or labels none of the classes.
+        ValueError: as in `split_tasks`.
+        InvalidArgumentError: when the graph runs, if pixels are out of the range, or labels are not among the classes.
     """
     shown, asked = split_tasks(data, gan.conditional)
     shown = task_inputs(gan, *shown)

@@ -1,4 +1,4 @@
-"""Meta-learners: two pure functions each, `adapt_task` and `classify`."""
+"""Meta-learners. Each has two pure functions, `adapt_task` and `classify`."""
 
 from metalearn_tf.learners.anil import ANIL
 from metalearn_tf.learners.ensemble import Ensemble

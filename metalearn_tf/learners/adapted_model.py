@@ -16,10 +16,10 @@ from metalearn_tf.learners.task_checks import check_learner_examples, kind_of_ex
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class AdaptedModel(SaveableModel):
-    """What `MetaLearner.adapt` returns: queries in, probabilities out.
+    """The Keras model that `MetaLearner.adapt` returns: it takes queries and returns probabilities.
 
-    It is not trained: to learn more, adapt the learner again, with more examples. Models that are adapted from one
-    learner share a copy of it, `learner`, as long as nobody gives one of them other weights.
+    It cannot be trained. To learn more, adapt the learner again with more examples. All models that were adapted from
+    one learner share one copy of it, `learner`, until one of them gets other weights.
 
     Args:
         learner: a `MetaLearner`.
@@ -43,12 +43,12 @@ class AdaptedModel(SaveableModel):
 
     @trainable.setter
     def trainable(self, value):
-        # The flags of the learner's layers say which weights the task state replaces: freezing must not reach them.
+        # The task state replaces the trainable weights of the learner, so their flags must not change.
         if value:
             raise ValueError("`trainable` must be False: adapt the learner again instead. Received: trainable=True")
 
     def _state_variable(self, index, value):
-        # Not by `add_weight`, in whose name scope each would have another name: TensorFlow keeps what it has seen.
+        # Not with `add_weight`: its name scope gives each variable a new name, and TensorFlow keeps all names forever.
         options = {"name": f"state_{index}", "trainable": False, "autocast": False}
         if hasattr(value, "shape"):
             return keras.Variable(value, dtype=str(value.dtype), **options)
@@ -82,27 +82,28 @@ class AdaptedModel(SaveableModel):
         return self.fit()
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """As `keras.Model.predict`; queries may also be a list, of images or texts."""
+        """Like `keras.Model.predict`; queries may also be a list of images or texts."""
         x = self._checked(x)
         if not isinstance(x, (np.ndarray, tf.Tensor)) or steps is not None or len(x) == 0:
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        # Keras makes a dataset and graphs for it at each call, which takes longer than the answer and leaves memory.
+        # Keras makes a dataset and its graphs at each call: this takes longer than the answer, and memory stays in use.
         return _predict_array(self, x, 32 if batch_size is None else batch_size, verbose, callbacks)
 
     def predict_on_batch(self, x):
-        """As `keras.Model.predict_on_batch`; queries may also be a list."""
+        """Like `keras.Model.predict_on_batch`; queries may also be a list."""
         return keras.ops.convert_to_numpy(self(self._checked(x)))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`; queries may also be a list, and `y` are class numbers or targets."""
+        """Like `keras.Model.evaluate`; queries may also be a list. `y` are class numbers or targets."""
         return super().evaluate(self._checked(x), None if y is None else as_array("y", y), *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
-        """As `keras.Model.test_on_batch`; see `evaluate`."""
+        """Like `keras.Model.test_on_batch`; see `evaluate`."""
         return super().test_on_batch(self._checked(x), None if y is None else as_array("y", y), *args, **kwargs)
 
     def _checked(self, x):
-        """Queries in memory as the network takes them; what is read in batches is looked at by `call`."""
+        """Queries in memory, checked and in the form that the network takes. `call` checks queries that come in
+        batches."""
         if not isinstance(x, (list, tuple, np.ndarray, tf.Tensor)):
             return x
         x = check_learner_examples("query_x", x, self.learner)
@@ -119,13 +120,13 @@ class AdaptedModel(SaveableModel):
         super().load_weights(filepath, *args, **kwargs)
 
     def _stop_sharing(self):
-        """Puts a learner of its own in the place of the one that other adapted models have too."""
+        """Gives this model its own copy of the learner that it shares with other adapted models."""
         learner = self.learner.copy()
         release(self, self.learner)
         self.learner = learner
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        """As `keras.Model.export`: a SavedModel from queries `(n, ...)` to probabilities, of any number of queries."""
+        """Like `keras.Model.export`: a SavedModel from any number of queries `(n, ...)` to probabilities."""
         if input_signature is None:
             queries = self.learner.network.inputs[0]
             input_signature = [tf.TensorSpec((None, *queries.shape[1:]), queries.dtype, name="query_x")]
@@ -133,7 +134,7 @@ class AdaptedModel(SaveableModel):
 
     def get_config(self):
         learner = keras.saving.serialize_keras_object(self.learner)
-        # The copy of the learner is not trained again, and its optimizer's state is not in the file.
+        # Nobody trains this copy of the learner again, so the state of its optimizer is not saved.
         learner.pop("compile_config", None)
         return {
             "name": self.name,
@@ -150,7 +151,7 @@ class AdaptedModel(SaveableModel):
 
 
 def _predict_array(model, x, batch_size, verbose, callbacks):
-    """What `keras.Model.predict` returns for examples in memory, an array or tensor `(n, ...)` of at least one."""
+    """The result of `keras.Model.predict` for examples in memory, an array or tensor `(n, ...)` with at least one."""
     check_python_whole(batch_size=batch_size)
     starts = range(0, len(x), batch_size)
     if not isinstance(callbacks, keras.callbacks.CallbackList):

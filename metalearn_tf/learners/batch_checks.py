@@ -1,4 +1,4 @@
-"""Checks on the batches of tasks that come in at a learner's methods, made before any work is done."""
+"""Checks on the batches of tasks that a learner's methods get. They run before any work."""
 
 import numpy as np
 import tensorflow as tf
@@ -17,15 +17,15 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
     Args:
         learner: a `MetaLearner`.
         x: `(support_x, support_y, query_x)`.
-        y: `query_y`; `None` where there is none, as for `predict`.
+        y: `query_y`; `None` if there is none, as for `predict`.
         sample_weight: the weights `(tasks, queries)`, if there are any.
-        training: whether the head must be as wide as the tasks have ways; otherwise it may be wider.
+        training: whether the width of the head must equal the ways of the tasks; otherwise it may be larger.
 
     Returns:
-        The arrays of `x`, and that of `y` or `None`.
+        The arrays of `x`, and the array of `y` or `None`.
 
     Raises:
-        ValueError: if the batch has not the structure and shapes of tasks, or its ways do not fit the head.
+        ValueError: if the batch does not have the structure and shapes of tasks, or its ways do not fit the head.
     """
     if not isinstance(x, (tuple, list)) or len(x) != 3:
         raise ValueError(
@@ -62,7 +62,7 @@ def check_tasks(learner, x, y=None, sample_weight=None, training=True):
 
 
 def check_task_specs(learner, inputs):
-    """Refuses inputs of a learner's call that cannot be tasks, by their dtypes and axes, of which a graph knows."""
+    """Refuses inputs of a learner's call that cannot be tasks. It uses only dtypes and axes, which a graph knows."""
     if not isinstance(inputs, (tuple, list)) or len(inputs) != 3:
         raise ValueError(
             "A learner takes `(support_x, support_y, query_x)`. "
@@ -107,7 +107,7 @@ def _check_task_dtype(learner, name, dtype):
 def _check_without_padding(name, labels):
     if labels.min() < 0:
         raise ValueError(
-            f"`{name}` must not be negative, but for padding, which needs `sample_weight` to be 0 there. "
+            f"`{name}` must not be negative, except for padding, which needs a `sample_weight` of 0. "
             f"Received: {labels.min()} without `sample_weight`"
         )
 

@@ -1,4 +1,4 @@
-"""Checks on what a learner is compiled with: losses and metrics of class numbers and logits, or of targets."""
+"""Checks on the arguments of a learner's `compile`: losses and metrics take class numbers and logits, or targets."""
 
 import keras
 
@@ -6,13 +6,13 @@ from metalearn_tf.checks.losses_and_metrics import OTHER_METRICS, keras_name, me
 
 
 def check_compile(loss, metrics, jit_compile, options):
-    """Refuses arguments of `compile` that a learner could not follow, or that would show or train something else.
+    """Refuses arguments of `compile` that do not work for a learner, or would train or report something else.
 
     Args:
-        loss: as `compile` takes it, like the next two.
-        metrics: of queries.
+        loss: as in `compile`.
+        metrics: as in `compile`; of queries.
         jit_compile: whether to compile with XLA.
-        options: the further arguments by name.
+        options: the other arguments, by name.
 
     Raises:
         ValueError: names the argument that is refused.
@@ -33,10 +33,10 @@ def check_compile(loss, metrics, jit_compile, options):
 
 
 def check_loss(loss):
-    """Refuses what is not one loss of class numbers or of targets, on logits: training would go wrong unseen.
+    """Accepts one loss of class numbers or targets, on logits. With others, training would fail without an error.
 
     Raises:
-        ValueError: if it takes probabilities or one-hot labels, is several, or gives no mean or sum.
+        ValueError: if it takes probabilities or one-hot labels, is more than one loss, or gives no mean or sum.
     """
     if loss is None:
         return
@@ -67,14 +67,14 @@ def check_loss(loss):
 
 
 def check_metrics(argument, metrics):
-    """Refuses metrics that would show a number that says nothing: a learner puts out logits, for class numbers.
+    """Refuses metrics whose values would mean nothing, because a learner gives logits and has class numbers as labels.
 
     Args:
         argument: the name in error messages.
         metrics: as `compile` takes them.
 
     Raises:
-        ValueError: if one of them takes probabilities, one-hot labels or a fixed number of outputs.
+        ValueError: if a metric takes probabilities, one-hot labels or a fixed number of outputs.
     """
     for metric in keras.tree.flatten(metrics):
         name = metric_name(metric)
@@ -86,8 +86,8 @@ def check_metrics(argument, metrics):
             )
         if name == "sparsetopkcategoricalaccuracy":
             raise ValueError(
-                f"`{argument}` must not need a fixed number of outputs, which tasks do not have. A function does "
-                "without: `def top_2(y, logits): return tf.reduce_any(tf.math.top_k(logits, 2).indices == "
+                f"`{argument}` must not need a fixed number of outputs, because tasks differ in it. A function "
+                "works: `def top_2(y, logits): return tf.reduce_any(tf.math.top_k(logits, 2).indices == "
                 f"tf.cast(y, tf.int32)[..., None], axis=-1)`. Received: {metric!r}"
             )
 

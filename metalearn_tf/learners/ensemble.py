@@ -15,8 +15,8 @@ from metalearn_tf.learners.network_pass import result_dtype
 class Ensemble(MetaLearner):
     """Averages the class probabilities of several learners, each adapted to the same support set.
 
-    It holds copies of the learners as they are and is for use, not for training: train each learner first. The logits
-    are the logarithms of the mean probabilities. The task state is those of the learners, one after the other.
+    Train each learner first: an ensemble copies the learners as they are and cannot be trained itself. The logits are
+    the logarithms of the mean probabilities. The task state is the task states of the learners, one after the other.
 
     Example:
 
@@ -27,7 +27,7 @@ class Ensemble(MetaLearner):
     ```
 
     Args:
-        learners: `MetaLearner`s of the same input shape. Those with a bound on the ways must have the same one.
+        learners: `MetaLearner`s with the same input shape. If several have a `max_ways`, it must be the same.
         **kwargs: see `MetaLearner`.
 
     Raises:
@@ -40,7 +40,7 @@ class Ensemble(MetaLearner):
         learners = list(learners)
         _check_learners(learners)
         learners = [learner.copy() for learner in learners]
-        # What the examples look like is read from the first network: all have its input shape.
+        # The first network tells the shape of the examples: all networks have the same input shape.
         super().__init__(learners[0].network, **kwargs)
         self.learners = learners
         self._state_lengths = None
@@ -51,7 +51,7 @@ class Ensemble(MetaLearner):
 
     @property
     def normalization(self):
-        """The statistics that the networks' normalisations use, joined by `+` where they differ."""
+        """The statistics that the networks' normalisations use, joined by `+` if they differ."""
         found = {name for learner in self.learners for name in learner.normalization.split("+")}
         return "+".join(sorted(found - {"none"})) or "none"
 
@@ -92,7 +92,7 @@ class Ensemble(MetaLearner):
         config.pop("loss", None)  # the losses of adaptation are the learners'
         learners = [keras.saving.serialize_keras_object(learner) for learner in self.learners]
         for learner in learners:
-            # Their optimizers have nothing left to do, and their state is not in the file.
+            # Nobody trains them again, so the states of their optimizers are not saved.
             learner.pop("compile_config", None)
         return {**config, "learners": learners}
 
@@ -102,7 +102,7 @@ class Ensemble(MetaLearner):
 
 
 def _state_length(learner):
-    """The number of tensors in a learner's task state, which nothing but its own function tells."""
+    """The number of tensors in a learner's task state. Only its own function tells it."""
     inputs = learner.network.inputs[0]
     support_x = tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)
     with tf.init_scope():

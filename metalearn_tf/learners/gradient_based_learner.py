@@ -21,26 +21,26 @@ from metalearn_tf.networks.second_derivatives import check_second_derivatives
 class GradientBasedLearner(MetaLearner):
     """Adapts weights in a few steps of an update rule, along the gradients of the loss on the support set.
 
-    A subclass says by which rule, in `update_rule`, and may say which weights adapt, in `adapted_variables`. The task
-    state is the adapted weights, the support set's normalisation statistics where the network keeps them, and the
-    number of ways.
+    A subclass defines the rule in `update_rule`. It may choose the weights that adapt in `adapted_variables`. The task
+    state is the adapted weights, the support set's normalisation statistics if the network keeps them, and the number
+    of ways.
 
     Args:
         network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
         inner_steps: steps on the support set.
         test_inner_steps: steps outside training; `None` for as many as in training.
         first_order: leaves out the derivative of the inner gradients.
-        rematerialize: computes the activations of inner steps again in the backward pass instead of keeping them:
-            memory that does not grow with the inner steps, for about a third more time.
+        rematerialize: computes the activations of inner steps again in the backward pass instead of storing them. The
+            memory then does not grow with the inner steps, but a step takes about a third more time.
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number of steps is not a positive integer, or the network puts out no vectors, or a softmax, or
-            has layers without the second derivative that is taken where `first_order` is not True. A sigmoid fits
-            targets between 0 and 1 alone: class labels are refused with it.
+        ValueError: if a number of steps is not a positive integer; if the network's output is not a vector, or is a
+            softmax; or if a layer has no second derivative, unless `first_order` is True. A network that ends with a
+            sigmoid works only for targets between 0 and 1, not for class labels.
     """
 
-    # What an error proposes to someone whose network has no second derivative.
+    # The advice in the error for a network without second derivatives.
     without_second_derivatives = "leave it out with `first_order=True`"
 
     def __init__(self, network, inner_steps=1, test_inner_steps=None, first_order=False, rematerialize=False, **kwargs):
@@ -73,15 +73,15 @@ class GradientBasedLearner(MetaLearner):
         return self.network.trainable_variables
 
     def inner_layer(self):
-        """What the inner loop differentiates, and the outer loop again: the network, or a layer of it."""
+        """The part that the inner loop differentiates, and the outer loop again: the network, or a layer of it."""
         return self.network
 
     def network_weights(self, weights, step):
-        """The network's weights at an inner step, from the adapted ones; `step` is -1 for queries."""
+        """The network's weights at an inner step, made of the adapted ones; `step` is -1 for queries."""
         return weights
 
     def inner_outputs(self, inputs, weights, step):
-        """Outputs `(support, ...)` of what the inner loop was given, with the adapted weights of a step."""
+        """The outputs `(support, ...)` for the inner loop's inputs, with the adapted weights of a step."""
         return self.encode_support(inputs, self.network_weights(weights, step))[0]
 
     def inner_batch(self, inputs, support_y, step):
@@ -89,7 +89,7 @@ class GradientBasedLearner(MetaLearner):
         return inputs, support_y
 
     def inner_loss(self, support_y, outputs, weights):
-        """The scalar loss that an inner step lowers, of the outputs for its batch and the adapted weights."""
+        """The scalar loss of an inner step, from the outputs for its batch and the adapted weights."""
         return self.support_loss(support_y, outputs)
 
     def classify_by_step(self, support_x, support_y, query_x):
@@ -111,7 +111,7 @@ class GradientBasedLearner(MetaLearner):
         return self.task_state(support_x, self.inner_loop(support_x, support_y, ways)[-1][0], ways)
 
     def classify(self, task_state, query_x, step=-1):
-        # Not the number of trainable weights: an adapted model may be frozen.
+        # Do not count the trainable weights here: an adapted model may be frozen.
         count = len(task_state) - 1 - len(support_statistics(self.network))
         weights, statistics, ways = task_state[:count], task_state[count:-1], task_state[-1]
         return self.encode_query(query_x, self.network_weights(weights, step), statistics)[:, :ways]
@@ -119,13 +119,13 @@ class GradientBasedLearner(MetaLearner):
     def task_state(self, support_x, weights, ways, step=-1):
         """The task state of adapted weights."""
         statistics = []
-        if support_statistics(self.network):  # those that queries need are the adapted weights'
-            with layer_losses():  # a pass for the statistics alone: it is part of no loss
+        if support_statistics(self.network):  # queries need the statistics of the adapted weights
+            with layer_losses():  # this pass only computes the statistics: it is part of no loss
                 statistics = self.encode_support(support_x, self.network_weights(weights, step))[1]
         return [*weights, *statistics, tf.convert_to_tensor(ways)]
 
     def task_ways(self, support_y):
-        """The number of outputs that the task uses: all of them in a regression."""
+        """The number of outputs that the task uses; a regression uses all of them."""
         if support_y.dtype.is_floating:
             return self.max_ways
         check_puts_out_logits(self, "support_y")
@@ -134,15 +134,15 @@ class GradientBasedLearner(MetaLearner):
     # === The inner loop ===
 
     def all_weights(self):
-        """The network's weights, of frozen layers too, in the order of `network.trainable_variables`.
+        """The network's weights, also of frozen layers, in the order of `network.trainable_variables`.
 
-        A learner that keeps a value for each weight keeps it for all of these: layers may be frozen and thawed later.
+        A learner that keeps a value for each weight keeps it for all of these: layers may be frozen or thawed later.
         """
         own = {id(weight) for layer in flat_layers(self.network) for weight in own_weights(layer)}
         return [variable for variable in self.network.variables if id(variable) in own]
 
     def values_of_weights(self):
-        """Pairs of a weight and the meta-trained variable that is about it alone, which is frozen with it."""
+        """Pairs of a weight and the meta-trained variable that belongs to it. Both are frozen together."""
         return []
 
     @property
@@ -165,12 +165,12 @@ class GradientBasedLearner(MetaLearner):
         """Adapts the weights.
 
         Returns:
-            A list with the adapted weights and the rule's state after each step, two lists of tensors; outside
-            training after the last step only.
+            A list with an item for each step: the adapted weights and the rule's state after it, two lists of tensors.
+            Outside training, it has only the last step.
         """
         values, count, run_step = self._inner_steps(support_y, ways)
         if not in_training():
-            # No one differentiates through these steps, and a loop keeps the graph that is served small.
+            # Nobody differentiates through these steps, and a loop keeps the served graph small.
             steps = self.steps_outside_training
             _, *values = tf.while_loop(
                 lambda step, *_: step < steps,
@@ -188,23 +188,23 @@ class GradientBasedLearner(MetaLearner):
         return trajectory
 
     def inner_loop_outputs(self, inputs, support_y, ways, output):
-        """What the inner loop passes through outside training.
+        """Evaluates a function before the first inner step and after each step, outside training.
 
         Args:
-            inputs: as in `inner_loop`, like the next two.
-            support_y: labels or targets.
-            ways: the number of ways.
-            output: function of the adapted weights, the rule's state and the step whose network they belong to (see
-                `network_weights`), to a tensor of `result_dtype(network)`.
+            inputs: as in `inner_loop`.
+            support_y: labels or targets, as in `inner_loop`.
+            ways: the number of ways, as in `inner_loop`.
+            output: function from the adapted weights, the rule's state and the step whose network they belong to (see
+                `network_weights`) to a tensor of `result_dtype(network)`.
 
         Returns:
-            The function's outputs before the first inner step and after each, `(steps_outside_training + 1, ...)`.
+            The outputs of the function, `(steps_outside_training + 1, ...)`.
         """
         values, count, run_step = self._inner_steps(support_y, ways)
         steps = self.steps_outside_training
 
         def body(step, outputs, *values):
-            # Before the first step the network is that which the first step uses.
+            # Before the first step, use the network of the first step.
             outputs = outputs.write(step, output(values[:count], values[count:], tf.maximum(step - 1, 0)))
             return [step + 1, outputs, *run_step(step, inputs, *values)]
 
@@ -213,12 +213,13 @@ class GradientBasedLearner(MetaLearner):
         return outputs.write(steps, output(values[:count], values[count:], -1)).stack()
 
     def _inner_steps(self, support_y, ways):
-        """The weights and the rule's state before the first step, the number of weights, and a step of both."""
+        """Returns the weights and the rule's state before the first step, the number of weights, and a function that
+        takes one step."""
         self._check_adapted_variables()
         weights = [tf.convert_to_tensor(variable) for variable in self.adapted_variables()]
         count = len(weights)
 
-        # All that a gradient goes through is an argument, or read from a variable inside: see `rematerialized`.
+        # Every tensor that needs a gradient is an argument, or is read from a variable inside: see `rematerialized`.
         def run_step(step, inputs, *values):
             weights, state = values[:count], values[count:]
             loss, gradients = self._inner_gradients(inputs, support_y, ways, weights, step)
@@ -228,7 +229,7 @@ class GradientBasedLearner(MetaLearner):
         return [*weights, *self.update_rule().init(weights)], count, run_step
 
     def _inner_gradients(self, inputs, support_y, ways, weights, step):
-        # float16 gradients of a mean over few examples underflow; a power of two is exact to divide by again.
+        # float16 gradients of a mean over few examples underflow. Dividing by a power of two again is exact.
         scale = 1024.0 if self.network.compute_dtype == "float16" else 1.0
         inputs, support_y = self.inner_batch(inputs, support_y, step)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -248,13 +249,13 @@ class GradientBasedLearner(MetaLearner):
         return loss / scale, gradients
 
     def stops_inner_gradients(self):
-        """Whether the steps being traced leave out the derivative of their gradients."""
+        """Whether the steps that are traced now leave out the derivative of their gradients."""
         return bool(self.first_order)
 
     # === Keras ===
 
     def save_own_variables(self, store):
-        # The inner loop follows it, so that weights alone are not the learner.
+        # The inner loop uses the loss, so a file of weights must have it too.
         super().save_own_variables(store)
         store["loss"] = described_loss(self)
 

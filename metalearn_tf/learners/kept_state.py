@@ -1,4 +1,4 @@
-"""What is known of a learner's task states, for servers that get them back from their clients."""
+"""The properties of a learner's task states, for servers whose clients keep the states and send them back."""
 
 import tensorflow as tf
 
@@ -6,14 +6,14 @@ from metalearn_tf.engine.task_mapping import task_context
 
 
 class KeptState:
-    """The part of a learner that says what its task states must be."""
+    """The part of a learner that describes valid task states."""
 
     def state_specs(self, support_x, support_y, ways=None):
-        """The shapes and dtypes of the task state, as a list of `tf.TensorSpec`s; nothing is computed.
+        """The shapes and dtypes of the task state, as a list of `tf.TensorSpec`s. Nothing is computed.
 
         Args:
             support_x: the `tf.TensorSpec` of support examples `(support, ...)`.
-            support_y: that of their labels `(support,)` or targets.
+            support_y: the `tf.TensorSpec` of their labels `(support,)` or targets.
             ways: the number of classes; `None` leaves it open.
         """
         with task_context(training=False, ways=ways):
@@ -21,12 +21,12 @@ class KeptState:
         return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in adapt_task.structured_outputs]
 
     def state_checks(self, task_state):
-        """What must hold of a task state, beside lengths that agree and finite numbers.
+        """The conditions on a task state, in addition to equal lengths and finite numbers.
 
         Args:
             task_state: a list of tensors, as `adapt_task` returns it.
 
         Returns:
-            A list of pairs: a bool scalar, and what must be, as the end of an error's sentence.
+            A list of pairs: a bool scalar, and the condition in words, as the end of an error's sentence.
         """
         return []

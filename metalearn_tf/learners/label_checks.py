@@ -1,4 +1,4 @@
-"""Checks on the labels and the targets of tasks, made before any work is done."""
+"""Checks on the labels and the targets of tasks. They run before any work."""
 
 from metalearn_tf.checks.arrays import check_finite
 from metalearn_tf.checks.label_advice import label_advice, may_be_labels
@@ -7,19 +7,19 @@ from metalearn_tf.learners.task_loss import own_loss
 
 
 def check_learner_labels(argument, y, shape, learner):
-    """Refuses what is neither a class number for each example nor, where the learner takes them, targets.
+    """Accepts one class number for each example or, if the learner takes them, targets. Refuses everything else.
 
-    One-hot labels look like targets. So rows of zeros and ones, or that are distributions, are taken for targets only
-    where the learner is compiled with a loss of targets.
+    One-hot labels look like targets. So rows that are zeros and ones, or distributions, count as targets only if the
+    learner is compiled with a loss of targets.
 
     Args:
         argument: the name in error messages.
         y: array, integers `(*shape)` or floating `(*shape, outputs)`.
-        shape: of the examples: `(n,)` or `(tasks, n)`.
+        shape: the shape of class numbers: `(n,)` or `(tasks, n)`.
         learner: a `MetaLearner`.
 
     Raises:
-        ValueError: if they are neither, are not finite, or the loss or the network is for the other kind.
+        ValueError: if `y` is neither, is not finite, or the loss or the network is for the other kind.
     """
     received = f"Received: shape {y.shape}, dtype={y.dtype}"
     takes = loss_takes(own_loss(learner))
@@ -50,7 +50,7 @@ def check_learner_labels(argument, y, shape, learner):
 
 
 def check_puts_out_logits(learner, argument):
-    """Refuses class labels for a network whose outputs are sigmoids, which only targets between 0 and 1 fit."""
+    """Refuses class labels for a network that ends with a sigmoid: it works only for targets between 0 and 1."""
     if getattr(learner, "head_activation", None) is not None:
         raise ValueError(
             f"`{argument}` must be floating targets for a network that ends with a {learner.head_activation}; for "
@@ -60,7 +60,7 @@ def check_puts_out_logits(learner, argument):
 
 
 def check_same_kind(support_y, query_y):
-    """Refuses labels for the one set of a task and targets for the other."""
+    """Refuses tasks with labels for one set and targets for the other."""
     if (support_y.dtype.kind == "f") != (query_y.dtype.kind == "f"):
         raise ValueError(
             "`support_y` and `query_y` must be both class numbers, or both floating targets. "
@@ -69,7 +69,7 @@ def check_same_kind(support_y, query_y):
 
 
 def check_metric_fits(learner, query_y):
-    """Refuses class numbers for a metric that compares predictions with targets."""
+    """Refuses class numbers if a metric compares predictions with targets."""
     metric = learner.metric_of_targets if learner.compiled else None
     if metric is not None and query_y.dtype.kind != "f":
         raise ValueError(

@@ -8,17 +8,17 @@ from metalearn_tf.engine.update_rules import UpdateRule
 
 
 def lstm_rule(kernel, bias, input_gate, forget_gate):
-    """The rule that a meta-learned LSTM gives: the weights are its cell state.
+    """The update rule of a meta-learned LSTM, whose cell state is the weights.
 
-    For each coordinate, the first LSTM reads the gradient and the loss, both preprocessed, and puts out `h`. With the
-    weights `c`, the gradient `g` and the gates of the step before,
+    For each coordinate, the first LSTM reads the preprocessed gradient and loss, and gives `h`. With the weights `c`,
+    the gradient `g`, and the gates `i` and `f` of the previous step,
 
         i_t = sigmoid(W_i [h, c, i] + b_i),  f_t = sigmoid(W_f [h, c, f] + b_f),  c_t = f_t c - i_t g.
 
-    All coordinates share the parameters, and none of the inputs `g` and the loss lets a gradient through.
+    All coordinates share the parameters. No gradient flows through the inputs `g` and the loss.
 
     Args:
-        kernel: `(4 + units, 4 units)` of the first LSTM, for its input beside its output, in Keras's order of gates.
+        kernel: `(4 + units, 4 units)` of the first LSTM, for its input and then its output, in Keras's order of gates.
         bias: `(4 units,)` of the first LSTM.
         input_gate: `(units + 3, 1)`: `W_i`, and `b_i` in the last row.
         forget_gate: `(units + 3, 1)`: `W_f`, and `b_f` in the last row.
@@ -50,9 +50,9 @@ def lstm_rule(kernel, bias, input_gate, forget_gate):
 
 
 def preprocess(x, p=10.0):
-    """`x` `(n, 1)` as magnitude and sign `(n, 2)`, both of the order of 1 whatever the scale of `x`.
+    """Turns `x` `(n, 1)` into magnitude and sign `(n, 2)`. Both are about 1, whatever the scale of `x`.
 
-    `(log|x| / p, sign(x))` where `|x| >= exp(-p)`, `(-1, exp(p) x)` otherwise.
+    They are `(log|x| / p, sign(x))` if `|x| >= exp(-p)`, and `(-1, exp(p) x)` otherwise.
 
     Reference: [Andrychowicz et al., 2016](https://arxiv.org/abs/1606.04474), appendix A.
     """

@@ -1,18 +1,18 @@
-"""What is made of a learner once, and anew where the learner has changed."""
+"""Things that are made of a learner once, and made again when the learner has changed."""
 
 import numpy as np
 import tensorflow as tf
 
 
 class TracedFunction:
-    """A `tf.function` that is traced anew once what its trace holds is not so any more.
+    """A `tf.function` that is traced again when its trace is out of date.
 
-    A trace reads variables when it runs, but keeps plain attributes, flags, tensors and tables as they were.
+    A trace reads variables when it runs. But it keeps plain attributes, flags, tensors and tables as they were.
 
     Args:
         function: from tensors to tensors.
-        state: function without arguments, to what a trace keeps, as `python_state` gives it for a model: a value that
-            compares by `==`.
+        state: function without arguments that returns what a trace keeps, such as the `python_state` of a model: a
+            value that compares by `==`.
     """
 
     def __init__(self, function, state):
@@ -25,18 +25,18 @@ class TracedFunction:
         if traced is None or traced[0] != state:
             traced = state, tf.function(self._function, reduce_retracing=True)
         outputs = traced[1](*inputs)
-        # What the trace itself has set, such as a count of calls, is no reason to trace again. As one tuple, so that no
-        # other thread sees a graph with the state of another.
+        # Read the state after tracing: what the trace itself sets, such as a count of calls, is no reason to trace
+        # again. Set both as one tuple: otherwise another thread could see a graph with the wrong state.
         self._traced = self._state(), traced[1]
         return outputs
 
 
 class SharedCopy:
-    """Gives a copy of a learner as it is, the same one until the learner changes.
+    """Returns a copy of a learner: the same copy until the learner changes.
 
     Args:
         learner: a `MetaLearner`.
-        state: function without arguments, to what of the learner is no weight: a value that compares by `==`.
+        state: function without arguments that returns everything but the weights: a value that compares by `==`.
     """
 
     def __init__(self, learner, state):
@@ -47,7 +47,7 @@ class SharedCopy:
     def __call__(self):
         weights, state, kept = self._learner.get_weights(), self._state(), self._kept
         if kept is None or kept[1] != state or not _are_same(kept[0].get_weights(), weights):
-            # As one tuple, so that no other thread sees a copy with the state of another.
+            # Set both as one tuple: otherwise another thread could see a copy with the wrong state.
             self._kept = kept = self._learner.copy(), state
             kept[0].is_shared = True
         return kept[0]

@@ -15,42 +15,41 @@ from metalearn_tf.learners.padding import hide_ways, real_examples, restore_padd
 from metalearn_tf.learners.task_batches import map_in_training, tasks_differ
 from metalearn_tf.learners.task_checks import check_embedding
 
-# Where training starts: reading is sharp enough to tell slots apart and writing goes to unused ones. From 0 and 1, half
-# of each key would be spread over the whole memory, and it takes several times as many episodes to begin to learn.
+# Start values for training: reading is sharp enough to tell slots apart, and writing goes to unused slots. With 0 and 1
+# instead, half of each key would be spread over the whole memory, and learning would start several times later.
 _GATE_BIAS, _STRENGTH_BIAS = -2.0, 5.0
 
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class MANN(MetaLearner):
-    """Writes a task's examples one after the other into an external memory, and reads there to classify the next.
+    """Writes a task's examples one by one into an external memory, and reads from it to classify the next example.
 
-    An LSTM sees each example's embedding together with the label of the example *before* it, so that it must keep
-    the example until its label comes, and bind both in memory. It writes to the slots it read last or used least, then
-    reads by content; a linear layer on its output and what it read gives the logits. Each head has a learned strength
-    of reading, as neural Turing machines have.
+    An LSTM sees each example's embedding together with the label of the *previous* example. So it must keep the
+    example until its label comes, and store both in memory. It writes to the slots that it read last or used least,
+    then reads by content. A linear layer on the LSTM's output and the read vectors gives the logits. Each head has a
+    learned strength of reading, as in neural Turing machines.
 
-    It is trained by the paper's protocol: all examples of a task, support and queries, form one sequence in random
-    order, with the loss at every presentation. The training accuracy, that of the queries, thus includes examples that
-    come first of their class and can only be guessed. Once adapted, each query by itself is the next presentation after
-    the support set, which is presented in an order that depends on its size alone. Longer support sets than the
-    sequences of training lie outside of what was learned.
+    Training follows the paper: all examples of a task, support and queries, form one sequence in random order, with a
+    loss at every presentation. So the training accuracy, over the queries, includes the first example of a class, which
+    can only be guessed. After adaptation, each query alone is the next presentation after the support set. The order of
+    the support set depends only on its size. The learner has not learned support sets longer than training sequences.
 
-    The task state is the memory `(1, memory_slots, memory_width)`, its usage and read weights, what was read, the
-    LSTM's two states, the last label, the support set's normalisation statistics where the network keeps them, and the
+    The task state is the memory `(1, memory_slots, memory_width)`, its usage and read weights, the read vectors, the
+    LSTM's two states, the last label, the support set's normalisation statistics if the network keeps them, and the
     number of ways.
 
     Args:
         network: a built `keras.Model` from examples to embeddings `(batch, features)`.
-        ways: the most classes that a task may have.
+        ways: the largest number of classes of a task.
         memory_slots: rows of the memory.
         memory_width: numbers in a row.
-        controller_units: of the LSTM.
+        controller_units: units of the LSTM.
         read_heads: keys that are written and read at each step.
         usage_decay: factor on a slot's usage from one step to the next, in `[0, 1)`.
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if a number is out of range or the network puts out no vectors.
+        ValueError: if a number is out of range or the network's output is not a vector.
 
     Reference: [Santoro et al., 2016](https://arxiv.org/abs/1605.06065)
     """
@@ -79,7 +78,7 @@ class MANN(MetaLearner):
         }
         _check_arguments(self._sizes, usage_decay)
         # === Layers ===
-        # The recurrence is float32 (or float64) under every policy: roundings would add up along the sequence.
+        # The recurrence is float32 (or float64) under every policy: rounding errors would add up along the sequence.
         read_width, dtype = read_heads * memory_width, result_dtype(network).name
         self.controller = keras.layers.LSTMCell(controller_units, dtype=dtype)
         self.controller.build((None, network.output_shape[-1] + ways + read_width))
@@ -87,7 +86,8 @@ class MANN(MetaLearner):
         self.interface.build((None, controller_units))
         self.head = keras.layers.Dense(ways, dtype=dtype)
         self.head.build((None, controller_units + read_width))
-        # Training steps, each with orders of its own. An optimizer that accumulates gradients counts several as one.
+        # Counts training steps: each has its own random orders. The optimizer's count will not do, because gradient
+        # accumulation counts several steps as one.
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
         # === Config ===
         self.usage_decay = usage_decay
@@ -110,7 +110,7 @@ class MANN(MetaLearner):
     def classify(self, task_state, query_x):
         memory_state, statistics, ways = task_state[:7], task_state[7:-1], task_state[-1]
         embeddings = self.encode_query(query_x, statistics=statistics)
-        # Each query is the next presentation for a copy of the state.
+        # Each query is the next presentation, with its own copy of the state.
         copies = [tf.repeat(tensor, tf.shape(query_x)[0], axis=0) for tensor in memory_state]
         return self._step(copies, embeddings)[1][:, :ways]
 
@@ -124,7 +124,7 @@ class MANN(MetaLearner):
             y: their labels `(tasks, presentations)` int32 in `[0, ways)`.
 
         Returns:
-            Logits `(tasks, presentations, ways)`, where `ways` is the largest label and one.
+            Logits `(tasks, presentations, ways)`, where `ways` is the largest label plus 1.
         """
         y = tf.cast(y, tf.int32)
         ways = self.ways(y)
@@ -135,9 +135,9 @@ class MANN(MetaLearner):
         return self._run(embeddings, y)[1][:, :, :ways]
 
     def batch_gradients(self, tasks, ways):
-        """As in `MetaLearner`, for the loss at every presentation of sequences of support and queries.
+        """Like `MetaLearner.batch_gradients`, with the loss at every presentation of support and queries in sequence.
 
-        The tasks of a batch run beside each other in every step: the recurrence is of operations too small for a core.
+        Each step computes all tasks of the batch together: the operations for one task are too small for a core.
         """
         support_y, labels = tasks[1], tf.concat([tasks[1], tf.cast(tasks[3], tf.int32)], axis=1)
         dtype, weighted = result_dtype(self.network), len(tasks) == 5
@@ -146,7 +146,7 @@ class MANN(MetaLearner):
             weight *= tf.concat([tf.ones(tf.shape(support_y), dtype), tf.cast(tasks[4], dtype)], axis=1)
         if not is_sum(self.loss):  # the mean over a task's examples does not count its padding
             weight *= tf.cast(tf.shape(labels)[1], dtype) / tf.reduce_sum(real, axis=1, keepdims=True)
-        # A random order for each task, with the padding after everything that counts.
+        # A random order for each task, with the padding at the end.
         key = tf.stack([tf.convert_to_tensor(self.step), tf.constant(0, tf.int64)])
         presentations = tf.shape(labels)[1]
         places = draw_rows(
@@ -170,10 +170,10 @@ class MANN(MetaLearner):
         return losses, logits[:, tf.shape(support_y)[1] :], gradients, states
 
     def _encode_batch(self, x, labels, weighted):
-        """Each task by itself in training.
+        """Encodes each task separately, in training.
 
         Returns:
-            Embeddings `(tasks, n, features)`, 0 for padding; what layers add to the loss `(tasks,)`; values of
+            Embeddings `(tasks, n, features)`, 0 for padding; the losses that layers add `(tasks,)`; the new values of
             `running_state`.
         """
         padded, dtype = tasks_differ(self, labels, weighted), result_dtype(self.network)
@@ -184,7 +184,7 @@ class MANN(MetaLearner):
             with tf.GradientTape() as tape:
                 embeddings, _ = self.encode_support(x)
                 added = with_layer_losses(tf.zeros([], dtype))
-            # Here, since the gradient of a loop is zero, and not missing, for what has no part in it.
+            # Check it here: a loop gives unused variables a gradient of zero instead of none.
             variables = self.network.trainable_variables
             check_reached(variables, tape.gradient([embeddings, added], [variable.value for variable in variables]))
             return [restore_padding(embeddings, labels) if padded else embeddings, added]
@@ -196,7 +196,7 @@ class MANN(MetaLearner):
         return [*super().running_state(), self.step]
 
     def _run(self, embeddings, labels):
-        """The states after sequences `(tasks, presentations, features)`, and the logits along them.
+        """Runs sequences `(tasks, presentations, features)`. Returns the final states and the logits of each step.
 
         The logits are `(tasks, presentations, ways)`. A label of -1 is shown as zeros.
         """
@@ -216,7 +216,7 @@ class MANN(MetaLearner):
         return state, tf.transpose(logits.stack(), [1, 0, 2])
 
     def _step(self, state, embeddings):
-        """One presentation to each of `batch` states: the states after it, and the logits `(batch, ways)`."""
+        """One presentation for each of `batch` states. Returns the new states and the logits `(batch, ways)`."""
         memory, usage, read_weights, read, hidden, cell, label = state
         heads, width = self._sizes["read_heads"], self._sizes["memory_width"]
         _, (hidden, cell) = self.controller(tf.concat([embeddings, label, read], axis=1), [hidden, cell])
@@ -243,7 +243,7 @@ class MANN(MetaLearner):
 
 
 def _shuffled(count, seed):
-    """The numbers below `count` in random order, a function of both arguments alone."""
+    """The numbers below `count` in random order, which depends only on the two arguments."""
     key = tf.stack([tf.cast(seed, tf.int64), tf.constant(0, tf.int64)])
     return tf.argsort(tf.random.stateless_uniform([count], key, alg="philox"))
 

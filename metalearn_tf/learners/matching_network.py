@@ -9,7 +9,7 @@ from metalearn_tf.learners.prototypical_network import cosine_similarity
 from metalearn_tf.learners.query_blocks import in_query_blocks
 from metalearn_tf.learners.task_checks import check_embedding
 
-# The logit of a class without support examples: finite, so that no gradient is NaN.
+# The logit of a class without support examples. It is finite, so no gradient is NaN.
 _ABSENT = -1e30
 
 
@@ -17,18 +17,19 @@ _ABSENT = -1e30
 class MatchingNetwork(MetaLearner):
     """Classifies a query by its attention to each support example, summed by class.
 
-    The attention is a softmax over the cosines between the query's embedding and those of the support set; the logits
-    are the logarithms of its sums by class. These are the paper's matching networks without full-context embeddings.
-    The task state is the support embeddings `(support, features)` and the one-hot labels `(support, ways)`, and the
-    support set's normalisation statistics where the network keeps them. Any number of ways.
+    The attention is a softmax over the cosines between the query's embedding and the support embeddings. The logits are
+    the logarithms of its sums by class. These are the paper's matching networks without full-context embeddings. The
+    task state is the support embeddings `(support, features)`, the one-hot labels `(support, ways)`, and the support
+    set's normalisation statistics if the network keeps them. A task may have any number of ways.
 
     Args:
         network: a built `keras.Model` from examples to embeddings `(batch, features)`.
-        logit_scale: factor on the cosines, 1 in the paper. Cosines in `[-1, 1]` make flat attention; 10 sharpens it.
+        logit_scale: factor on the cosines, 1 in the paper. Cosines are in `[-1, 1]`, so their softmax is flat; 10 makes
+            it sharper.
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if the network puts out no vectors, or probabilities, or `logit_scale` is not positive.
+        ValueError: if the network's output is not a vector, or is probabilities, or `logit_scale` is not positive.
 
     Reference: [Vinyals et al., 2016](https://arxiv.org/abs/1606.04080)
     """
@@ -87,7 +88,7 @@ def log_sums_by_class(scores, members):
 
 
 def one_hot_checks(members):
-    """What must hold of one-hot labels `(support, ways)` in a task state, see `KeptState.state_checks`."""
+    """The conditions on one-hot labels `(support, ways)` in a task state, see `KeptState.state_checks`."""
     are_bits = tf.reduce_all((members == 0) | (members == 1))
     return [
         (

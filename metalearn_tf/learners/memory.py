@@ -12,7 +12,7 @@ def read_weights(keys, strengths, memory):
         memory: `(batch, slots, width)`.
 
     Returns:
-        Weights `(batch, heads, slots)`, each head's with the sum 1.
+        Weights `(batch, heads, slots)`; those of each head sum to 1.
 
     Reference: [Santoro et al., 2016](https://arxiv.org/abs/1605.06065), equations 2 and 3;
         strengths: [Graves et al., 2014](https://arxiv.org/abs/1410.5401), equation 5.
@@ -26,23 +26,23 @@ def least_used(usage, heads):
 
     Args:
         usage: `(batch, slots)`.
-        heads: how many.
+        heads: the number of heads.
 
     Returns:
-        One-hot weights `(batch, heads, slots)`. Of equal slots the first is taken.
+        One-hot weights `(batch, heads, slots)`. Of slots with equal usage, the first comes first.
     """
     return tf.one_hot(tf.math.top_k(-usage, heads).indices, tf.shape(usage)[1], dtype=usage.dtype)
 
 
 def write(memory, keys, gates, previous_reads, unused):
-    """Each head adds its key where it read last or where memory is least used, and the least used slots are cleared.
+    """Clears the least used slots. Each head then adds its key to the slots that it read last or to the least used one.
 
     Args:
         memory: `(batch, slots, width)`.
         keys: `(batch, heads, width)`.
-        gates: `(batch, heads)` in `[0, 1]`: 1 for where it read last.
-        previous_reads: read weights of the step before, `(batch, heads, slots)`.
-        unused: what `least_used` returns.
+        gates: `(batch, heads)` in `[0, 1]`: 1 writes to the slots that the head read last, 0 to the least used slot.
+        previous_reads: read weights of the previous step, `(batch, heads, slots)`.
+        unused: the result of `least_used`.
 
     Returns:
         The new memory, and the write weights `(batch, heads, slots)`.
@@ -56,5 +56,5 @@ def write(memory, keys, gates, previous_reads, unused):
 
 
 def _normalized(vectors):
-    # Empty slots have the cosine 0 to any key; the constant keeps their gradient finite.
+    # The cosine of an empty slot with any key is 0. The constant keeps its gradient finite.
     return vectors * tf.math.rsqrt(tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True) + 1e-8)

@@ -1,4 +1,4 @@
-"""What every meta-learner shares: training, evaluation, adaptation, saving and serving."""
+"""The base class of all meta-learners: training, evaluation, adaptation, saving and serving."""
 
 import keras
 import numpy as np
@@ -31,14 +31,14 @@ from metalearn_tf.serving.export import export_learner
 class MetaLearner(TaskModel, KeptState):
     """A model of tasks: it adapts to a support set, then answers queries.
 
-    A subclass writes two pure functions, `adapt_task` and `classify`; all else is here. The model is an ordinary Keras
-    model whose examples are tasks, as `mtf.data.episodes` yields them.
+    A subclass defines two pure functions, `adapt_task` and `classify`. This class does the rest. The model is an
+    ordinary Keras model whose examples are tasks, as `mtf.data.episodes` yields them.
 
     Args:
-        network: a built `keras.Model` of one input and one output. Its dtype policy says whether the arithmetic is
-            mixed. A layer of your own needs a `get_config` from which Keras can build it again, as a learner does.
-        task_mapping: `"auto"`, `"parallel"` or `"vectorized"`: how the tasks of a batch are run: one on each
-            core, or all in common operations. `"auto"` takes the second where TensorFlow sees a GPU.
+        network: a built `keras.Model` with one input and one output. Its dtype policy decides about mixed precision.
+            Your own layers and learners need a `get_config` from which Keras can build them again.
+        task_mapping: how the tasks of a batch run. `"parallel"`: one task on each core. `"vectorized"`: all tasks
+            in common operations. `"auto"`: vectorized if TensorFlow sees a GPU, parallel otherwise.
 
     Call arguments:
         inputs: `(support_x, support_y, query_x)` of shapes `(tasks, support, ...)`, `(tasks, support)` int32 in
@@ -51,19 +51,19 @@ class MetaLearner(TaskModel, KeptState):
         ValueError: if `network` is not such a model, or cannot be copied; or if `task_mapping` is unknown.
     """
 
-    # Whether a task may be a regression, of floating targets `(support, outputs)`, and not of classes alone.
+    # Whether a task may also be a regression, with floating targets `(support, outputs)`.
     takes_targets = True
 
     def __init__(self, network, task_mapping="auto", **kwargs):
         check_network(network)
-        # The network alone may compute in a mixed precision: adapted weights and regression targets are not rounded.
+        # Only the network may compute in mixed precision: adapted weights and regression targets are not rounded.
         super().__init__(autocast=False, dtype=network.variable_dtype, **kwargs)
         if task_mapping not in TASK_MAPPINGS:
             raise ValueError(f"`task_mapping` must be one of {TASK_MAPPINGS}. Received: {task_mapping!r}")
         self.network = network
         self.task_mapping = task_mapping
         self._loss_of_file = None
-        # By name, since a method may be replaced on the object.
+        # By name, because the user may replace a method on the object.
         self._adapt = TracedFunction(lambda *support: self.adapt_task(*support), self._python_state)
         self._classify = TracedFunction(lambda *inputs: self.classify(*inputs), self._python_state)
         self._shared_copy = SharedCopy(self, self._python_state)
@@ -72,14 +72,14 @@ class MetaLearner(TaskModel, KeptState):
     # === What a learner writes ===
 
     def adapt_task(self, support_x, support_y):
-        """What the learner makes of one support set.
+        """Adapts to one support set.
 
         Args:
             support_x: examples `(support, ...)` float32.
             support_y: labels `(support,)` int32, or targets `(support, outputs)` float32.
 
         Returns:
-            The task state: a flat list of tensors. No variable is assigned.
+            The task state, a flat list of tensors. It assigns no variable.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `adapt_task`.")
 
@@ -88,23 +88,23 @@ class MetaLearner(TaskModel, KeptState):
         raise NotImplementedError(f"{type(self).__name__} must define `classify`.")
 
     def classify_by_step(self, support_x, support_y, query_x):
-        """Logits `(steps, queries, ways)` along an adaptation: before it, and after each of its steps.
+        """Logits `(steps, queries, ways)` before the adaptation and after each of its steps.
 
-        The last are those of `classify` after `adapt_task`. A learner that adapts in one go has no others.
+        The last ones are the result of `classify` after `adapt_task`. A learner that adapts in one step has only these.
         """
         return self.classify(self.adapt_task(support_x, support_y), query_x)[None]
 
     def adaptation_values(self, support_x, support_y):
-        """What was learned about the adaptation itself, such as its rates: tensors by name, on one support set."""
+        """Learned values of the adaptation itself, such as its rates, on one support set: tensors by name."""
         return {}
 
     @property
     def max_ways(self):
-        """The most classes that a task may have; `None` without a bound."""
+        """The largest number of classes of a task; `None` if there is no limit."""
         return None
 
     def how_to_get_ways(self, ways):
-        """What an error says to someone whose tasks have other ways than `max_ways`."""
+        """The advice in an error if the tasks do not have `max_ways` ways."""
         return f"build the network with `outputs={ways}`"
 
     # === What a learner builds upon ===
@@ -113,40 +113,40 @@ class MetaLearner(TaskModel, KeptState):
     def vectorizes_tasks(self):
         """Whether all tasks of a batch are computed in common operations.
 
-        TensorFlow has none for strings, and none for the gradient of the loop in recurrent layers.
+        TensorFlow cannot do this for strings, nor for the gradient of the loop in recurrent layers.
         """
         return is_vectorized(self.task_mapping) and not takes_texts(self.network) and not has_loops(self.network)
 
     def encode_support(self, x, weights=None):
-        """The network on a support set.
+        """Applies the network to a support set.
 
         Args:
             x: examples `(support, ...)`.
-            weights: tensors to use in place of the network's trainable weights.
+            weights: tensors to use instead of the network's trainable weights.
 
         Returns:
-            Outputs `(support, ...)`, and the list of the statistics that queries need under `"support"`
-            normalisation; empty otherwise.
+            The outputs `(support, ...)`, and a list of the statistics that queries need with `"support"`
+            normalisation; otherwise it is empty.
         """
         return run_network(self.network, x, weights, of_support=True)
 
     def encode_query(self, x, weights=None, statistics=()):
-        """The network's outputs on queries; the arguments are what `encode_support` was given and returned."""
+        """The network's outputs for queries. Give it the weights of `encode_support` and the statistics it returned."""
         return run_network(self.network, x, weights, statistics)[0]
 
     def ways(self, support_y):
-        """The number of classes of the task, int32 scalar: the labels are `0 … ways - 1`."""
+        """The number of classes of the task, int32 scalar. The labels are `0 … ways - 1`."""
         ways = shared_ways()
         return tf.reduce_max(support_y) + 1 if ways is None else ways
 
     def support_loss(self, y_true, y_pred):
-        """The scalar loss of `compile`, or the one that fits the task, for adaptation."""
+        """The scalar loss for adaptation: the loss of `compile`, or by default the one that fits the task."""
         loss = keras.losses.get(own_loss(self) or task_loss)
         value = tf.reduce_mean(loss(y_true, y_pred))
         return undivided(value, loss) if isinstance(loss, keras.losses.Loss) else value
 
     def running_state(self):
-        """The variables that a task in meta-training assigns; `train_step` averages them over the tasks."""
+        """The variables that each task of meta-training changes; `train_step` averages them over the tasks."""
         return running_state(self.network)
 
     # === Keras ===
@@ -159,7 +159,7 @@ class MetaLearner(TaskModel, KeptState):
         return task_batches.batch_logits(self, inputs, training)
 
     def query_loss(self, support_x, support_y, query_x, query_y, sample_weight=None):
-        """The loss of one task, that meta-training differentiates.
+        """The loss of one task, which meta-training differentiates.
 
         Args:
             support_x: as in `adapt_task`.
@@ -169,35 +169,35 @@ class MetaLearner(TaskModel, KeptState):
             sample_weight: `(queries,)`, or `None`.
 
         Returns:
-            The scalar loss of `compile`, with what layers add to it, and the logits `(queries, ways)` for the metrics.
+            The scalar loss of `compile` plus the losses that layers add, and the logits `(queries, ways)` for metrics.
         """
         logits = self.classify(self.adapt_task(support_x, support_y), query_x)
         logits = tf.cast(logits, result_dtype(self.network))
         return with_layer_losses(self.compiled_loss(query_y, logits, sample_weight)), logits
 
     def compiled_loss(self, query_y, logits, sample_weight=None):
-        """The scalar loss of `compile` for the queries of one task; the arguments are those of `query_loss`."""
+        """The scalar loss of `compile` for the queries of one task. The arguments are as in `query_loss`."""
         return self.batch_loss(query_y[None], logits[None], None if sample_weight is None else sample_weight[None])
 
     def batch_loss(self, y, logits, sample_weight=None, tasks=1, training=True):
-        """The scalar loss of `compile` for the queries of all tasks of a batch; of sums, their mean over the tasks."""
+        """The scalar loss of `compile` for the queries of all tasks of a batch; sums are averaged over the tasks."""
         value = undivided(loss_of_step(self, None, y, logits, sample_weight, training=training), self.loss)
         return value / tf.cast(tasks, value.dtype) if is_sum(self.loss) else value
 
     @property
     def losses(self):
-        """None, for Keras: `query_loss` adds what layers add in the passes of a task, a step what weights add."""
+        """Empty for Keras: `query_loss` already adds the losses of layers, and a step adds those of weights."""
         return []
 
     def regularization_loss(self):
-        """What the regularisers of the trainable variables add to the loss of a step, scalar; `None` without any."""
+        """The regularisation loss of the trainable variables, scalar; `None` if there are no regularisers."""
         return regularization_loss(self.trainable_variables)
 
     def task_gradients(self, *task):
-        """The direction of one task's outer step; the arguments are those of `query_loss`.
+        """The gradients of one task for the outer step. The arguments are as in `query_loss`.
 
         Returns:
-            Loss and logits as `query_loss` gives them, and a gradient for each of the trainable variables.
+            The loss and the logits of `query_loss`, and a gradient for each trainable variable.
         """
         with tf.GradientTape() as tape:
             loss, logits = self.query_loss(*task)
@@ -207,11 +207,11 @@ class MetaLearner(TaskModel, KeptState):
         return loss, logits, gradients
 
     def batch_gradients(self, tasks, ways):
-        """`task_gradients` of each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
+        """`task_gradients` for each task of a batch, see `mtf.learners.task_batches.batch_gradients`."""
         return task_batches.batch_gradients(self, tasks, ways)
 
     def train_step(self, data):
-        """One outer step: the mean over tasks of the gradient of the query loss through the adaptation."""
+        """One outer step with the mean over the tasks of the query loss's gradient, taken through the adaptation."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         tasks = [*map(tf.convert_to_tensor, x), tf.convert_to_tensor(y)]
         tasks += [] if sample_weight is None else [tf.convert_to_tensor(sample_weight)]
@@ -265,20 +265,20 @@ class MetaLearner(TaskModel, KeptState):
 
         Args:
             support_x: examples `(support, ...)`: float in the range of training (images: `[0, 1]`), or uint8 images;
-                strings `(support,)` for a network of texts; integers for a network of such.
-            support_y: labels `(support,)`, integers `0 … ways - 1`, each there at least once; or floating targets
+                strings `(support,)` if the network takes texts; integers if it takes integers.
+            support_y: labels `(support,)`, integers `0 … ways - 1`, each at least once; or floating targets
                 `(support, outputs)`.
 
         Returns:
-            An ordinary `keras.Model` from queries `(queries, ...)` to probabilities `(queries, ways)`. It has weights
-            of its own: the learner is not changed by it, nor it by further training of the learner.
+            An ordinary `keras.Model` from queries `(queries, ...)` to probabilities `(queries, ways)`. It has its own
+            weights: it does not change the learner, and training the learner further does not change it.
 
         Raises:
-            ValueError: if the support set is empty, does not fit the network, has NaNs or empty texts, its labels have
-                gaps, or the adaptation leads to NaN.
+            ValueError: if the support set is empty, does not fit the network, or has NaNs or empty texts; if its labels
+                have gaps; or if the adaptation leads to NaN.
         """
         support_x, support_y = check_support(self, support_x, support_y)
-        learner = self._shared_copy()  # first, since what it cannot be made of is refused
+        learner = self._shared_copy()  # first: it refuses learners that cannot be copied
         state = self._adapt(tf.constant(support_x), tf.constant(support_y))
         state = check_adapted(self, [np.asarray(tensor) for tensor in state])
         return AdaptedModel(learner, state, regression=support_y.dtype.kind == "f")
@@ -286,13 +286,13 @@ class MetaLearner(TaskModel, KeptState):
     def logits_by_step(self, inputs, query_y=None):
         """`classify_by_step` of each task of a batch, outside training: float32 `(steps, tasks, queries, ways)`.
 
-        Queries whose label in `query_y` `(tasks, queries)` is -1 are padding: they are left out, with logits of 0.
+        Queries whose label in `query_y` `(tasks, queries)` is -1 are padding: they are skipped and get logits of 0.
         """
         return task_batches.batch_logits(self, inputs, False, query_y, by_step=True)
 
-    @random_state_kept(wait=False)  # first weights are drawn, and overwritten at once
+    @random_state_kept(wait=False)  # random initial weights are overwritten at once
     def copy(self):
-        """A learner of the same configuration and weights, which shares none of them."""
+        """A new learner with the same configuration and copies of the weights."""
         config = {key: value for key, value in self.get_config().items() if key != "loss"}
         copy = type(self).from_config({**config, **self.copied_parts()})
         with_loss(copy, own_loss(self)).set_weights(self.get_weights())
@@ -301,11 +301,11 @@ class MetaLearner(TaskModel, KeptState):
         return copy
 
     def answer(self, task_state, query_x):
-        """`classify` outside training, in a graph that is kept for all models that share this learner."""
+        """`classify` outside training. All models that share this learner use the same graph."""
         return self._classify(task_state, query_x)
 
     def copied_parts(self):
-        """The models in the configuration, as models of the copy's own: not all can be built from words alone."""
+        """Copies of the models in the configuration: Keras cannot build all of them from their configuration."""
         return {"network": copy_network(self.network)}
 
     def export(self, path, **options):

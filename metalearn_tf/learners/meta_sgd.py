@@ -10,12 +10,12 @@ from metalearn_tf.learners.gradient_based_learner import GradientBasedLearner
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class MetaSGD(GradientBasedLearner):
-    """MAML with a rate for each single weight, meta-trained together with the weights.
+    """MAML with a learning rate for each single weight, meta-trained together with the weights.
 
-    The rates decide the size of the steps and, as they may become negative, their direction too.
+    The rates decide the size of the steps and, because they may become negative, also their direction.
 
     The defaults were tried on tasks of five classes and five shots of standardised vectors, after 300 outer steps of 4
-    tasks: 92 % of the queries were right, where a linear probe of the support set had 96 %.
+    tasks: 92 % of the queries were right. A linear probe of the support set reached 96 %.
 
     Args:
         network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.

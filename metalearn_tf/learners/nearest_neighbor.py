@@ -14,10 +14,10 @@ from metalearn_tf.learners.task_checks import check_embedding
 class NearestNeighbor(MetaLearner):
     """Gives a query the class of the support example that is nearest in the network's output space.
 
-    A baseline: with a network that only flattens it compares pixels, and there is nothing to train. The logits are
-    minus the squared Euclidean distance to the nearest example of each class. The task state is the support embeddings
-    `(support, features)` and the one-hot labels `(support, ways)`, and the support set's normalisation statistics where
-    the network keeps them. Any number of ways.
+    Use it as a baseline: with a network that only flattens, it compares pixels, and there is nothing to train. The
+    logits are minus the squared Euclidean distance to the nearest example of each class. The task state is the support
+    embeddings `(support, features)`, the one-hot labels `(support, ways)`, and the support set's normalisation
+    statistics if the network keeps them. A task may have any number of ways.
 
     Example:
 
@@ -32,7 +32,7 @@ class NearestNeighbor(MetaLearner):
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if the network puts out no vectors, or probabilities.
+        ValueError: if the network's output is not a vector, or is probabilities.
 
     Reference: [Cover and Hart, 1967](https://doi.org/10.1109/TIT.1967.1053964)
     """

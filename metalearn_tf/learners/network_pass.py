@@ -1,4 +1,4 @@
-"""One pass of a network as a pure function: of its weights, and of the statistics that its normalisation keeps."""
+"""One pass of a network as a pure function of its weights and of the statistics that its normalisation keeps."""
 
 import contextlib
 import contextvars
@@ -11,16 +11,16 @@ from metalearn_tf.engine.task_mapping import in_training
 from metalearn_tf.networks.second_derivatives import twice_differentiable_pass
 from metalearn_tf.networks.task_normalization import TaskNormalization, support_pass
 
-# Not an argument: between the loss and the passes that it needs are `adapt_task` and `classify`, which users write, and
-# which return a task state and logits alone.
+# Not an argument: between the loss and its passes are `adapt_task` and `classify`. Users write these, and they return
+# only a task state and logits.
 _layer_losses = contextvars.ContextVar("layer_losses", default=None)
 
 
 @contextlib.contextmanager
 def layer_losses(losses=None):
-    """Gives the list that collects what layers add to the loss in the passes inside: `add_loss`, activity regularisers.
+    """Collects, in a list, the losses that layers add in the passes inside: `add_loss`, activity regularisers.
 
-    Each pass belongs to one loss: passes of an inner step have a list of their own inside that of the outer loss.
+    Each pass belongs to one loss: the passes of an inner step have their own list inside the one of the outer loss.
 
     Args:
         losses: the list; `None` for a new one.
@@ -34,24 +34,24 @@ def layer_losses(losses=None):
 
 
 def with_layer_losses(loss):
-    """A scalar loss and what `layer_losses` has collected so far."""
+    """A scalar loss plus the losses that `layer_losses` has collected so far."""
     return loss + sum(tf.cast(added, loss.dtype) for added in _layer_losses.get() or [])
 
 
 def run_network(network, x, weights=None, statistics=(), of_support=False):
-    """The network on examples, in the mode that the task being traced has.
+    """Applies the network to examples, in training or inference mode as the task that is traced now.
 
     Args:
         network: a built `keras.Model`, or one of its layers.
         x: examples `(n, ...)`.
-        weights: tensors in place of the trainable variables; `None` for their values.
-        statistics: tensors in place of `support_statistics(network)`; none for their values.
+        weights: tensors to use instead of the trainable variables; `None` for their own values.
+        statistics: tensors to use instead of `support_statistics(network)`; empty for their own values.
         of_support: whether the examples are a support set, whose statistics `"support"` normalisation keeps.
 
     Returns:
-        Outputs `(n, ...)` of `result_dtype(network)`, and the new values of `support_statistics(network)`. In
-        meta-training, the variables of `running_state(network)` are assigned, which `MetaLearner.train_step` catches.
-        What layers add to the loss goes to `layer_losses`.
+        The outputs `(n, ...)` in `result_dtype(network)`, and the new values of `support_statistics(network)`. In
+        meta-training, it assigns the variables of `running_state(network)`; `MetaLearner.train_step` catches this.
+        The losses that layers add go to `layer_losses`.
     """
     kept = support_statistics(network)
     weights = [tf.convert_to_tensor(v) for v in network.trainable_variables] if weights is None else weights
@@ -71,12 +71,12 @@ def run_network(network, x, weights=None, statistics=(), of_support=False):
 
 
 def result_dtype(network):
-    """The dtype of outputs and logits: float64 for networks of float64 weights, else float32, whatever the policy."""
+    """The dtype of outputs and logits under every policy: float64 if the network has float64 weights, else float32."""
     return tf.float64 if network.variable_dtype == "float64" else tf.float32
 
 
 def support_statistics(network):
-    """The variables of the statistics that queries need under `"support"` normalisation; none otherwise."""
+    """The variables of the statistics that queries need with `"support"` normalisation; empty otherwise."""
     return [
         variable
         for layer in flat_layers(network)
@@ -86,7 +86,7 @@ def support_statistics(network):
 
 
 def running_state(network):
-    """The variables that training changes other than by gradients: running averages, and the seeds of random layers."""
+    """The variables that training changes without gradients: running averages, and the seeds of random layers."""
     kept = {id(variable) for variable in support_statistics(network)}
     trained = {id(variable) for variable in network.trainable_variables}
     frozen = {id(w) for layer in flat_layers(network) for w in own_weights(layer)} - trained
@@ -94,5 +94,5 @@ def running_state(network):
 
 
 def random_seeds(network):
-    """Those variables of `running_state(network)` that are the seeds of random layers, int64 `(2,)` each."""
+    """The variables of `running_state(network)` that are the seeds of random layers, int64 `(2,)` each."""
     return [generator.state for layer in flat_layers(network) for generator in seed_generators(layer)]

@@ -1,13 +1,13 @@
-"""Tasks of different sizes in one batch: padding in the form of label -1, and logits of classes that are not there."""
+"""Tasks of different sizes in one batch: padding has the label -1, and missing classes get logits too."""
 
 import tensorflow as tf
 
-# As a logit: a probability of 0, and no infinity that a product with 0 would make NaN.
+# A logit with the probability 0. It is finite, because an infinite one times 0 would be NaN.
 _NEVER = -1e9
 
 
 def most_ways(support_y):
-    """The most classes of the tasks with labels `(tasks, support)`, int32 scalar; `None` for floating targets."""
+    """The largest number of classes in tasks with labels `(tasks, support)`, int32 scalar; `None` for targets."""
     return None if support_y.dtype.is_floating else tf.reduce_max(support_y) + 1
 
 
@@ -24,13 +24,13 @@ def real_examples(labels, *tensors):
 
 
 def restore_padding(logits, labels):
-    """The logits of `real_examples`, with 0 in the places of the padding: `(n, ..., ways)` for labels `(n,)`."""
+    """Puts the logits of `real_examples` back in their places, with 0 for padding: `(n, ..., ways)`, labels `(n,)`."""
     shape = tf.concat([[tf.size(labels)], tf.shape(logits)[1:]], axis=0)
     return tf.scatter_nd(tf.where(labels >= 0), logits, tf.cast(shape, tf.int64))
 
 
 def pad_ways(logits, ways):
-    """Logits `(..., some)` with columns of probability 0 up to `(..., ways)`; as they are without `ways`."""
+    """Fills logits `(..., some)` up to `(..., ways)` with columns of probability 0; no change if `ways` is `None`."""
     if ways is None:
         return logits
     before = [[0, 0]] * (logits.shape.rank - 1)
@@ -38,6 +38,6 @@ def pad_ways(logits, ways):
 
 
 def hide_ways(logits, labels):
-    """Logits `(tasks, n, ways)` with a probability of 0 for classes that labels `(tasks, n)` of a task do not have."""
+    """Gives classes that are not in a task's labels `(tasks, n)` the probability 0, in logits `(tasks, n, ways)`."""
     ways = tf.reduce_max(labels, axis=1)[:, None, None] + 1
     return tf.where(tf.range(tf.shape(logits)[-1]) < ways, logits, tf.cast(_NEVER, logits.dtype))

@@ -14,19 +14,19 @@ DISTANCES = ("squared_euclidean", "cosine")
 class PrototypicalNetwork(MetaLearner):
     """Classifies a query by its distance to the mean embedding, the prototype, of each class.
 
-    The task state is the prototypes `(ways, features)`, and the support set's normalisation statistics where the
-    network keeps them. Any number of ways.
+    The task state is the prototypes `(ways, features)`, and the support set's normalisation statistics if the network
+    keeps them. A task may have any number of ways.
 
     Args:
         network: a built `keras.Model` from examples to embeddings `(batch, features)`.
         distance: `"squared_euclidean"` (the paper's) or `"cosine"`.
-        logit_scale: factor on the negative distance or the cosine; `None` for 1 and, since cosines in `[-1, 1]`
-            make flat probabilities, 10 for `"cosine"`.
+        logit_scale: factor on the negative distance or the cosine. `None` is 1, or 10 for `"cosine"`: without it,
+            cosines in `[-1, 1]` give flat probabilities.
         **kwargs: see `MetaLearner`.
 
     Raises:
-        ValueError: if the network puts out no vectors, or probabilities; or if `distance` is unknown or `logit_scale`
-            not positive.
+        ValueError: if the network's output is not a vector, or is probabilities; if `distance` is unknown; or if
+            `logit_scale` is not positive.
 
     Reference: [Snell et al., 2017](https://arxiv.org/abs/1703.05175);
         cosine: [Gidaris and Komodakis, 2018](https://arxiv.org/abs/1804.09458)
@@ -67,7 +67,7 @@ def class_means(embeddings, labels, ways):
 
 def negative_squared_distance(queries, prototypes):
     """Minus the squared Euclidean distances `(n, ways)` of `(n, features)` to `(ways, features)`."""
-    # From the prototypes' middle the norms are small, and little is lost when they are subtracted.
+    # Measured from the mean of the prototypes, the norms are small, so their difference loses little precision.
     middle = tf.reduce_mean(prototypes, axis=0)
     queries, prototypes = queries - middle, prototypes - middle
     products = tf.matmul(queries, prototypes, transpose_b=True)
@@ -83,6 +83,6 @@ def cosine_similarity(queries, prototypes):
 
 def _directions(vectors):
     """Vectors `(n, features)` of length 1; zeros stay zeros."""
-    # TensorFlow leaves vectors that are shorter than 1e-6 as they are.
+    # TensorFlow does not normalise vectors that are shorter than 1e-6.
     largest = tf.stop_gradient(tf.reduce_max(tf.abs(vectors), axis=1, keepdims=True))
     return tf.math.l2_normalize(tf.math.divide_no_nan(vectors, largest), axis=1)

@@ -1,23 +1,23 @@
-"""Queries that are compared with all that a task has, a block of them at a time."""
+"""Queries that are compared with all support examples or classes, one block of queries at a time."""
 
 import tensorflow as tf
 
 from metalearn_tf.engine.in_blocks import in_blocks
 from metalearn_tf.engine.task_mapping import in_training, shared_ways
 
-# Of the comparisons of a block: 4 MiB in float32.
+# The numbers of one block: 4 MiB in float32.
 _MOST_NUMBERS = 1 << 20
 
 
 def in_query_blocks(function, features, numbers):
-    """A function of queries, computed for so many at a time that memory does not grow with queries times support.
+    """Computes a function of queries in blocks, so memory does not grow with queries times support.
 
-    In meta-training all are computed at once, since the gradient needs all; and so are tasks that are vectorised.
+    In meta-training it computes all queries at once, because the gradient needs all. Vectorised tasks do the same.
 
     Args:
-        function: from features of queries `(n, ...)` to logits `(n, ways)`, each query for itself.
+        function: from features of queries `(n, ...)` to logits `(n, ways)`, each query separately.
         features: `(queries, ...)`.
-        numbers: int32 scalar, of the numbers that the function makes for one query.
+        numbers: int32 scalar, how many numbers the function computes for one query.
 
     Returns:
         `function(features)`.

@@ -17,14 +17,14 @@ _FILTERS, _UNITS = 64, 8
 class RelationNetwork(MetaLearner):
     """Classifies a query by a learned comparison of its features with the mean features of each class.
 
-    The relation module is built for what the network puts out. Feature maps, as `mtf.networks.conv4(feature_map=True)`
-    gives them, are compared by two convolution blocks and two dense layers, the paper's; vectors by three dense layers.
-    The task state is the class means as the first of these layers sees them, and the support set's normalisation
-    statistics where the network keeps them. Any number of ways.
+    The relation module depends on the network's output. It compares feature maps, such as those of
+    `mtf.networks.conv4(feature_map=True)`, with two convolution blocks and two dense layers, as in the paper. It
+    compares vectors with three dense layers. The task state is the class means after the first of these layers, and the
+    support set's normalisation statistics if the network keeps them. A task may have any number of ways.
 
-    Two things differ from the paper. The class features are means and not sums, so that any number of shots will do.
-    The module normalises each pair by itself (group normalisation of one group), so that the network's normalisation
-    alone decides whether a prediction depends on other queries.
+    Two things differ from the paper. The class features are means and not sums, so any number of shots works. The
+    module normalises each pair separately (group normalisation with one group). So only the network's normalisation
+    decides whether a prediction depends on other queries.
 
     The logits are the relation scores before the sigmoid. The default loss is cross-entropy over the classes; the
     paper's is `compile(loss=mtf.learners.relation_loss)`.
@@ -52,8 +52,8 @@ class RelationNetwork(MetaLearner):
                 f"Received: output_shape={network.output_shape}"
             )
         check_headless(network)
-        # A layer on the concatenation of two inputs is the sum of a layer on each: the half on the queries runs once
-        # for a query, not once for each pair, and the half on the classes belongs to the adaptation.
+        # A layer on two concatenated inputs is the sum of one layer on each. So the half for the queries runs once per
+        # query instead of once per pair, and the half for the classes is part of the adaptation.
         self.class_layer = _comparison(shape, network.dtype_policy, name="class_layer")
         self.query_layer = _comparison(shape, network.dtype_policy, name="query_layer")
         self.relation_module = _relation_module(self.query_layer.output.shape[1:], network.dtype_policy)
@@ -80,7 +80,7 @@ class RelationNetwork(MetaLearner):
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 def relation_loss(y_true, y_pred):
-    """The paper's loss of a relation network: the squared error of the sigmoid of each score to 1 or 0.
+    """The paper's loss for a relation network: the squared difference between the sigmoid of a score and 1 or 0.
 
     Args:
         y_true: integers `(..., queries)`.
@@ -108,7 +108,7 @@ def _comparison(shape, dtype, name):
 
 
 def _relation_module(shape, dtype):
-    """From the first layer's sum `(pairs, ...)` to scores `(pairs, 1)`."""
+    """The rest of the module, from the first layer's sum `(pairs, ...)` to scores `(pairs, 1)`."""
     x = inputs = keras.Input(shape)
     x = _block_end(x, dtype)
     if len(shape) == 3:

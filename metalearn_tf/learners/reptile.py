@@ -1,4 +1,4 @@
-"""Meta-learning without a meta-gradient: the mean of where tasks lead."""
+"""Meta-learning without a meta-gradient: the weights move towards the mean of the adapted weights."""
 
 import keras
 import tensorflow as tf
@@ -13,24 +13,24 @@ from metalearn_tf.learners.network_pass import layer_losses, with_layer_losses
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 class Reptile(GradientBasedLearner):
-    """Moves the initial weights towards the weights that training on each task ends with.
+    """Moves the initial weights towards the final weights of the training on each task.
 
-    The outer gradient is the initial weights minus the mean of the adapted ones, so that `keras.optimizers.SGD(step)`
-    moves the weights by `step` times the mean difference; the paper lets `step` fall linearly from 1 to 0. A task in
-    meta-training is one set: its support and query examples together, but queries of weight 0. The logits
-    that metrics see are of queries that have been trained on, and say more than the accuracy on new ones.
+    The outer gradient is the initial weights minus the mean of the adapted ones. So `keras.optimizers.SGD(step)` moves
+    the weights by `step` times the mean difference. In the paper, `step` falls linearly from 1 to 0. In meta-training,
+    the inner steps use the support and query examples together, without queries of weight 0. So the training metrics
+    are higher than those on new queries: they count queries that were trained on.
 
-    The moments of the inner optimizer are kept from task to task, as by the authors, and averaged over a batch.
+    The moments of the inner optimizer are kept from task to task, as in the authors' code, and averaged over a batch.
 
     The defaults were tried on tasks of five classes and five shots of standardised vectors, after 100 outer steps of 4
-    tasks: 90 % of the queries were right, where a linear probe of the support set had 96 %.
+    tasks: 90 % of the queries were right. A linear probe of the support set reached 96 %.
 
     Args:
         network: a built `keras.Model` from examples to logits `(batch, ways)`, or to the outputs of a regression.
         inner_steps: optimizer steps in meta-training.
-        inner_optimizer: a `keras.optimizers.Optimizer`, or its name; `None` for Adam of rate 1e-3 with `beta_1=0`. The
-            learner has a copy, whose options may change: `learner.inner_optimizer.learning_rate = 1e-4`.
-        inner_batch_size: examples in an inner step. They are taken in turn, so that classes alternate.
+        inner_optimizer: a `keras.optimizers.Optimizer`, or its name; `None` for Adam with rate 1e-3 and `beta_1=0`. The
+            learner keeps a copy. You may change its options: `learner.inner_optimizer.learning_rate = 1e-4`.
+        inner_batch_size: examples in an inner step. The steps take all examples in turn and alternate between classes.
         test_inner_steps: optimizer steps outside training.
         **kwargs: see `MetaLearner`.
 
@@ -55,18 +55,18 @@ class Reptile(GradientBasedLearner):
         self.inner_batch_size = inner_batch_size
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """As `MetaLearner.compile`; the default of the outer optimizer is `keras.optimizers.SGD(1.0)`."""
+        """Like `MetaLearner.compile`; the default outer optimizer is `keras.optimizers.SGD(1.0)`."""
         super().compile(keras.optimizers.SGD(1.0) if optimizer is None else optimizer, loss, metrics, **kwargs)
 
     @property
     def inner_optimizer(self):
-        """The optimizer of the inner steps, with the moments that tasks begin with."""
+        """The optimizer of the inner steps. Tasks start with its moments."""
         return self._inner_optimizer
 
     @inner_optimizer.setter
     def inner_optimizer(self, optimizer):
         raise AttributeError(
-            "`inner_optimizer` must stay that of the learner, which keeps its moments: set its options, as "
+            "`inner_optimizer` must stay the same, because the learner keeps its moments: set its options, such as "
             "`learner.inner_optimizer.learning_rate = 1e-4`, or build another learner. "
             f"Received: {type(optimizer).__name__}"
         )
@@ -81,7 +81,7 @@ class Reptile(GradientBasedLearner):
         return tf.gather(inputs, rows), tf.gather(support_y, rows)
 
     def inner_loss(self, support_y, outputs, weights):
-        # A task is trained on as Keras trains: there is no other loss that regularisers could be part of.
+        # The inner steps train like Keras: there is no other loss that could contain the regularisers.
         penalty = regularization_loss(self.adapted_variables(), weights)
         return super().inner_loss(support_y, outputs, weights) + (0.0 if penalty is None else penalty)
 

@@ -1,24 +1,24 @@
-"""Checks on the tasks of every batch, made when its graph runs: what can be told beforehand is in `batch_checks`."""
+"""Checks on the tasks of every batch, inside the graph. `batch_checks` has the checks before any work."""
 
 import tensorflow as tf
 
 
 def with_assertions(tasks, max_ways=None):
-    """The tensors of a batch of tasks, which raise where they are no tasks.
+    """Returns the tensors of a batch of tasks, with assertions that they are valid tasks.
 
-    Arrays are checked whole before any work; of data that are read in batches, only the first batch is.
+    Arrays are checked completely before any work. Of data that come in batches, only the first batch is.
 
     Args:
         tasks: a list of tensors: `support_x` `(tasks, support, ...)`, `support_y` `(tasks, support)`, labels with -1
             for padding, or floating targets, `query_x` `(tasks, queries, ...)` and, if it is known, `query_y`.
-        max_ways: the most classes that a task may have; `None` without a bound.
+        max_ways: the largest number of classes of a task; `None` if there is no limit.
 
     Returns:
-        The list, of the same values.
+        A list of the same values.
 
     Raises:
-        InvalidArgumentError: when the graph runs, if a number is NaN or infinite, or if a task lacks a label below its
-            largest, has a query of a class that its support set does not have, or more than `max_ways` classes.
+        InvalidArgumentError: when the graph runs, if a number is NaN or infinite; if the labels of a task have a gap;
+            if a query's class is not in the support set; or if a task has more than `max_ways` classes.
     """
     names = ("support_x", "support_y", "query_x", "query_y")
     numbers = [(name, tensor) for name, tensor in zip(names, tasks) if tensor.dtype.is_floating]
@@ -73,7 +73,7 @@ def _support_checks(support_y, max_ways):
 
 
 def _asserted(checks, given):
-    # One after the other, so that of two faults always the first is told.
+    # One after the other: with two faults, the error is always about the first.
     asserted = []
     for fits, message, received in checks:
         with tf.control_dependencies(asserted):

@@ -1,4 +1,4 @@
-"""What a learner does to each task of a batch, whatever their sizes: the map over tasks, with padding taken out."""
+"""The map over the tasks of a batch. Tasks may differ in size: their padding is removed first."""
 
 import keras
 import tensorflow as tf
@@ -16,25 +16,25 @@ def batch_logits(learner, inputs, training, query_y=None, by_step=False):
         learner: a `MetaLearner`.
         inputs: `(support_x, support_y, query_x)`, as `MetaLearner.call` takes them.
         training: whether the tasks are for meta-training.
-        query_y: labels `(tasks, queries)`, which tell the queries that are padding; `None` where all are real.
-        by_step: whether to answer along the adaptation, see `MetaLearner.classify_by_step`.
+        query_y: labels `(tasks, queries)`, which show the queries that are padding; `None` if there is no padding.
+        by_step: whether to answer after each step of the adaptation, see `MetaLearner.classify_by_step`.
 
     Returns:
-        Logits `(tasks, queries, ways)` float32, of 0 for padding; predictions `(tasks, queries, outputs)`. With
-        `by_step` those of each step, `(steps, tasks, queries, ways)`. float64 for a network of float64.
+        Logits `(tasks, queries, ways)` float32, 0 for padding; or predictions `(tasks, queries, outputs)`. With
+        `by_step`, those of each step, `(steps, tasks, queries, ways)`. float64 if the network is float64.
     """
     return batch_logits_and_losses(learner, inputs, training, query_y, by_step)[0]
 
 
 def batch_logits_and_losses(learner, inputs, training, query_y=None, by_step=False):
-    """As `batch_logits`, with what the network's layers add to the loss of each task, `(tasks,)`."""
+    """Like `batch_logits`, and also the losses that the network's layers add for each task, `(tasks,)`."""
     support_x, support_y, query_x = map(tf.convert_to_tensor, inputs)
     support_y = support_y if support_y.dtype.is_floating else tf.cast(support_y, tf.int32)
     weighted = query_y is not None
     if not learner.vectorizes_tasks or support_y.dtype.is_floating or not _may_choose(learner):
         vectorized = tasks_are_vectorized(learner, weighted)
         return _map_logits(learner, support_x, support_y, query_x, query_y, training, by_step, vectorized)
-    # Only the labels tell whether the tasks are of one size.
+    # Only the labels show whether all tasks have the same size.
     solve = lambda vectorized: _map_logits(  # noqa: E731
         learner, support_x, support_y, query_x, query_y, training, by_step, vectorized
     )
@@ -71,19 +71,19 @@ def _map_logits(learner, support_x, support_y, query_x, query_y, training, by_st
 def batch_gradients(learner, tasks, ways):
     """`MetaLearner.task_gradients` of each task, and the new values of `MetaLearner.running_state`.
 
-    A gradient is taken inside the map over tasks, so that the memory is that of the tasks in flight.
+    The map over tasks also computes the gradients, so it only needs the memory of the tasks that run at the same time.
 
     Args:
         learner: a compiled `MetaLearner`.
         tasks: support and query tensors as `task_gradients` takes them, each with a leading task axis.
-        ways: int32 scalar, the most ways of the tasks; `None` for regression.
+        ways: int32 scalar, the largest number of ways of the tasks; `None` for regression.
 
     Returns:
-        Losses `(tasks,)`, logits `(tasks, queries, ways)`, gradients and states with a leading task axis.
+        Losses `(tasks,)`, logits `(tasks, queries, ways)`, and gradients and states with a leading task axis.
     """
     variables, weighted = learner.trainable_variables, len(tasks) == 5
     differ = tasks_differ(learner, tasks[1], weighted)
-    padded = differ and weighted  # padding has no weight, so that it comes with weights
+    padded = differ and weighted  # padding has weight 0, so it always comes with weights
     dtype = result_dtype(learner.network)
 
     def solve(task):
@@ -105,9 +105,9 @@ def batch_gradients(learner, tasks, ways):
 
 
 def map_in_training(learner, function, tasks, types, ways, weighted=False):
-    """Maps a function over the tasks of a batch in meta-training; what it assigns is caught and returned.
+    """Maps a function over the tasks of a batch in meta-training. Variables that it assigns are caught and returned.
 
-    Random layers draw other numbers for each task.
+    Random layers draw different numbers for each task.
 
     Args:
         learner: a `MetaLearner`.
@@ -131,7 +131,7 @@ def map_in_training(learner, function, tasks, types, ways, weighted=False):
             outputs = function(task)
             values = {id(v): tf.convert_to_tensor(v) for v in state}  # as they are in the scope
         for seed, start in zip(seeds, starts):
-            # A seed is a number and a count of what was drawn: the count goes on as if the task had started from it.
+            # A seed is a number and a count of draws. The count goes on as if the task had started with it.
             values[id(seed)] += tf.convert_to_tensor(seed) - start
         return [*outputs, *values.values()]
 
@@ -145,12 +145,12 @@ def map_in_training(learner, function, tasks, types, ways, weighted=False):
 
 
 def _seeds_of_tasks(seed, count):
-    """A seed of its own for each task, `(tasks, 2)`, from that of a random layer."""
+    """One seed for each task, `(tasks, 2)`, made of the seed of a random layer."""
     return draw_rows(lambda count: tf.random.split(tf.convert_to_tensor(seed), count), count)
 
 
 def real_queries(learner, x, *queries):
-    """Labels, logits and weights of a batch's queries without those that are padding."""
+    """Labels, logits and weights of a batch's queries, without padding."""
     labels, _, sample_weight = queries
     if sample_weight is None or not tasks_differ(learner, tf.convert_to_tensor(x[1]), weighted=True):
         return queries
@@ -158,7 +158,7 @@ def real_queries(learner, x, *queries):
 
 
 def mean_task_loss(learner, x, y, y_pred, sample_weight):
-    """The loss of `compile` outside training, as in it the mean over tasks, whatever their numbers of queries."""
+    """The loss of `compile` outside training: as in training, the mean over tasks, also if they differ in size."""
     if sample_weight is None or not tasks_differ(learner, tf.convert_to_tensor(x[1]), weighted=True):
         return learner.batch_loss(y, y_pred, sample_weight, tf.shape(y)[0], training=False)
     of_task = lambda task: learner.compiled_loss(*real_examples(task[0], *task))  # noqa: E731
@@ -166,12 +166,12 @@ def mean_task_loss(learner, x, y, y_pred, sample_weight):
 
 
 def tasks_differ(learner, support_y, weighted):
-    """Whether tasks may be of different sizes, so that each drops its padding and has its own number of ways."""
+    """Whether tasks may differ in size. Then each task drops its padding and has its own number of ways."""
     return not support_y.dtype.is_floating and not tasks_are_vectorized(learner, weighted)
 
 
 def tasks_are_vectorized(learner, weighted):
-    """Whether the tasks of a batch are computed as one: `"auto"` does not where there are weights, as of padding."""
+    """Whether the tasks of a batch are vectorised. `"auto"` does not vectorise tasks with weights, as padding has."""
     return learner.vectorizes_tasks and not (weighted and _may_choose(learner))
 
 
@@ -186,7 +186,7 @@ def _are_alike(support_y):
 
 
 def _alike(support_y):
-    """The labels, checked when the graph runs: all at once, tasks have one shape and one number of ways."""
+    """The labels, checked when the graph runs: vectorised tasks must have the same shape and number of ways."""
     if support_y.dtype.is_floating:
         return support_y
     message = 'Tasks of different sizes need `task_mapping="parallel"`. Received: task_mapping="vectorized"'

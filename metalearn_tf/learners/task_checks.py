@@ -1,4 +1,4 @@
-"""Checks on networks, support sets and examples, made before any work is done."""
+"""Checks on networks, support sets and examples. They run before any work."""
 
 import keras
 import numpy as np
@@ -15,10 +15,10 @@ from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_rang
 
 
 def check_network(network, argument="network"):
-    """Refuses what a learner cannot adapt.
+    """Refuses networks that a learner cannot adapt.
 
     Raises:
-        ValueError: if it is no built Keras model of one input and one output, or cannot be copied.
+        ValueError: if it is not a built Keras model with one input and one output, or cannot be copied.
     """
     if not isinstance(network, keras.Model):
         raise ValueError(f"`{argument}` must be a keras.Model. Received: {type(network).__name__}")
@@ -42,10 +42,10 @@ def check_network(network, argument="network"):
 
 
 def check_logits(network):
-    """What a network of logits ends with, `"sigmoid"` or `None`; refuses others than vectors, and a softmax.
+    """Checks that a network gives logits, and returns its last activation: `"sigmoid"` or `None`.
 
     Raises:
-        ValueError: if the outputs are no logits `(batch, ways)`.
+        ValueError: if the outputs are not vectors `(batch, ways)`, or come from a softmax.
     """
     if len(network.output_shape) != 2 or network.output_shape[1] is None:
         raise ValueError(
@@ -73,7 +73,7 @@ def check_embedding(network):
 
 
 def check_headless(network):
-    """Refuses a classifier with its softmax still on: in the probabilities of other classes, new ones lie close."""
+    """Refuses a classifier that still has its softmax: its probabilities do not separate new classes well."""
     if head_activation(network) == "softmax":
         raise ValueError(
             "`network` must put out features and no probabilities: "
@@ -86,7 +86,7 @@ def check_headless(network):
 
 
 def check_support(learner, support_x, support_y):
-    """The support set as arrays: float32 examples with int32 labels or float32 targets.
+    """Checks a support set, and returns it as arrays: float32 examples with int32 labels or float32 targets.
 
     Raises:
         ValueError: see `MetaLearner.adapt`.
@@ -113,8 +113,8 @@ def check_support(learner, support_x, support_y):
 
 
 def check_adapted(learner, state):
-    """The task state, a list of arrays, once it is finite: the classes of NaN would look like an answer."""
-    # First of all the weights: an activation such as ReLU makes zeros of NaN.
+    """Checks that a task state is finite, and returns it as a list of arrays. Classes of NaN would look valid."""
+    # Check the weights first: an activation such as ReLU turns NaN into zeros.
     check_finite_weights("learner", learner.variables)
     if all(np.isfinite(values).all() for values in state):
         return state
@@ -129,9 +129,9 @@ def check_adapted(learner, state):
 
 
 def check_learner_examples(argument, examples, learner):
-    """Examples `(n, *input_shape)` as float32; uint8 images become `[0, 1]`, as `mtf.data.episodes` makes them.
+    """Checks examples `(n, *input_shape)`, and returns float32; uint8 images become `[0, 1]` as in `mtf.data.episodes`.
 
-    Texts stay strings, as an array of objects; the numbers of tokens, for a network that takes integers, integers.
+    Texts stay strings, as an array of objects. For a network that takes integers, such as tokens, they stay integers.
     """
     network = learner.network
     check_vocabularies(network)
@@ -146,14 +146,14 @@ def check_learner_examples(argument, examples, learner):
 
 
 def kind_of_examples(network):
-    """What a learner's network takes, as `checks.dtypes` names it: bytes become `[0, 1]` of whatever shape they are."""
+    """The kind of examples that a learner's network takes, see `check_dtype`. uint8 of any shape becomes `[0, 1]`."""
     if takes_texts(network):
         return "texts"
     return "integers" if takes_integers(network) else "pixels"
 
 
 def check_input_scale(argument, images, learner):
-    """Refuses images in [0, 1] for a network that divides pixels by 255 itself: all of them would be nearly one."""
+    """Refuses images in [0, 1] if the network divides pixels by 255 itself: all images would look almost the same."""
     if len(learner.network.input_shape) != 4 or not 0.0 < np.max(np.abs(images), initial=0.0) <= 1.0:
         return
     if is_for_other_range(learner.network, 1.0):

@@ -12,16 +12,16 @@ from metalearn_tf.engine.keras_internals import arguments_of
 
 @keras.saving.register_keras_serializable("metalearn_tf")
 def task_loss(y_true, y_pred):
-    """Cross-entropy on logits where the targets are class numbers, the squared error where they are real numbers.
+    """Cross-entropy on logits if the targets are class numbers; the squared error if they are real numbers.
 
     Args:
         y_true: integers `(..., examples)`, or floating targets `(..., examples, outputs)`.
-        y_pred: logits `(..., examples, ways)`, or predictions of the shape of `y_true`.
+        y_pred: logits `(..., examples, ways)`, or predictions with the shape of `y_true`.
 
     Returns:
         Losses `(..., examples)` in the dtype of `y_pred`, at least float32.
     """
-    # By the number of axes and not by the dtype: Keras hands losses their targets as floats.
+    # By the number of axes and not by the dtype: Keras gives targets to losses as floats.
     y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
     y_pred = y_pred if y_pred.dtype == tf.float64 else tf.cast(y_pred, tf.float32)
     if y_true.shape.rank == y_pred.shape.rank:
@@ -30,43 +30,43 @@ def task_loss(y_true, y_pred):
 
 
 def own_loss(learner):
-    """The loss that adaptation takes, of `compile` or of the file that a learner came from without it.
+    """The loss for adaptation: the loss of `compile` or, if the learner is not compiled, of the file it came from.
 
-    `None` for the loss of the task.
+    `None` means `task_loss`.
     """
     loss = learner.loss if learner.compiled else learner._loss_of_file
     return None if loss is task_loss else loss
 
 
 def with_loss(learner, loss):
-    """The learner, with the loss of a configuration for its adaptation."""
+    """Gives the learner the loss of a configuration for its adaptation, and returns it."""
     is_serialized = isinstance(loss, dict)
     learner._loss_of_file = keras.saving.deserialize_keras_object(loss) if is_serialized else loss
     return learner
 
 
 def serialized_loss(loss):
-    """A loss as a configuration holds it. A lambda cannot be loaded: its name then says so where one tries."""
+    """A loss in the form of a configuration. A lambda cannot be loaded: only its name is kept, for the error."""
     if getattr(loss, "__name__", None) == "<lambda>":
         return loss.__name__
     serialized = keras.saving.serialize_keras_object(loss)
-    # Keras's losses of a function leave what they give it out of their configurations, such as Huber's `delta`.
+    # The configurations of Keras's function losses lack the function's arguments, such as Huber's `delta`.
     given = arguments_of(loss)
     taken = {key: given[key] for key in inspect.signature(type(loss)).parameters if key in given} if given else {}
     return {**serialized, "config": {**serialized["config"], **taken}} if taken else serialized
 
 
 def described_loss(learner):
-    """The loss of a learner's adaptation as a file of weights holds it: bytes, an array of uint8."""
+    """The loss of a learner's adaptation in the form of a weights file: bytes, as an array of uint8."""
     loss = own_loss(learner)
     return np.frombuffer(json.dumps(None if loss is None else serialized_loss(loss)).encode(), "uint8")
 
 
 def take_described_loss(learner, described):
-    """Gives a learner that is not compiled the loss of the file that its weights came from.
+    """Gives a learner that is not compiled the loss of the file from which its weights are loaded.
 
     Raises:
-        ValueError: if it is compiled with another, or the loss cannot be loaded.
+        ValueError: if it is compiled with another loss, or the loss cannot be loaded.
     """
     described, own = (json.loads(bytes(np.asarray(array))) for array in (described, described_loss(learner)))
     if described == own:

@@ -1,4 +1,4 @@
-"""The methods of a Keras model that say how to train and that tasks come in by, with what they are given checked."""
+"""The methods of a Keras model for tasks: `compile`, `fit`, `evaluate`, `predict`. They check their arguments."""
 
 import functools
 import inspect
@@ -19,13 +19,14 @@ from metalearn_tf.learners.task_loss import task_loss
 
 
 class TaskModel(ReplicatedModel):
-    """A Keras model whose examples are tasks: the first batch of each method is checked before any work is done.
+    """A Keras model whose examples are tasks. Each method checks its first batch before any work.
 
-    Tasks are what `mtf.data.episodes` yields: `((support_x, support_y, query_x), query_y)`, or these and the weights
-    `(tasks, queries)` of the queries; as arrays, lists, a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`.
+    Tasks are what `mtf.data.episodes` yields: `((support_x, support_y, query_x), query_y)`, and optionally the weights
+    `(tasks, queries)` of the queries. They may be arrays, lists, a `tf.data.Dataset`, a generator or a
+    `keras.utils.PyDataset`.
     """
 
-    # Whether adapted models have this very object for their learner.
+    # Whether adapted models share this object as their learner.
     is_shared = False
 
     def __init_subclass__(cls, **kwargs):
@@ -34,17 +35,17 @@ class TaskModel(ReplicatedModel):
             _with_checked_arguments(cls)
 
     def compile(self, optimizer="adam", loss=None, metrics=None, jit_compile=False, **kwargs):
-        """As `keras.Model.compile`, with two defaults of its own.
+        """Like `keras.Model.compile`, with other defaults.
 
         Args:
-            optimizer: of the outer loop.
+            optimizer: the optimizer of the outer loop.
             loss: on logits; by default cross-entropy for class labels, the squared error for real targets.
-            metrics: as in Keras, of queries after adaptation; they take class numbers and logits.
-            jit_compile: `False` only: XLA cannot compile tasks of different sizes.
-            **kwargs: as in Keras, but for `loss_weights`, since there is one output.
+            metrics: as in Keras, for queries after adaptation; they take class numbers and logits.
+            jit_compile: must be `False`: XLA cannot compile tasks of different sizes.
+            **kwargs: as in Keras, except `loss_weights`, because there is only one output.
 
         Raises:
-            ValueError: if `loss` or a metric expects probabilities or one-hot labels, or an argument is none of these.
+            ValueError: if `loss` or a metric expects probabilities or one-hot labels, or an argument is not accepted.
         """
         check_compile(loss, metrics, jit_compile, kwargs)
         optimizer = keras.optimizers.get(optimizer)
@@ -58,20 +59,20 @@ class TaskModel(ReplicatedModel):
             jit_compile=False,
             **kwargs,
         )
-        # At once, so that a file has all of the optimizer's variables even before the first step.
+        # Build it now: a file then has all variables of the optimizer even before the first step.
         self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
         options = keras.saving.deserialize_keras_object(config)
-        # That of the learner's own configuration has all of its options.
+        # The loss in the learner's own configuration has all of its options.
         self.compile(**{**options, **({} if self._loss_of_file is None else {"loss": self._loss_of_file})})
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`, on tasks.
+        """Like `keras.Model.fit`, on tasks.
 
         Raises:
-            ValueError: if the first tasks, or those of `validation_data`, do not fit the learner; if one of the two has
-                no end and no number of steps; or for `class_weight`.
+            ValueError: if the first tasks, or those of `validation_data`, do not fit the learner; if one of the two is
+                endless and has no number of steps; or if `class_weight` is given.
         """
         _check_is_not_shared(self)
         options = _by_name(keras.Model.fit, x, y, args, kwargs)
@@ -87,7 +88,7 @@ class TaskModel(ReplicatedModel):
         return super().fit(x, y, **options)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`, on tasks; raises as `fit`."""
+        """Like `keras.Model.evaluate`, on tasks; raises the same errors as `fit`."""
         options = _by_name(keras.Model.evaluate, x, y, args, kwargs)
         if not is_within_fit(options):  # `fit` has checked its validation data once for all epochs
             check_has_end("x", x, "steps", options.get("steps"))
@@ -95,7 +96,7 @@ class TaskModel(ReplicatedModel):
         return super().evaluate(x, y, **options)
 
     def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`, on `(support_x, support_y, query_x)` or whole tasks: logits; raises as `fit`."""
+        """Like `keras.Model.predict`, on `(support_x, support_y, query_x)` or whole tasks; returns logits."""
         options = _by_name(keras.Model.predict, x, args, kwargs)
         check_has_end("x", x, "steps", options.get("steps"))
         return super().predict(self._checked("x", x, None, None, labelled=False)[0], **options)
@@ -105,30 +106,30 @@ class TaskModel(ReplicatedModel):
         return self(with_assertions([*map(tf.convert_to_tensor, x)], self.max_ways), training=False)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """As `keras.Model.train_on_batch`, on one batch of tasks; raises as `fit`."""
+        """Like `keras.Model.train_on_batch`, on one batch of tasks; raises the same errors as `fit`."""
         _check_is_not_shared(self)
         _check_class_weight(class_weight)
-        # One batch of many, whose tasks may have other numbers of ways.
+        # This is one batch of many: the tasks of others may have other numbers of ways.
         x, y = check_tasks(self, x, y, sample_weight, training=False)
         _check_there_are_labels("x", y)
         return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """As `keras.Model.test_on_batch`, on one batch of tasks; raises as `fit`."""
+        """Like `keras.Model.test_on_batch`, on one batch of tasks; raises the same errors as `fit`."""
         x, y = check_tasks(self, x, y, sample_weight, training=False)
         _check_there_are_labels("x", y)
         return super().test_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def predict_on_batch(self, x):
-        """As `keras.Model.predict_on_batch`, on `(support_x, support_y, query_x)`: logits; raises as `fit`."""
+        """Like `keras.Model.predict_on_batch`, on `(support_x, support_y, query_x)`; returns logits."""
         return super().predict_on_batch(check_tasks(self, x, training=False)[0])
 
     def check_tasks(self, x, y=None, sample_weight=None):
-        """Raises a `ValueError` for tasks, arrays or a `tf.data.Dataset`, that the learner cannot be evaluated on."""
+        """Raises a `ValueError` if the learner cannot be evaluated on these tasks, arrays or a `tf.data.Dataset`."""
         self._checked("x", x, y, sample_weight)
 
     def _checked(self, argument, x, y, sample_weight, training=False, labelled=True):
-        """`x` and `y` to go on with, once their first batch has been checked."""
+        """Checks the first batch, and returns the `x` and `y` to use from now on."""
         first, x = first_batch(argument, x)
         if first is None:
             x, y = check_tasks(self, x, y, sample_weight, training)
@@ -153,7 +154,7 @@ class TaskModel(ReplicatedModel):
 
 
 def _by_name(method, *arguments):
-    """The arguments of a call of one of Keras's methods beside its data, by their names."""
+    """The arguments of a call of a Keras method by their names, without its data."""
     *data, args, kwargs = arguments
     options = dict(inspect.signature(method).bind(None, *data, *args, **kwargs).arguments)
     further = options.pop("kwargs", {})
@@ -171,7 +172,7 @@ def _check_there_are_labels(argument, query_y):
 def _check_is_not_shared(learner):
     if learner.is_shared:
         raise ValueError(
-            "The learner of adapted models must stay as it is, since they share it: train `adapted.learner.copy()`. "
+            "The learner of adapted models must stay as it is, because they share it: train `adapted.learner.copy()`. "
             f"Received: the shared {type(learner).__name__} {learner.name!r}"
         )
 
@@ -186,9 +187,9 @@ def _check_class_weight(class_weight):
 
 
 def _with_checked_arguments(cls):
-    """Lets the constructor of a user's class refuse, at its end, that `get_config` lacks one of its arguments.
+    """Makes the constructor of a user's class check, at its end, that `get_config` has all of its arguments.
 
-    Adapting copies a learner by its configuration: a missing argument would have its default again.
+    Adapting copies a learner from its configuration: a missing argument would get its default value.
     """
     if cls.__module__.startswith("metalearn_tf."):
         return
@@ -207,11 +208,11 @@ def _check_arguments(learner):
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(type(learner)).parameters
     config = learner.get_config()
-    # The data type is that of the network.
+    # The network decides the dtype.
     missing = [name for name, one in parameters.items() if one.kind not in kinds and name not in {*config, "dtype"}]
     if missing:
         raise ValueError(
-            f"`get_config` of a learner must return all that its `__init__` takes, since adapting copies it: "
+            f"`get_config` of a learner must return all that its `__init__` takes, because adapting copies it: "
             f"`def get_config(self): return {{**super().get_config(), {missing[0]!r}: self.{missing[0]}}}`. "
             f"Received: {type(learner).__name__}, whose configuration lacks {missing}"
         )

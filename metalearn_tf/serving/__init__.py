@@ -1,4 +1,4 @@
-"""Learners, GANs and classifiers become SavedModels that adapt, draw and answer inside their graph."""
+"""Exports learners, GANs and classifiers as SavedModels that adapt, draw and predict inside their graph."""
 
 from metalearn_tf.serving.export import export_learner
 from metalearn_tf.serving.export_classifier import export_classifier, export_features

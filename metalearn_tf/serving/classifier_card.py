@@ -1,4 +1,4 @@
-"""The text that goes with an exported classifier or feature extractor of images."""
+"""The model card of an exported classifier or feature extractor of images."""
 
 from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.networks.task_normalization import normalization_of
@@ -15,12 +15,12 @@ from metalearn_tf.serving.model_card import (
 
 
 def classifier_card(model, signatures, model_name, image_range, limits, description=None, class_names=None):
-    """What a user of an exported classifier has to know, as Markdown.
+    """The model card of an exported classifier, as Markdown.
 
     Args:
         model: a `keras.Model` of images.
         signatures: concrete functions by name.
-        model_name: the name to serve it under.
+        model_name: the name under which it is served.
         image_range: lowest and highest value of a pixel.
         limits: a dictionary, see `mtf.serving.limits`.
         description: text on the training, or `None`.
@@ -39,7 +39,7 @@ def classifier_card(model, signatures, model_name, image_range, limits, descript
 
 
 def features_card(backbone, signatures, model_name, image_range, limits, description=None):
-    """What a user of an exported feature extractor has to know, as Markdown; the arguments are as for classifiers."""
+    """The model card of an exported feature extractor, as Markdown. The arguments are as in `classifier_card`."""
     what = (
         f"A network from images to {backbone.output_shape[1]} features, as a TensorFlow SavedModel of metalearn_tf: "
         "for nearest neighbours, a linear classifier or any other method that works on vectors."

@@ -1,4 +1,4 @@
-"""Image files become the pixels that a network was trained on, inside the graph."""
+"""Decodes image files to the pixels that a network was trained on, inside the graph."""
 
 import functools
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from metalearn_tf.serving.file_headers import FileHeader, file_header, is_png, s
 from metalearn_tf.serving.limits import LIMITS
 from metalearn_tf.serving.request_checks import check_encoded, check_headers
 
-# How many files are decoded at the same time: each takes about ten bytes for each of its pixels.
+# The number of files to decode at the same time. Decoding takes about ten bytes for each pixel of a file.
 _AT_ONCE = 4
 
 
 class ImageFiles(NamedTuple):
-    """Files that may be decoded.
+    """Files that passed the checks and may be decoded.
 
     Attributes:
         encoded: strings `(n,)`.
-        header: their `FileHeader`, of tensors `(n,)`.
+        header: their `FileHeader`, with tensors `(n,)`.
     """
 
     encoded: tf.Tensor
@@ -28,35 +28,35 @@ class ImageFiles(NamedTuple):
 
 
 def takes_encoded_images(network):
-    """Whether image files can be brought to the network's input: grey or colour, of a fixed size."""
+    """Whether image files fit the network's input: it must be grey or colour images of a fixed size."""
     shape = network.input_shape[1:]
     return len(shape) == 3 and None not in shape and shape[-1] in (1, 3)
 
 
 def read_files(encoded, name, limits, most):
-    """The `ImageFiles` of a request, once all that their headers say is within the limits: nothing is decoded yet.
+    """Checks the headers of a request's files against the limits, and returns `ImageFiles`. Nothing is decoded yet.
 
     Args:
         encoded: string tensor `(n,)`.
         name: the input's name, for the errors.
         limits: a dictionary, see `mtf.serving.limits`.
-        most: the name of the limit on how many there may be.
+        most: the name of the limit on the number of files.
     """
     encoded = check_encoded(encoded, name, limits, most)
-    # A part for each kibibyte of the largest image: far more than any program writes.
+    # One part for each kibibyte of the largest image: far more than any program writes.
     header = file_header(encoded, max(1024, limits["max_pixels"] >> 10))
     scans = tf.map_fn(scan_count, encoded, fn_output_signature=tf.int64, parallel_iterations=_AT_ONCE)
     return ImageFiles(check_headers(encoded, header, scans, name, limits), header)
 
 
 def decode_images(encoded, image_shape, name):
-    """Decodes, turns upright, crops and resizes PNG and JPEG files as `mtf.data.read_image` does.
+    """Decodes, turns upright, crops and resizes PNG and JPEG files like `mtf.data.read_image`.
 
-    The same operations as there, but for the decoder: TensorFlow's in place of Pillow's. JPEG files in CMYK, which
-    TensorFlow would decode to other pixels, are refused.
+    The operations are the same, except the decoder: TensorFlow's instead of Pillow's. JPEG files in CMYK are refused,
+    because TensorFlow would decode them to other pixels.
 
     Args:
-        encoded: string tensor `(n,)`; or `ImageFiles`, where limits of an export's own have been checked.
+        encoded: string tensor `(n,)`; or `ImageFiles`, if the limits of an export have already been checked.
         image_shape: `(height, width, channels)`, with 1 channel for grey or 3 for colour.
         name: the input's name, for the errors.
 
@@ -70,7 +70,7 @@ def decode_images(encoded, image_shape, name):
 
 @functools.lru_cache(maxsize=8)
 def _decoder(image_shape, name):
-    """A function of its own, and kept: making its graph takes longer than that of a small learner."""
+    """Makes the decoding function once and keeps it: making its graph takes longer than that of a small learner."""
     *size, channels = image_shape
 
     def decode(file):
@@ -91,8 +91,8 @@ def _decoder(image_shape, name):
     return tf.function(decode_all, input_signature=[files], autograph=False)
 
 
-# Pixels `(height, width, 4)` uint8: red, green, blue and opacity. The names of the operations are all that the error of
-# a damaged file carries.
+# These return pixels `(height, width, 4)` uint8: red, green, blue and opacity. The error of a damaged file shows only
+# the names of the operations.
 
 
 def _decode_jpeg(file, name):

@@ -19,7 +19,7 @@ from metalearn_tf.serving.warm_up import image_requests, wants_warm_up
 
 CLASS_NAMES_FILE = "class_names.txt"
 
-# Images that are answered at the same time, so that memory does not grow with a request.
+# The number of images to predict at the same time, so memory does not grow with a request.
 AT_ONCE = 64
 
 
@@ -31,30 +31,31 @@ def export_classifier(model, path, class_names=None, description=None, warm_up=N
     | `serving_default`, `predict` | `images` (n, H, W, C) float32 | `probabilities` (n, classes), `labels` (n,) int32 |
     | `predict_bytes` | `image_bytes` (n,) string, PNG or JPEG | the same |
 
-    A network of images that no file holds, or of no fixed size, has no `predict_bytes`. The names of the classes, one
-    a line in the order of the labels, are in the SavedModel's `assets/class_names.txt` and in its `model_card.md`.
+    There is no `predict_bytes` if image files do not fit the network, or if it has no fixed image size. The names of
+    the classes are in the SavedModel's `assets/class_names.txt` (one per line, in the order of the labels) and in its
+    `model_card.md`.
 
     ```python
     mtf.serving.export_classifier(model, "saved_models/pets/1", class_names=["cat", "dog"])
     ```
 
     Args:
-        model: a built `keras.Model` from images to logits or probabilities `(n, classes)`. They are taken for
-            probabilities where the last activation is a softmax, and for logits where it is linear.
+        model: a built `keras.Model` from images to logits or probabilities `(n, classes)`. They count as probabilities
+            if the last activation is a softmax, and as logits if it is linear.
         path: the folder to write, which must not exist yet; see `export_learner`.
         class_names: a name for each class, in the order of the labels; or `None`.
         description: text for the model card: what the model was trained on, and how.
         warm_up: as in `export_learner`.
         image_range: lowest and highest value of a pixel that the model was trained on.
-        **limits: what a request may have at most, whole numbers: `max_images` (1,024) images; of files, and of a
-            network that takes images of any size, `max_pixels` (16,777,216) in an image and `max_total_pixels`
+        **limits: the largest values that a request may have, integers: `max_images` (1,024) images. For files, and
+            for a network that takes images of any size: `max_pixels` (16,777,216) in an image and `max_total_pixels`
             (536,870,912) in all of them. A request beyond a limit is refused before any work.
 
     Raises:
-        FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind, the model is no classifier of images, each by itself, or it is
-            for images of another range.
-        TypeError: if a limit is none of these, or bounds nothing that the model takes.
+        FileExistsError: if `path` already exists.
+        ValueError: if an argument is wrong, the model does not classify each image separately, or it is for images of
+            another range.
+        TypeError: if a limit is none of these, or does not apply to the inputs of this model.
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
@@ -97,8 +98,8 @@ def export_features(backbone, path, description=None, warm_up=None, image_range=
         **limits: as in `export_classifier`.
 
     Raises:
-        FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind, or the backbone is none of images, or of another range.
+        FileExistsError: if `path` already exists.
+        ValueError: if an argument is wrong, the backbone does not take images, or it is for images of another range.
         TypeError: as in `export_classifier`.
         ImportError: as in `export_learner`.
     """
@@ -123,19 +124,19 @@ def _write(path, model, signatures, card, image_range, limits, warm_up, assets=N
 
 
 def _image_signatures(network, answer, named, name, image_range, limits):
-    """The concrete functions that answer images, and their files where there are such; the first as the default.
+    """The concrete functions for images and, if possible, for image files. The first one is the default.
 
     Args:
-        network: of images.
-        answer: function of images to outputs, each image for itself.
-        named: function of all outputs to a dictionary of them.
-        name: of the signature.
+        network: a network of images.
+        answer: function from images to outputs, each image separately.
+        named: function from all outputs to a dictionary of them.
+        name: the name of the signature.
         image_range: lowest and highest value of a pixel.
         limits: a dictionary, see `mtf.serving.limits`.
     """
     shape, (low, high) = network.input_shape[1:], image_range
     images = tf.TensorSpec((None, *shape), tf.float32, name="images")
-    # A function of its own, which the signatures call: its graph is stored once.
+    # A separate function, which the signatures call, so its graph is stored only once.
     answer = tf.function(answer, input_signature=[images], autograph=False)
 
     @tf.function(input_signature=[images])
@@ -162,7 +163,7 @@ def _gives_probabilities(model):
     """Whether the last activation is a softmax.
 
     Raises:
-        ValueError: if it is neither a softmax nor linear, so that the outputs may be anything.
+        ValueError: if it is neither a softmax nor linear, because the outputs may then be anything.
     """
     layer = model
     while getattr(layer, "outputs", None):  # the layer that gives a model's output may be a model itself
@@ -180,7 +181,7 @@ def _gives_probabilities(model):
 
 
 def _check_network(network, argument, outputs, image_range, limits):
-    """The limits of the export, once the network is one of images of a range, each answered for itself."""
+    """Checks that a network takes images of a range, each separately, and returns the limits of the export."""
     if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
         raise ValueError(
             f"`{argument}` must be a built keras.Model with known shapes, such as `keras.Model(inputs, outputs)`. "
@@ -200,11 +201,11 @@ def _check_network(network, argument, outputs, image_range, limits):
 
 
 def _names_of_one_line(class_names, classes):
-    """The names as a list; `None` as it is."""
+    """Checks the names, and returns them as a list; `None` stays `None`."""
     if class_names is None:
         return None
     names = check_class_names(class_names, classes)
-    # A name of two lines would be two in the file.
+    # A name with two lines would become two names in the file.
     if not all(isinstance(name, str) and name.strip() and name.splitlines() == [name] for name in names):
         raise ValueError(f"`class_names` must be names of one line each. Received: {names[:10]}")
     return names

@@ -1,4 +1,4 @@
-"""Writes GANs as SavedModels that draw images, and adapt to a few images inside their graph."""
+"""Writes GANs as SavedModels that draw images. Those of MetaGANs also adapt to a few images inside their graph."""
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +19,7 @@ from metalearn_tf.serving.request_checks import (
 from metalearn_tf.serving.task_states import check_owner, check_tensors, fingerprint_spec, model_fingerprint
 from metalearn_tf.serving.warm_up import wants_warm_up
 
-# Images that are drawn at the same time, so that memory grows with their pixels alone.
+# The number of images to draw at the same time, so memory grows only with the pixels of the result.
 AT_ONCE = 64
 
 
@@ -30,29 +30,29 @@ def export_gan(gan, path, description=None, warm_up=None, **limits):
     |---|---|---|
     | `serving_default`, `generate` | `count` () int32, `seed` () int32 | `images` (count, H, W, C) float32 |
 
-    TensorFlow Serving takes the seed 0 where a request has none.
-    A conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C) float32 in the generator's range, in
-    place of `count`.
+    If a request has no seed, TensorFlow Serving uses the seed 0.
+    Instead of `count`, a conditional GAN has `labels` (N,) int32, or its source images (N, H, W, C) float32 in the
+    generator's range.
 
     Args:
         gan: a `GAN`.
         path: the folder to write, which must not exist yet; see `export_learner`.
         description: text for the model card: what it was trained on, and how.
         warm_up: as in `export_learner`.
-        **limits: what a request may ask for at most, whole numbers: `max_count` (1,024) images; of networks of source
-            images of any size, `max_pixels` (16,777,216) in one and `max_total_pixels` (536,870,912) in all of them.
+        **limits: the largest values that a request may have, integers: `max_count` (1,024) images. For source images
+            of any size: `max_pixels` (16,777,216) in one and `max_total_pixels` (536,870,912) in all of them.
 
     Raises:
-        FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind.
-        TypeError: if a limit is none of these, or bounds nothing that the networks take.
+        FileExistsError: if `path` already exists.
+        ValueError: if an argument is wrong.
+        TypeError: if a limit is none of these, or does not apply to the inputs of these networks.
         ImportError: as in `export_learner`.
     """
     path, warm_up = check_destination(path, description), wants_warm_up(warm_up)
     sides = gan.source_shape
     limits = export_limits(limits, ["max_count", *([] if sides is None else image_limits(sides, False))])
     network = gan.sampler
-    # What a request may leave out under TensorFlow Serving is a default that is a tensor.
+    # TensorFlow Serving lets a request leave out an input if its default is a tensor.
     seed, default_seed = tf.TensorSpec((), tf.int32, name="seed"), tf.constant(0)
     if gan.conditional:
         given = gan.generator.inputs[1]
@@ -91,24 +91,23 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None, **limits):
     | `adapt` | `images`, `seed` | `state_0`, `state_1`, … |
     | `generate` | `state_0`, `state_1`, …, `count`, `seed` | `generated` |
 
-    `serving_default` is `adapt_and_generate`; `generated` is (count, H, W, C) float32. The state, which a client keeps,
-    is the generator's adapted weights and, last, the model's fingerprint, int32 `(4,)`: `generate` takes the states of
-    this very model alone. TensorFlow Serving takes the count 16 and the seed 0 where a request to
-    `adapt_and_generate` has none.
-    A conditional MetaGAN has `labels` (S,) int32 beside `images`, and in place of `count`, without a default,
-    `wanted_labels` (N,) int32 of classes that were shown.
+    `serving_default` is `adapt_and_generate`; `generated` is (count, H, W, C) float32. The client keeps the state: the
+    generator's adapted weights and, last, the model's fingerprint, int32 `(4,)`. `generate` accepts only states of the
+    same model. If a request to `adapt_and_generate` has no count or seed, TensorFlow Serving uses 16 and 0.
+    A conditional MetaGAN also has `labels` (S,) int32 for `images`. Instead of `count`, it has `wanted_labels` (N,)
+    int32, without a default: classes that are among `labels`.
 
     Args:
         meta_gan: a `MetaGAN`.
         path: as in `export_gan`.
         description: as in `export_gan`.
         warm_up: as in `export_learner`.
-        **limits: what a request may have at most, whole numbers: `max_images` (1,024) images to adapt to, and
-            `max_count` (1,024) to draw.
+        **limits: the largest values that a request may have, integers: `max_images` (1,024) images to adapt to, and
+            `max_count` (1,024) images to draw.
 
     Raises:
-        FileExistsError: if there is something at `path`.
-        ValueError: if an argument is not of its kind, or `max_images` fewer than the adaptation needs.
+        FileExistsError: if `path` already exists.
+        ValueError: if an argument is wrong, or `max_images` is smaller than the adaptation needs.
         TypeError: if a limit is none of these.
         ImportError: as in `export_learner`.
     """
@@ -134,7 +133,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None, **limits):
     def checked_labels(labels, images):
         return check_labels_below(labels, gan.number_of_classes, "labels", limits, "max_images", images)
 
-    # Functions of their own, which the signatures call: the graph of each is stored once.
+    # Separate functions, which the signatures call, so the graph of each is stored only once.
     @tf.function(input_signature=[*shown, seed])
     def adapt_weights(images, *labels_and_seed):
         *labels, seed = labels_and_seed
@@ -177,7 +176,7 @@ def export_meta_gan(meta_gan, path, description=None, warm_up=None, **limits):
 
         @tf.function(input_signature=[*shown, wanted, seed], autograph=False)
         def adapt_and_generate(images, labels, wanted_labels, seed=default_seed):
-            # One after the other: where labels are missing, the error must not be that others were wanted.
+            # In this order: if labels are missing, the error must not be about the wanted ones.
             labels = checked_labels(labels, images)
             wanted_labels = check_labels_among(checked_wanted(wanted_labels), labels, "wanted_labels")
             images = after([wanted_labels], images)[0]
@@ -209,7 +208,7 @@ def _write(model, functions, default, path, variables, limits, description, warm
 
 
 def _example_requests(signatures, images, known):
-    """A request for each signature, of grey images and, for weights, zeros; of `known` inputs, their values."""
+    """A request for each signature: grey images, zeros for weights, and the values of `known` inputs."""
 
     def array(spec):
         count = images if spec.name in ("images", "labels") else 1

@@ -1,6 +1,6 @@
-"""What the headers of PNG and JPEG files say before a pixel is decoded, read inside the graph.
+"""Reads the headers of PNG and JPEG files inside the graph, before any pixel is decoded.
 
-All files of a request are read side by side: the walk from part to part is as long as that of the file with most parts.
+It reads all files of a request at the same time. The loop over their parts is as long as for the file with most parts.
 """
 
 from typing import NamedTuple
@@ -9,13 +9,13 @@ import tensorflow as tf
 
 
 class FileHeader(NamedTuple):
-    """What is known of pictures `(...)`.
+    """The facts in the headers of pictures `(...)`.
 
     Attributes:
-        pixels: int64, width times height; 0 where no header says it.
+        pixels: int64, width times height; 0 if the header does not tell.
         components: int32, numbers stored for each pixel: 4 for a JPEG file in CMYK.
-        opaque: int32, the opacity that TensorFlow's decoder gives to the pixels of a file that has none.
-        exif: string, the Exif block; empty where there is none.
+        opaque: int32, the opacity that TensorFlow's decoder gives to pixels if the file has no opacity.
+        exif: string, the Exif block; empty if there is none.
     """
 
     pixels: tf.Tensor
@@ -25,13 +25,13 @@ class FileHeader(NamedTuple):
 
 
 def file_header(file, most_parts):
-    """The `FileHeader` of files `(...)`, PNG where they begin so and JPEG otherwise; see `png_header`."""
+    """The `FileHeader` of files `(...)`: PNG if they begin like PNG files, otherwise JPEG; see `png_header`."""
     png, jpeg = png_header(file, most_parts), jpeg_header(file, most_parts)
     return FileHeader(*(tf.where(is_png(file), *both) for both in zip(png, jpeg)))
 
 
 def is_png(file):
-    """Whether files `(...)` begin as PNG files do."""
+    """Whether files `(...)` begin like PNG files."""
     return tf.equal(tf.strings.substr(file, 0, 8), b"\x89PNG\r\n\x1a\n")
 
 
@@ -40,7 +40,7 @@ def png_header(file, most_parts=1 << 14):
 
     Args:
         file: strings.
-        most_parts: how far the walk through a file's parts goes. libpng writes one for each 8 KiB.
+        most_parts: the largest number of parts to read in a file. libpng writes one part for each 8 KiB.
     """
     length = tf.cast(tf.strings.length(file), tf.int64)
     head = _bytes_at(file, tf.fill(tf.shape(file), tf.constant(16, tf.int64)), 10)
@@ -49,7 +49,7 @@ def png_header(file, most_parts=1 << 14):
     def is_inside(position, *_):
         return tf.reduce_any(position + 8 <= length)
 
-    # Past a file's end there is nothing, of which no part has the name.
+    # After a file's end, names are empty and match no part.
     def next_chunk(position, exif_start, exif_length, has_opacity):
         chunk = _bytes_at(file, position, 8)
         size = _number(chunk[..., :4])
@@ -65,7 +65,7 @@ def png_header(file, most_parts=1 << 14):
     _, start, size, has_opacity = tf.while_loop(
         is_inside, next_chunk, [zero + 8, zero, zero, zero > 0], maximum_iterations=most_parts
     )
-    # For a file of 1, 2 or 4 bits without opacity the decoder fills in 1, 3 or 15 where it would be 255.
+    # For a file with 1, 2 or 4 bits and no opacity, the decoder fills in 1, 3 or 15 instead of 255.
     opaque = tf.where(has_opacity, 255, tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1)
     pixels = _number(head[..., :4]) * _number(head[..., 4:8])
     return FileHeader(pixels, tf.fill(tf.shape(file), 3), opaque, _part(file, start, size))
@@ -85,7 +85,7 @@ def jpeg_header(file, most_parts=1 << 14):
         is_exif = (marker == 0xE1) & tf.reduce_all(segment[..., 4:] == list(b"Exif\0\0"), axis=-1) & (exif_start == 0)
         is_frame = (marker >= 0xC0) & (marker <= 0xCF) & (marker != 0xC4) & (marker != 0xC8) & (marker != 0xCC)
         is_exif, is_frame = is_exif & going, is_frame & going
-        # 0xFF before a marker is filling; restart marks and the beginning have no size.
+        # 0xFF before a marker is padding. Restart markers and the start marker have no size.
         is_alone = (marker >= 0xD0) & (marker <= 0xD8)
         step = tf.where(
             marker == 0xFF, tf.constant(1, tf.int64), tf.where(is_alone, tf.constant(2, tf.int64), 2 + size)
@@ -110,9 +110,9 @@ def jpeg_header(file, most_parts=1 << 14):
 
 
 def scan_count(file):
-    """The passes over its pixels of a JPEG file, a string scalar: int64, 0 for other files.
+    """The number of scans (passes over the pixels) in a JPEG file, a string scalar: int64, 0 for other files.
 
-    Inside of a scan the two bytes that begin one are kept apart; those of a small picture in the header count too.
+    The two bytes that begin a scan cannot occur inside a scan. Scans of a thumbnail in the header count too.
     """
     data = tf.io.decode_raw(file, tf.uint8)
     scans = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == 0xDA))
@@ -120,7 +120,7 @@ def scan_count(file):
 
 
 def _bytes_at(file, position, count):
-    """`count` bytes of files `(..., count)`, int64; zeros past their ends."""
+    """`count` bytes of files, int64 `(..., count)`; zeros after the end of a file."""
     found = tf.io.decode_raw(_part(file, position, tf.fill(tf.shape(file), count)), tf.uint8, fixed_length=count)
     return tf.cast(tf.ensure_shape(found, [*file.shape, count]), tf.int64)
 
@@ -131,5 +131,5 @@ def _part(file, position, count):
 
 
 def _number(digits):
-    """The integers of a few bytes `(..., bytes)`, the highest first."""
+    """The integers in a few bytes `(..., bytes)`, the highest byte first."""
     return tf.reduce_sum(digits * 256 ** tf.range(digits.shape[-1] - 1, -1, -1, dtype=tf.int64), axis=-1)

@@ -1,4 +1,4 @@
-"""The text that goes with an exported GAN."""
+"""The model card of an exported GAN."""
 
 from metalearn_tf.files.markdown_table import markdown_table
 from metalearn_tf.serving.model_card import limits_section, made_with, purpose, reference
@@ -7,12 +7,12 @@ _NOT_CONFIGURATION = ("name", "generator", "discriminator", "encoder", "gan")
 
 
 def generator_card(model, signatures, model_name, limits, description=None):
-    """What a user of an exported GAN has to know, as Markdown.
+    """The model card of an exported GAN, as Markdown.
 
     Args:
         model: a `GAN` or a `MetaGAN`.
         signatures: concrete functions by name.
-        model_name: the name to serve it under.
+        model_name: the name under which it is served.
         limits: a dictionary, see `mtf.serving.limits`.
         description: text on the training, or `None`.
 
@@ -46,7 +46,7 @@ def _configuration(model, gan):
 
 
 def signature_table(signatures):
-    """A Markdown table of concrete functions by name, and which of them is `serving_default`."""
+    """A Markdown table of concrete functions by name, and the name of the `serving_default`."""
     rows = []
     for name, function in signatures.items():
         if name != "serving_default":
@@ -57,7 +57,7 @@ def signature_table(signatures):
 
 
 def _tensors(named):
-    """Names, shapes and dtypes; of the many tensors of a state the first and the last."""
+    """Names, shapes and dtypes. Of the many tensors of a state, only the first and the last."""
     named = list(named)
     state = [name for name, _ in named if name.startswith("state_")]
     described = [f"`{state[0]}` … `{state[-1]}`"] if state else []

@@ -1,8 +1,8 @@
-"""What a served model answers at most, so that no request of a few bytes takes a server's memory or its day."""
+"""The limits of a served model, so that a small request cannot use up a server's memory or time."""
 
 from metalearn_tf.checks.whole_numbers import check_whole
 
-# Of each limit, its default and what it bounds.
+# The default of each limit, and what it limits.
 LIMITS = {
     "max_support": (1024, "support examples in a request, and rows of a task state's tensors"),
     "max_queries": (4096, "queries in a request"),
@@ -17,10 +17,10 @@ LIMITS = {
 
 
 def export_limits(given, accepted):
-    """The limits of an export: those that it has, by default or as they were given.
+    """The limits of an export: the given values and, for the others, the defaults.
 
     Args:
-        given: a dictionary of whole numbers by the names of limits.
+        given: a dictionary from the names of limits to integers.
         accepted: the names of the limits that this export has.
 
     Returns:
@@ -28,7 +28,7 @@ def export_limits(given, accepted):
 
     Raises:
         ValueError: if a limit is not a positive integer.
-        TypeError: if an argument is none of the limits, or one that nothing of this model would heed.
+        TypeError: if an argument is not a limit, or is a limit that this model does not have.
     """
     for name in given:
         if name not in accepted:
@@ -45,7 +45,7 @@ def image_limits(shape, of_files):
     """The names of the limits on images of a shape `(height, width, channels)`.
 
     Args:
-        shape: the network's; open sides are `None`.
-        of_files: whether image files are taken.
+        shape: the shape of the network's images, with `None` for sides of any length.
+        of_files: whether the model accepts image files.
     """
     return ["max_pixels", "max_total_pixels"] if of_files or None in shape else []

@@ -1,4 +1,4 @@
-"""The text that goes with an exported model."""
+"""The model card of an exported learner, and the parts that all model cards share."""
 
 import inspect
 import re
@@ -39,15 +39,15 @@ _NOT_CONFIGURATION = ("name", "trainable", "network", "losses")
 
 
 def model_card(learner, signatures, model_name, description=None, reports=(), limits=None):
-    """What a user of an exported model has to know, as Markdown.
+    """The model card of an exported learner, as Markdown.
 
     Args:
         learner: a `MetaLearner`.
-        signatures: what `learner_signatures` returns.
-        model_name: the name to serve it under.
+        signatures: the result of `learner_signatures`.
+        model_name: the name under which it is served.
         description: text on the training, or `None`.
         reports: evaluations, objects with `to_markdown()`.
-        limits: a dictionary of the limits that the signatures heed, see `mtf.serving.limits`.
+        limits: a dictionary of the limits of the signatures, see `mtf.serving.limits`.
 
     Returns:
         The text.
@@ -71,7 +71,7 @@ def model_card(learner, signatures, model_name, description=None, reports=(), li
 
 
 def _joined(tables):
-    """Markdown tables below each other; one table where they have the same heading."""
+    """Puts Markdown tables below each other, and joins tables that have the same heading."""
     headings = {tuple(table.split("\n")[:2]) for table in tables}
     if len(headings) > 1:
         return "\n\n".join(tables)
@@ -95,7 +95,7 @@ def purpose(model):
 
 
 def reference(model):
-    """The paper in the docstring of a model's class, "" where there is none."""
+    """The paper in the docstring of a model's class; "" if there is none."""
     docstring = inspect.getdoc(type(model)) or ""
     found = re.search(r"^Reference: (.+?)(?:\n\n|\Z)", docstring, re.DOTALL | re.MULTILINE)
     return "" if found is None else f"Reference: {' '.join(found[1].split())}"
@@ -118,7 +118,7 @@ def _configuration(learner, regression):
 
 
 def _settings(learner):
-    """The arguments that made a learner, with the names of others that it is made of."""
+    """The arguments that made a learner, with the names of learners inside it."""
     settings = {key: value for key, value in learner.get_config().items() if key not in _NOT_CONFIGURATION}
     if hasattr(learner, "learners"):
         settings["learners"] = [type(one).__name__ for one in learner.learners]
@@ -126,7 +126,7 @@ def _settings(learner):
 
 
 def layer_counts(model):
-    """The layers of a model by their classes, as text."""
+    """The number of layers of a model by class, as text."""
     layers = {id(layer): layer for layer in flat_layers(model) if layer is not model}.values()
     names = [type(layer).__name__ for layer in layers if not isinstance(layer, (keras.Model, keras.layers.InputLayer))]
     return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
@@ -167,7 +167,7 @@ def _tensors(tensors, state):
 
 
 def _shape(shape, symbol):
-    """`(symbol, 28, 28, 1)`; where a later axis is open it is the ways."""
+    """A shape such as `(symbol, 28, 28, 1)`. A later axis without a fixed length is the ways."""
     sides = [symbol if index == 0 else "ways" for index in range(len(shape))]
     sides = [str(side) if side is not None else open_side for side, open_side in zip(shape, sides)]
     return f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
@@ -224,7 +224,7 @@ answer = ask("predict", {{**state, **queries}})
 
 
 def serving_command(model_name):
-    """How TensorFlow Serving is started, as Markdown."""
+    """The command that starts TensorFlow Serving, as Markdown."""
     return f"""With TensorFlow Serving, beside the folder `{model_name}/` that holds this version's folder:
 
 ```bash
@@ -234,7 +234,7 @@ docker run --rm -p 8500:8500 -p 8501:8501 -e MODEL_NAME={model_name} \\
 
 
 def rest_client(model_name):
-    """The Python function that asks over REST."""
+    """The Python function that sends a request over REST."""
     return f"""import json
 import urllib.request
 
@@ -246,12 +246,12 @@ def ask(signature_name, inputs):
 
 
 def files_over_rest(signature):
-    """How image files are sent over REST."""
+    """How to send image files over REST."""
     return f'Image files go into `{signature}` in base 64, each as `{{"b64": base64.b64encode(file).decode()}}`.'
 
 
 def limits_section(limits):
-    """What a request may have at most, as a section of Markdown; "" without limits."""
+    """The limits of a request, as a section of Markdown; "" if there are none."""
     if not limits:
         return ""
     rows = [(f"`{name}`", f"{most:,}", LIMITS[name][1]) for name, most in limits.items()]
@@ -262,17 +262,17 @@ def limits_section(limits):
 
 
 def card_facts(model, signatures, model_name, limits):
-    """What programs want to know of an exported model, as JSON holds it.
+    """The model card for programs, which is saved as JSON.
 
     Args:
-        model: what is exported.
+        model: the exported model.
         signatures: concrete functions by name.
-        model_name: the name to serve it under.
+        model_name: the name under which it is served.
         limits: a dictionary, see `mtf.serving.limits`.
 
     Returns:
-        A dictionary of its name, its class, its limits, its signatures (inputs and outputs with shapes, `None` for an
-        open side, and dtypes), and the versions of the packages.
+        A dictionary with the name, the class, the limits, the signatures (inputs and outputs with dtypes and shapes,
+        `None` for an axis of any length), and the versions of the packages.
     """
 
     def described(specs):

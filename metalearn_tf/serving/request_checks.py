@@ -1,4 +1,4 @@
-"""Checks inside the graph of a served model: a bad request gets an error that names the input, never an answer."""
+"""Checks inside the graph of a served model. A bad request gets an error that names the input, never an answer."""
 
 import tensorflow as tf
 
@@ -6,20 +6,21 @@ from metalearn_tf.checks.image_range import are_within
 from metalearn_tf.networks.input_scale import first_rescaling, is_for_other_range
 from metalearn_tf.serving.file_headers import is_png
 
-# A JPEG file's pixels are passed over once for each of its scans, of which programs write up to ten.
+# The decoder passes over the pixels of a JPEG file once for each scan. Programs write up to ten scans.
 _SCANS = 16
 
 
 def check_answers(learner, support_y, examples, names, regression=False):
-    """Labels or targets, passed on once there is one for each of the support examples, and they are a task's.
+    """Checks that there is one label or target for each support example and that labels are valid; returns them.
 
-    What they depend on is checked, so that nothing is computed from a refused request; so it is with all that follows.
+    The returned tensors depend on the checks, so nothing is computed from a refused request. This is the same in all
+    functions of this file.
 
     Args:
         learner: a `MetaLearner`.
         support_y: labels `(S,)` int32, or targets `(S, outputs)` float32 for regression.
         examples: the number of support examples, int32 scalar.
-        names: the names of the inputs of the examples and of their labels, for the errors.
+        names: the names of the two inputs, examples and labels, for the errors.
         regression: whether `support_y` are targets.
     """
     x_name, y_name = names
@@ -34,16 +35,16 @@ def check_answers(learner, support_y, examples, names, regression=False):
 
 
 def check_examples(learner, examples, name, limits, most):
-    """Examples `(n, ...)`, passed on once they have the network's shape, and there is at least one.
+    """Checks that there is at least one example `(n, ...)` and all have the network's shape; returns the examples.
 
-    Numbers must be finite, and texts hold more than white space.
+    Numbers must be finite. Texts must have more than white space.
 
     Args:
         learner: a `MetaLearner`.
         examples: `(n, ...)`.
         name: the input's name.
         limits: a dictionary, see `mtf.serving.limits`.
-        most: the name of the limit on how many there may be.
+        most: the name of the limit on the number of examples.
     """
     network = learner.network
     examples = tf.ensure_shape(examples, (None, *network.input_shape[1:]), name=f"{name}_shape")
@@ -65,7 +66,7 @@ def check_examples(learner, examples, name, limits, most):
 
 
 def check_pairs(support, queries, names, limits):
-    """The numbers of support examples and queries, scalars, passed on once their product is within the limit."""
+    """Checks that support examples times queries are within the limit; returns both numbers, scalars."""
     pairs = tf.cast(support, tf.int64) * tf.cast(queries, tf.int64)
     message = (
         f"`{names[0]}` times `{names[1]}` must be at most {limits['max_pairs']} (`max_pairs` of the export): send the "
@@ -75,13 +76,13 @@ def check_pairs(support, queries, names, limits):
 
 
 def check_answer(answer, name):
-    """The answer, passed on if it is finite: huge inputs overflow inside the network, and an argmax hides that."""
+    """Checks that an answer is finite, and returns it. Huge inputs overflow in the network; an argmax hides this."""
     message = f"`{name}` came out NaN or infinite: the inputs are finite, but far from the range of training."
     return after([require(tf.reduce_all(tf.math.is_finite(answer)), message)], answer)[0]
 
 
 def check_encoded(encoded, name, limits, most):
-    """Files `(n,)`, passed on once there is at least one and each begins as a PNG or JPEG file does."""
+    """Checks that there is at least one file `(n,)` and each begins like a PNG or JPEG file; returns the files."""
     encoded = tf.ensure_shape(encoded, (None,), name=f"{name}_shape")
     count = tf.shape(encoded)[0]
     jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
@@ -95,7 +96,7 @@ def check_encoded(encoded, name, limits, most):
 
 
 def check_headers(encoded, header, scans, name, limits):
-    """Files, passed on once their headers say that they can be decoded as in training, within the limits.
+    """Checks by their headers that files can be decoded as in training, within the limits; returns the files.
 
     Args:
         encoded: strings `(n,)`, PNG or JPEG.
@@ -107,7 +108,7 @@ def check_headers(encoded, header, scans, name, limits):
     pixels, most, in_all = header.pixels, limits["max_pixels"], limits["max_total_pixels"]
     cmyk, unknown, large = _indices(header.components == 4), _indices(pixels <= 0), _indices(pixels > most)
     total = tf.reduce_sum(tf.minimum(pixels, most + 1))
-    # Without a product that may overflow.
+    # Computed without a product, which could overflow.
     slow = _indices((scans > _SCANS) & (tf.minimum(pixels, most) > _SCANS * most // tf.maximum(scans, 1)))
     checks = [
         require(
@@ -142,7 +143,7 @@ def check_headers(encoded, header, scans, name, limits):
 
 
 def check_count(count, limits):
-    """The number of images to draw, passed on once it is positive and within the limit."""
+    """Checks that the number of images to draw is positive and within the limit, and returns it."""
     checks = [
         require(count > 0, "`count` must be positive.", count),
         require(
@@ -155,15 +156,15 @@ def check_count(count, limits):
 
 
 def check_labels_below(labels, classes, name, limits, most, examples=None):
-    """Labels or attributes `(N, ...)`, passed on once there is one, not too many, and all are classes or finite.
+    """Checks labels or attributes `(N, ...)`, and returns them: at least one, not too many, all classes or finite.
 
     Args:
         labels: `(N, ...)`.
-        classes: the number of classes; `None` where it is not known, or there are none.
+        classes: the number of classes; `None` if it is not known, or there are no classes.
         name: the input's name.
         limits: a dictionary, see `mtf.serving.limits`.
-        most: the name of the limit on how many there may be.
-        examples: images, for each of which there must be a label; or `None`.
+        most: the name of the limit on the number of labels.
+        examples: images, each of which must have a label; or `None`.
     """
     labels = tf.ensure_shape(labels, labels.shape, name=f"{name}_shape")
     count = tf.shape(labels)[0]
@@ -184,7 +185,7 @@ def check_labels_below(labels, classes, name, limits, most, examples=None):
 
 
 def check_labels_among(labels, shown, name):
-    """Labels `(N,)`, passed on once each is among those that were shown `(S,)`."""
+    """Checks that each label `(N,)` is among the labels `shown` `(S,)`, and returns the labels."""
     known = tf.reduce_any(tf.equal(tf.unique(labels)[0][:, None], tf.unique(shown)[0][None, :]), axis=1)
     unknown = tf.boolean_mask(tf.unique(labels)[0], ~known)
     message = f"`{name}` must be among `labels`: nothing was shown of others."
@@ -192,7 +193,7 @@ def check_labels_among(labels, shown, name):
 
 
 def check_image_values(images, shape, bounds, least, name, limits, most):
-    """Images `(n, height, width, channels)`, passed on once they are finite, within `bounds` and at least `least`."""
+    """Checks that there are at least `least` images `(n, height, width, channels)`, finite and within `bounds`."""
     images = tf.ensure_shape(images, (None, *shape), name=f"{name}_shape")
     count = tf.shape(images)[0]
     needed = "one image" if least == 1 else f"{least} images"
@@ -209,32 +210,32 @@ def check_image_values(images, shape, bounds, least, name, limits, most):
     return after(checks, images)[0]
 
 
-# === What checks are made of ===
+# === The parts of the checks ===
 
 
 def require(condition, message, *received):
-    """The operation that ends a request with a message where the condition, a bool scalar, does not hold."""
+    """The operation that ends a request with a message if the condition, a bool scalar, is false."""
     if received and not message.endswith(":"):
         message += " Received:"
     return tf.debugging.Assert(condition, [message, *received], summarize=10)
 
 
 def after(checks, *tensors):
-    """The tensors, there once the checks have passed."""
+    """The tensors, which are available only after the checks have passed."""
     with tf.control_dependencies(checks):
         return [tf.identity(tensor) for tensor in tensors]
 
 
 def at_most(count, name, things, limits, limit):
-    """The operation that refuses more of an input than a limit."""
+    """The operation that refuses an input beyond a limit."""
     message = f"`{name}` must hold at most {limits[limit]} {things} (`{limit}` of the export); send fewer at a time."
     return require(count <= limits[limit], message, count)
 
 
 def _label_checks(labels, name, max_ways):
     distinct = tf.unique(labels)[0]
-    # Distinct and not negative, labels have no gap just where the largest is their number less one. Compared without
-    # the addition of one, which would overflow.
+    # Distinct labels that are not negative have no gap if the largest one equals their number minus 1. Do not add 1
+    # to the largest label: this could overflow.
     contiguous = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < tf.size(distinct))
     checks = [
         require(contiguous, f"`{name}` must hold every label from 0 to ways - 1 at least once.", distinct),
@@ -254,7 +255,7 @@ def _is_finite(tensor, name):
 
 def _text_lengths(texts, name, limits):
     longest, most = tf.reduce_max(tf.strings.length(texts)), limits["max_text_length"]
-    # Words are padded to those of the longest text.
+    # All texts are padded to the number of words in the longest one.
     total = tf.cast(longest, tf.int64) * tf.size(texts, tf.int64)
     return [
         require(
@@ -272,7 +273,7 @@ def _text_lengths(texts, name, limits):
 
 
 def _image_sizes(images, name, limits):
-    """Images of a network without a fixed size have the limits that files have."""
+    """If the network has no fixed image size, its images have the same limits as files."""
     if None not in images.shape[1:3]:
         return []
     count, height, width, _ = tf.unstack(tf.shape(images, tf.int64))
@@ -286,7 +287,7 @@ def _image_sizes(images, name, limits):
 
 
 def _input_scale(network, images, name):
-    """As in Python, refuses images in [0, 1] for a network that divides pixels by 255 itself."""
+    """Refuses images in [0, 1] if the network divides pixels by 255 itself, as the checks in Python do."""
     if not is_for_other_range(network, 1.0):
         return []
     largest = tf.reduce_max(tf.abs(images))
@@ -298,5 +299,5 @@ def _input_scale(network, images, name):
 
 
 def _indices(condition):
-    """Where a condition `(n,)` holds."""
+    """The indices at which a condition `(n,)` is true."""
     return tf.where(condition)[:, 0]

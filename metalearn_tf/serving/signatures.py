@@ -1,4 +1,4 @@
-"""The signatures of a served learner: what its SavedModel computes."""
+"""The signatures of a served learner: the functions of its SavedModel."""
 
 import tensorflow as tf
 
@@ -18,12 +18,12 @@ from metalearn_tf.serving.task_states import (
     state_rows,
 )
 
-# Queries that are answered at the same time, so that memory does not grow with them.
+# The number of queries to answer at the same time, so memory does not grow with the queries.
 AT_ONCE = 128
 
 
 def learner_signatures(learner, regression=False, limits=None):
-    """The functions that serve a learner, with the numbers of examples, queries and ways left open.
+    """The functions that serve a learner, for any number of examples, queries and ways.
 
     | signature | inputs | outputs |
     |---|---|---|
@@ -32,21 +32,21 @@ def learner_signatures(learner, regression=False, limits=None):
     | `predict` | `state_0`, `state_1`, …, `query_images` | `probabilities`, `labels` |
     | `adapt_and_predict_bytes` | `support_bytes`, `support_labels`, `query_bytes` | `probabilities`, `labels` |
 
-    `serving_default` is `adapt_and_predict`. Texts are `support_texts` and `query_texts`, other examples that are not
-    images `support_inputs` and `query_inputs`; what no PNG or JPEG file holds has no signature for files, nor has a
-    network that divides pixels by 255 itself. Regression has `support_targets` in place of the labels, and
-    `predictions` as its only output. No function changes a variable.
+    `serving_default` is `adapt_and_predict`. Inputs for texts are `support_texts` and `query_texts`; for other examples
+    that are not images, `support_inputs` and `query_inputs`. There is no signature for files if PNG or JPEG files do
+    not fit the network, or if the network divides pixels by 255 itself. Regression has `support_targets` instead of
+    labels, and `predictions` as its only output. No function changes a variable.
 
-    The last tensor of the state, int32, is the model's fingerprint and the numbers of the task's examples and classes,
-    as far as the lengths of other tensors say them: `predict` takes a whole state of this very model alone.
+    The last tensor of the state, int32, has the model's fingerprint and the numbers of the task's examples and classes,
+    if these are lengths of other tensors. `predict` accepts only a complete state of the same model.
 
     Args:
         learner: a `MetaLearner`.
         regression: whether the tasks are regressions.
-        limits: a dictionary, see `learner_limits`; `None` for their defaults.
+        limits: a dictionary, see `learner_limits`; `None` for the defaults.
 
     Returns:
-        A dictionary of concrete functions by signature.
+        A dictionary from signature names to concrete functions.
     """
     network, limits = learner.network, learner_limits(learner) if limits is None else limits
     shape = network.input_shape[1:]
@@ -63,7 +63,7 @@ def learner_signatures(learner, regression=False, limits=None):
     else:
         support_y = tf.TensorSpec((None,), tf.int32, name="support_labels")
 
-    # Functions of their own, which the signatures call: the graph of each is stored once.
+    # Separate functions, which the signatures call, so the graph of each is stored only once.
     adapt_task = tf.function(learner.adapt_task, input_signature=[support_x, support_y])
     state = [
         tf.TensorSpec(tensor.shape, tensor.dtype, name=f"state_{index}")
@@ -75,12 +75,12 @@ def learner_signatures(learner, regression=False, limits=None):
     classify = tf.function(learner.classify, input_signature=[state, query_x])
 
     def answer(task_state, queries, to_examples=lambda queries: queries):
-        """The outputs for queries, or for files, which are decoded no earlier than they are needed."""
+        """The outputs for queries or for files. Files are decoded only when they are needed."""
 
         def logits(queries):
             return classify(task_state, to_examples(queries))
 
-        # A learner of the user's own may look at all queries at once.
+        # A user's learner may look at all queries at once.
         together = depends_on_batch(learner) or not type(learner).__module__.startswith("metalearn_tf.")
         dtype = classify.get_concrete_function().outputs[0].dtype
         outputs = logits(queries) if together else in_blocks(logits, queries, AT_ONCE, dtype)
@@ -131,7 +131,7 @@ def learner_signatures(learner, regression=False, limits=None):
         @tf.function(input_signature=[support_bytes, support_y, query_bytes], autograph=False)
         def adapt_and_predict_bytes(*inputs):
             encoded_support, answers, encoded_queries = inputs
-            # All that can be said without decoding comes before it.
+            # All checks that need no decoding come before it.
             support = read_files(encoded_support, names[0], limits, "max_support")
             queries = read_files(encoded_queries, names[1], limits, "max_queries")
             sizes = [tf.shape(files.encoded)[0] for files in (support, queries)]
@@ -157,12 +157,12 @@ def learner_limits(learner, **given):
 
 
 def takes_files(learner):
-    """Whether image files can be brought to what a learner's network takes: pixels of files become `[0, 1]`."""
+    """Whether image files fit a learner's network: the pixels of files become `[0, 1]`."""
     return takes_encoded_images(learner.network) and not is_for_other_range(learner.network, 1.0)
 
 
 def named_answer(learner, outputs, regression):
-    """The outputs of a signature, from logits `(Q, ways)` or predictions `(Q, outputs)`."""
+    """The outputs of a signature by name, from logits `(Q, ways)` or predictions `(Q, outputs)`."""
     if regression:
         outputs = tf.ensure_shape(outputs, (None, *learner.network.output_shape[1:]), name="predictions_shape")
         return {"predictions": check_answer(outputs, "predictions")}

@@ -1,4 +1,4 @@
-"""Task states that clients keep: whose they are, and whether their tensors are of one task."""
+"""Checks on task states that clients keep: whether they belong to this model and to one task."""
 
 import collections
 import json
@@ -10,18 +10,18 @@ from metalearn_tf.engine.describe import describe
 from metalearn_tf.files.fingerprint import fingerprint
 from metalearn_tf.serving.request_checks import after, require
 
-# Whose sizes no network has by chance, so that an axis of one of these lengths is known for what it is.
+# Sizes that no network has by chance, so an axis with one of these lengths can be identified.
 _SUPPORT, _WAYS = 1009, 503
 
 
 def model_fingerprint(model, variables):
-    """Four numbers that say of which weights and configuration a task state is, int32 `(4,)`.
+    """Four numbers, int32 `(4,)`, that identify the weights and the configuration of a model.
 
-    The same for a model that is loaded, copied or built again with the same weights.
+    They stay the same if the model is loaded, copied or built again with the same weights.
 
     Args:
         model: a learner or a `MetaGAN`.
-        variables: its Keras variables. Those of integers, such as counters and random states, do not count.
+        variables: its Keras variables. Integer variables, such as counters and random states, do not count.
     """
     distinct = {id(variable): variable for variable in variables}.values()
     weights = [np.asarray(variable) for variable in distinct if "float" in str(variable.dtype)]
@@ -30,18 +30,18 @@ def model_fingerprint(model, variables):
 
 
 def fingerprint_spec(states, axes=()):
-    """The `tf.TensorSpec` of what comes beside `states` other tensors of a task state, as the last of them.
+    """The `tf.TensorSpec` of the last tensor of a task state, which comes after `states` other tensors.
 
-    It is the model's fingerprint, and after it the lengths of the `axes` that are known by name.
+    This tensor has the model's fingerprint and then the lengths of the named `axes`.
     """
     return tf.TensorSpec((4 + len(axes),), tf.int32, name=f"state_{states}")
 
 
 def check_owner(state, given, expected, spec):
-    """The tensors of a task state, passed on once the fingerprint that came with them is that of this model.
+    """Checks that the fingerprint in a task state is the one of this model.
 
     Returns:
-        A list of the tensors, and one of the lengths that came with the fingerprint.
+        A list of the state's tensors, and a list of the lengths that came with the fingerprint.
     """
     given = tf.ensure_shape(given, spec.shape, name=f"{spec.name}_shape")
     message = (
@@ -53,7 +53,7 @@ def check_owner(state, given, expected, spec):
 
 
 def check_tensors(state, specs):
-    """The tensors of a task state, passed on once each has the shape of its spec, is not empty, and is finite."""
+    """Checks that each tensor of a task state has the shape of its spec, is not empty, and is finite; returns them."""
     checked, checks = [], []
     for tensor, spec in zip(state, specs):
         tensor = tf.ensure_shape(tensor, spec.shape, name=f"{spec.name}_shape")
@@ -67,14 +67,14 @@ def check_tensors(state, specs):
 
 
 def check_state(learner, state, specs, lengths, axes, limits):
-    """The tensors of a task state that a client has kept, passed on once they can be of one task of this learner.
+    """Checks that the tensors of a client's task state can belong to one task of this learner; returns them.
 
     Args:
         learner: a `MetaLearner`.
         state: a list of tensors.
         specs: their `tf.TensorSpec`s.
-        lengths: a dictionary from the names of axes to how long they were when the state was made.
-        axes: what `state_axes` returns.
+        lengths: a dictionary from the names of axes to their lengths when the state was made.
+        axes: the result of `state_axes`.
         limits: a dictionary, see `mtf.serving.limits`.
     """
     state = check_tensors(state, specs)
@@ -98,25 +98,25 @@ def check_state(learner, state, specs, lengths, axes, limits):
 
 
 def state_rows(state, specs):
-    """The most rows of a state's tensors of open length, int32 scalar; 0 without such."""
+    """The largest number of rows among a state's tensors without a fixed length, int32 scalar; 0 if there are none."""
     rows = [tf.shape(tensor)[0] for tensor, spec in zip(state, specs) if spec.shape.rank and spec.shape[0] is None]
     return tf.reduce_max([0, *rows])
 
 
 def state_axes(learner, specs, support_x, support_y):
-    """Which axes of a task state are the support examples, and which the ways.
+    """Finds the axes of a task state that are the support examples, and those that are the ways.
 
-    They are found by tracing the adaptation to a support set of known sizes.
+    It traces the adaptation to a support set with known sizes.
 
     Args:
         learner: a `MetaLearner`.
         specs: the `tf.TensorSpec`s of the state.
-        support_x: that of the support examples `(None, ...)`.
-        support_y: that of the labels `(None,)`, or targets.
+        support_x: the `tf.TensorSpec` of the support examples `(None, ...)`.
+        support_y: the `tf.TensorSpec` of the labels `(None,)`, or targets.
 
     Returns:
-        A dictionary from `"support examples"` and `"classes"` to pairs of a tensor's index and its axis, of those axes
-        whose length is open.
+        A dictionary from `"support examples"` and `"classes"` to pairs of a tensor's index and its axis. It has only
+        axes without a fixed length.
     """
     axes = collections.defaultdict(list)
     if all(spec.shape.is_fully_defined() for spec in specs):

@@ -14,7 +14,7 @@ _INSTALL = 'pip install "metalearn_tf[serving]"'
 
 
 def wants_warm_up(warm_up):
-    """Whether warm-up requests are to be written: `True`, `False`, or where they can be with `None`.
+    """Whether to write warm-up requests: `True`, `False`, or `None` to write them if possible.
 
     Raises:
         ValueError: if `warm_up` is none of the three.
@@ -31,10 +31,10 @@ def wants_warm_up(warm_up):
 
 
 def example_requests(signatures, ways):
-    """One request for each signature, of noise: `ways` classes with one support example and one query each.
+    """One request of noise for each signature: `ways` classes with one support example and one query each.
 
     Args:
-        signatures: what `learner_signatures` returns.
+        signatures: the result of `learner_signatures`.
         ways: number of classes, at least 1.
 
     Returns:
@@ -63,7 +63,7 @@ def example_requests(signatures, ways):
 
 
 def image_requests(signatures, image_range, count=2):
-    """One request for each signature of one input, images or their files: `count` images of noise.
+    """One request for each signature that has one input, images or their files: `count` images of noise.
 
     Args:
         signatures: concrete functions by name.
@@ -71,14 +71,14 @@ def image_requests(signatures, image_range, count=2):
         count: number of images.
 
     Returns:
-        As `example_requests`.
+        As in `example_requests`.
     """
     random = np.random.default_rng(0)
 
     def array(spec):
         if spec.dtype == tf.string:
             return _image_files(random, count)
-        # A network of any size is asked for images of the files' size.
+        # A network without a fixed image size gets images with the size of the files.
         shape = [_FILE_SIZE if side is None else side for side in spec.shape[1:]]
         return random.uniform(*image_range, (count, *shape)).astype("float32")
 
@@ -89,13 +89,13 @@ def image_requests(signatures, image_range, count=2):
 
 
 def _image_files(random, count):
-    """JPEG files of noise, of the size of a small photograph rather than the network's, which is the same to it."""
+    """JPEG files of noise. They have the size of a small photograph, because the graph resizes any file."""
     images = random.integers(0, 256, (count, _FILE_SIZE, _FILE_SIZE, 3), dtype="uint8")
     return np.asarray([tf.io.encode_jpeg(image).numpy() for image in images], dtype=object)
 
 
 def write_warm_up(requests, directory):
-    """Writes `requests`, as `example_requests` makes them, where TensorFlow Serving looks for them in a SavedModel."""
+    """Writes `requests`, as in `example_requests`, to the place in a SavedModel where TensorFlow Serving reads them."""
     from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
     file = directory / WARM_UP_FILE

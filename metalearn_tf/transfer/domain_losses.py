@@ -36,9 +36,9 @@ def mmd_loss(source_features, target_features, bandwidths=None):
     """The squared maximum mean discrepancy between two domains, under the mean of several Gaussian kernels.
 
     A kernel is `exp(-|x - y|² / bandwidth)`. The estimate is unbiased: it leaves out the pairs of an example with
-    itself, so its expectation is the discrepancy of the domains for any batch size. The biased estimate adds about `(2
-    - k(source) - k(target)) / n`, where `k` is the mean kernel within a domain. The gradient of this term draws all
-    features together, even if the domains are equal.
+    itself, so its expectation is the discrepancy of the domains for any batch size. The biased estimate adds a term of
+    about `(2 - k(source) - k(target)) / n`, where `k` is the mean kernel within a domain. The gradient of this term
+    draws all features together, even if the domains are equal.
 
     Args:
         source_features: `(n, d)`.

@@ -1,14 +1,14 @@
 """What stands for an array, and what does not, in the same words at every door."""
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
 import metalearn_tf as mtf
 from metalearn_tf.checks.arrays import as_array, check_finite, check_finite_weights, check_shape, check_vectors
 from metalearn_tf.checks.dtypes import check_dtype
 from metalearn_tf.checks.examples import check_examples, check_not_empty
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 
 @pytest.mark.parametrize("value", [[[1.0, 2.0]], ((1.0, 2.0),), tf.constant([[1.0, 2.0]]), [np.array([1.0, 2.0])]])

@@ -2,12 +2,12 @@
 
 import itertools
 
+from metalearn_tf.checks.batches import check_has_end, first_batch
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.checks.batches import check_has_end, first_batch
 
 
 class Batches(keras.utils.PyDataset):

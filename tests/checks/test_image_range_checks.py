@@ -1,10 +1,10 @@
 """One tolerance of pixels, at every door: of arrays, and of scalar tensors in graphs."""
 
+from metalearn_tf.checks.image_range import TOLERANCE, are_within, check_image_range, check_limits
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.checks.image_range import TOLERANCE, are_within, check_image_range, check_limits
 
 
 def images_with(*pixels):

@@ -1,12 +1,12 @@
 """Labels of classes, weights and names, in the same words for every model."""
 
-import numpy as np
-import pytest
-import tensorflow as tf
-
 from metalearn_tf.checks.class_names import check_class_names, numbers_of_names
 from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.sample_weights import check_sample_weight, class_weights
+
+import numpy as np
+import pytest
+import tensorflow as tf
 
 
 @pytest.mark.parametrize("y", [[0, 1, 2], tf.constant([0, 1, 2]), np.array([0, 1, 2], "uint8")])

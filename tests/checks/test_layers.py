@@ -1,9 +1,9 @@
 """Keras layers among arguments."""
 
+from metalearn_tf.checks.layers import check_is_layer
+
 import keras
 import pytest
-
-from metalearn_tf.checks.layers import check_is_layer
 
 
 def test_one_layer_is_asked_for():

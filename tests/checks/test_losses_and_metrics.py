@@ -1,14 +1,14 @@
 """What Keras's losses and metrics take is known by their names, of classes, functions and strings alike."""
 
-import keras
-import pytest
-
 from metalearn_tf.checks.losses_and_metrics import (
     check_metrics_of_classes,
     check_takes_probabilities,
     loss_takes,
     metric_of_targets,
 )
+
+import keras
+import pytest
 
 
 @pytest.mark.parametrize(

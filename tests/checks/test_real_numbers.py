@@ -1,8 +1,5 @@
 """Numbers in a range, in the same words for every argument."""
 
-import numpy as np
-import pytest
-
 from metalearn_tf.checks.real_numbers import (
     check_all_positive,
     check_below_one,
@@ -10,6 +7,9 @@ from metalearn_tf.checks.real_numbers import (
     check_positive,
     check_share,
 )
+
+import numpy as np
+import pytest
 
 NO_NUMBERS = [None, True, "1", [1.0], float("nan"), float("inf"), -0.5]
 

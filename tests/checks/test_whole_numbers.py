@@ -1,9 +1,9 @@
 """Which arguments are counts."""
 
+from metalearn_tf.checks.whole_numbers import check_python_whole, check_seed, check_whole, check_whole_between, is_whole
+
 import numpy as np
 import pytest
-
-from metalearn_tf.checks.whole_numbers import check_python_whole, check_seed, check_whole, check_whole_between, is_whole
 
 
 @pytest.mark.parametrize("value", [3, np.int32(3), np.uint8(3)])
@@ -29,9 +29,7 @@ def test_the_first_number_that_is_too_small_is_named():
 
 def test_layers_are_given_integers_of_python():
     check_python_whole(units=3)
-    with pytest.raises(
-        ValueError, match=r"`units` must be a positive integer of Python's. Received: units=np.int64\(3\)"
-    ):
+    with pytest.raises(ValueError, match=r"`units` must be a positive Python integer. Received: units=np.int64\(3\)"):
         check_python_whole(units=np.int64(3))
     with pytest.raises(ValueError, match="`units` must be a positive integer. Received: units=0"):
         check_python_whole(units=0)

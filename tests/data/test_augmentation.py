@@ -1,10 +1,10 @@
 """Keras preprocessing layers in the pipeline: where they act, and that tasks stay repeatable."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 
 def images(per_class=8):

@@ -3,12 +3,12 @@
 import json
 from importlib import resources
 
+import metalearn_tf as mtf
+from metalearn_tf.data.named_datasets.load import load
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.data.named_datasets.load import load
 
 
 def words(text):

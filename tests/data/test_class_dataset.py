@@ -2,13 +2,13 @@
 
 import tracemalloc
 
+from metalearn_tf.data import ClassDataset, episodes, from_arrays
+from metalearn_tf.networks.multi_task_head import task_of_class
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
-
-from metalearn_tf.data import ClassDataset, episodes, from_arrays
-from metalearn_tf.networks.multi_task_head import task_of_class
 
 few = hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
 

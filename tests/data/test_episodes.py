@@ -2,13 +2,13 @@
 
 import itertools
 
+import metalearn_tf as mtf
+
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import strategies
-
-import metalearn_tf as mtf
 
 few = hypothesis.settings(max_examples=12, deadline=None, derandomize=True)
 

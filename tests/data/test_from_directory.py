@@ -4,11 +4,11 @@ import io
 import logging
 import os
 
+from metalearn_tf.data.own_files.from_directory import from_directory
+
 import numpy as np
 import pytest
 from PIL import Image, features
-
-from metalearn_tf.data.own_files.from_directory import from_directory
 
 
 def halves(left, right, size=(32, 32), mode="RGB"):

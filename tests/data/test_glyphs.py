@@ -2,11 +2,11 @@
 
 import unicodedata
 
-import numpy as np
-import pytest
-
 from metalearn_tf.data.named_datasets import glyph_rendering, glyphs
 from metalearn_tf.data.named_datasets.glyphs import SCRIPTS, load_glyphs
+
+import numpy as np
+import pytest
 
 SPLITS = ("train", "validation", "test")
 

@@ -1,9 +1,9 @@
 """Tasks of images: of one class or one domain, in the range of GANs, the same on every machine."""
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 
 @pytest.fixture

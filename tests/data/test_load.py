@@ -5,14 +5,14 @@ import random
 import sys
 from importlib import resources
 
-import numpy as np
-import pytest
-import tensorflow as tf
-
 import metalearn_tf as mtf
 from metalearn_tf.data.named_datasets.load import load
 from metalearn_tf.data.named_datasets.tfds_source import prepared_directory
 from metalearn_tf.data.resizing import check_image_size, crop_and_resize
+
+import numpy as np
+import pytest
+import tensorflow as tf
 
 NAMES = [
     "20newsgroups",

@@ -4,11 +4,11 @@ import codecs
 import pickle
 import sys
 
-import numpy as np
-import pytest
-
 from metalearn_tf.data.named_datasets.load import load
 from metalearn_tf.data.named_datasets.splits import read_split_lists
+
+import numpy as np
+import pytest
 
 LISTS = read_split_lists("20newsgroups")
 GROUPS = sorted(name for split in ("train", "validation", "test") for name in LISTS[split])

@@ -3,13 +3,13 @@
 import collections
 import itertools
 
+from metalearn_tf.data.tasks.sampling import random_bits, sample_without_replacement
+
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import strategies
-
-from metalearn_tf.data.tasks.sampling import random_bits, sample_without_replacement
 
 few = hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
 

@@ -2,11 +2,11 @@
 
 import tracemalloc
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 PARENTS = {"ant": "insect", "bee": "insect", "cat": "mammal", "insect": "animal", "mammal": "animal"}
 

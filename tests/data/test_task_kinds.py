@@ -1,14 +1,14 @@
 """Tasks within a parent, of several domains, and of drawn ways and shots."""
 
-import hypothesis
-import numpy as np
-import pytest
-from hypothesis import strategies
-
 import metalearn_tf as mtf
 from metalearn_tf.data.tasks.class_pools import make_class_pools
 from metalearn_tf.data.tasks.episode_checks import check_size
 from metalearn_tf.data.tasks.task_plan import BLOCK, plan_block
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies
 
 few = hypothesis.settings(max_examples=6, deadline=None, derandomize=True)
 

@@ -1,10 +1,10 @@
 """Trees above the classes: what is kept, what lies below a node, and what is refused."""
 
-import numpy as np
-import pytest
-
 from metalearn_tf.data import ClassDataset
 from metalearn_tf.data.task_tree import check_parents, classes_below, roots
+
+import numpy as np
+import pytest
 
 TREE = {
     "ant": "insect",

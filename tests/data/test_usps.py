@@ -1,9 +1,9 @@
 """USPS: read as published from NumPy's file, and refused where it is damaged."""
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 
 @pytest.fixture

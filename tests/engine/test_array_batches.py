@@ -1,8 +1,8 @@
 """Batches of arrays."""
 
-import numpy as np
-
 from metalearn_tf.engine.array_batches import array_batches
+
+import numpy as np
 
 
 def read(dataset, batches):

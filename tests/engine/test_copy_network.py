@@ -1,12 +1,12 @@
 """A copy of a network computes what the network does, has its flags, and shares no variable with it."""
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.copy_network import copy_network, layer_pairs
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.copy_network import copy_network, layer_pairs
 
 layers = keras.layers
 FACTOR = 3.0

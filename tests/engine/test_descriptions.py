@@ -5,14 +5,14 @@ import json
 import subprocess
 import sys
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.describe import describe
+from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.describe import describe
-from metalearn_tf.training.descriptions import check_same, describe_dataset, describe_model
 
 
 def prototypes(rate=1e-2):

@@ -3,11 +3,11 @@
 import importlib
 import pkgutil
 
-import keras
-import pytest
-
 from metalearn_tf.engine import fit_internals, keras_internals
 from metalearn_tf.engine.private_names import owners_of
+
+import keras
+import pytest
 
 SAYS = r"private names of Keras 3\.\d+ and TensorFlow 2\.\d+, of which these are gone: .*{}.*Received: Keras 3"
 

@@ -7,13 +7,13 @@ import sys
 import types
 import warnings
 
+import metalearn_tf as mtf
+from metalearn_tf.engine import emulated_precision, processor
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine import emulated_precision, processor
 
 AVX2 = "fpu sse4_2 fma avx avx2 f16c"
 AVX512 = f"{AVX2} avx512f avx512_vnni"

@@ -3,13 +3,13 @@
 import random
 import threading
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.random_state_kept import random_state_kept
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.random_state_kept import random_state_kept
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1)).astype("uint8")
 LABELS = np.repeat(np.arange(4), 6)

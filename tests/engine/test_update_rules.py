@@ -1,10 +1,5 @@
 """One step of each update rule against numbers worked out by hand or in NumPy."""
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
 from metalearn_tf.engine.update_rules import (
     at_step,
     gradient_descent,
@@ -14,6 +9,11 @@ from metalearn_tf.engine.update_rules import (
     stateless_optimizer,
 )
 from metalearn_tf.learners.lstm_rule import lstm_rule, preprocess
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 WEIGHTS = [np.array([[1.0, -2.0], [0.5, 4.0]], "float32"), np.array([3.0], "float32")]
 GRADIENTS = [np.array([[0.5, 1.0], [-2.0, 0.0]], "float32"), np.array([-1.0], "float32")]

@@ -2,10 +2,10 @@
 
 import os
 
-import pytest
-
 from metalearn_tf.engine import usable_cores as module
 from metalearn_tf.engine.usable_cores import usable_cores
+
+import pytest
 
 
 @pytest.fixture

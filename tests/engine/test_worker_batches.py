@@ -2,13 +2,13 @@
 
 import types
 
-import numpy as np
-import pytest
-import tensorflow as tf
-
 import metalearn_tf as mtf
 from metalearn_tf.engine.array_batches import array_batches
 from metalearn_tf.engine.worker_batches import split_batches, worker_rows
+
+import numpy as np
+import pytest
+import tensorflow as tf
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (24, 4, 4, 1)).astype("float32")
 DATASET = mtf.data.ClassDataset(IMAGES, np.repeat(np.arange(4), 6))

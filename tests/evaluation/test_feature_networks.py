@@ -4,10 +4,6 @@ import functools
 import random
 from importlib import resources
 
-import keras
-import numpy as np
-import pytest
-
 import metalearn_tf as mtf
 from metalearn_tf.evaluation import (
     feature_classifier,
@@ -19,6 +15,10 @@ from metalearn_tf.evaluation import (
     train_feature_classifier,
 )
 from metalearn_tf.evaluation.feature_networks import build_classifier
+
+import keras
+import numpy as np
+import pytest
 
 SHAPES = {
     "mnist": ((28, 28, 1), 10, 64),

@@ -1,14 +1,14 @@
 """FID, KID, precision and recall of features, against closed forms, SciPy and scikit-learn."""
 
-import numpy as np
-import pytest
-
 from metalearn_tf.evaluation import (
     fid_of_features,
     frechet_distance,
     kid_of_features,
     precision_and_recall_of_features,
 )
+
+import numpy as np
+import pytest
 
 
 def random_gaussian(seed, features=6):

@@ -1,11 +1,11 @@
 """Grids, figures, and nearest images."""
 
+from metalearn_tf.evaluation import SampleGrid, few_shot_figure, nearest_images, sample_grid, training_curves
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.evaluation import SampleGrid, few_shot_figure, nearest_images, sample_grid, training_curves
 
 
 def random_images(count, seed=0, shape=(5, 6, 1)):

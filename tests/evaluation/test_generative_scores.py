@@ -2,11 +2,6 @@
 
 import math
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
 from metalearn_tf.evaluation import (
     GenerativeScores,
     fid,
@@ -19,6 +14,11 @@ from metalearn_tf.evaluation import (
     precision_and_recall,
     precision_and_recall_of_features,
 )
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 SHAPE = (4, 4, 1)
 

@@ -2,12 +2,12 @@
 
 import math
 
+import metalearn_tf as mtf
+from metalearn_tf.evaluation import PresentationReport, by_presentation
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.evaluation import PresentationReport, by_presentation
 
 
 def test_counting_by_hand():

@@ -1,10 +1,6 @@
 import json
 import math
 
-import keras
-import numpy as np
-import pytest
-
 import metalearn_tf as mtf
 from metalearn_tf.evaluation import (
     Report,
@@ -14,6 +10,10 @@ from metalearn_tf.evaluation import (
     macro_recall_and_f1,
     student_half_width,
 )
+
+import keras
+import numpy as np
+import pytest
 
 
 def make_report(accuracies=(0.5, 0.7, 0.9)):

@@ -1,7 +1,7 @@
+from metalearn_tf.evaluation import task_figure
+
 import numpy as np
 import pytest
-
-from metalearn_tf.evaluation import task_figure
 
 
 def make_task():

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 PROGRAM = pathlib.Path(__file__).with_name("training_process.py")
 

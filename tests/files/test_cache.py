@@ -5,10 +5,10 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
+from metalearn_tf.files.cache import cached_arrays, read_arrays, write_arrays
+
 import numpy as np
 import pytest
-
-from metalearn_tf.files.cache import cached_arrays, read_arrays, write_arrays
 
 ARRAYS = {"images": np.arange(60, dtype="uint8").reshape(3, 20), "names": np.array(["ab", "ç"])}
 

@@ -4,9 +4,9 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from metalearn_tf.files.folder_lock import FolderLock
+
+import pytest
 
 # Another process, which needs no TensorFlow to hold a lock.
 HOLD = """

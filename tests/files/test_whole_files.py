@@ -6,10 +6,10 @@ import os
 import pathlib
 import threading
 
-import pytest
-
 from metalearn_tf.files.cache import cached_arrays
 from metalearn_tf.files.whole_files import write_text, write_whole
+
+import pytest
 
 PROCESSES, WRITES = 8, 25
 TEXT = "x" * 5_000

@@ -2,13 +2,13 @@
 
 import copy
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import LATENT, SHAPE, discriminator, generator
-
-import metalearn_tf as mtf
 
 L = keras.layers
 

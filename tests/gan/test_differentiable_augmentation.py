@@ -1,10 +1,10 @@
 """Differentiable augmentation against its formulas, its randomness, and its derivatives."""
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 POLICIES = ["color", "translation", "cutout"]
 

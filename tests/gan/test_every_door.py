@@ -1,13 +1,13 @@
 """The same promise at every door: what is a pixel, what is a class, and what a loss is, whichever way the data come."""
 
+import metalearn_tf as mtf
+from metalearn_tf.gan.objectives import draw_noise, split_seed
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import LATENT
-
-import metalearn_tf as mtf
-from metalearn_tf.gan.objectives import draw_noise, split_seed
 
 L = keras.layers
 SHAPE, CLASSES = (4, 4, 1), 3

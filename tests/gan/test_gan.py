@@ -1,12 +1,12 @@
 """GAN: the contract of a Keras model, for every kind of loss, penalty and network."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import LATENT, SHAPE, discriminator, generator
-
-import metalearn_tf as mtf
 
 KINDS = {
     "plain": {},

@@ -1,13 +1,13 @@
 """The range of a generator's pixels, for every kind of data and in all that scores and draws."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 from small_networks import LATENT, SHAPE, discriminator, generator
-
-import metalearn_tf as mtf
 
 L = keras.layers
 

@@ -1,12 +1,12 @@
 """Each Keras optimizer in the inner loop of a MetaGAN steps as it does in an ordinary GAN, or is refused."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import discriminator, generator
-
-import metalearn_tf as mtf
 
 K = keras.optimizers
 OPTIMIZERS = {

@@ -1,10 +1,10 @@
 """The losses of GANs against hand numbers, at large logits, in half precision, and by their derivatives."""
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 REAL, FAKE = [[2.0], [-1.0]], [[0.5], [-3.0]]
 

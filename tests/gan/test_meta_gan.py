@@ -1,15 +1,15 @@
 """MetaGAN: its contract for every outer algorithm, and its gradients against independent computations."""
 
+import metalearn_tf as mtf
+from metalearn_tf.gan.inner_game import outer_losses
+from metalearn_tf.gan.objectives import draw_noise, split_seed
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import LATENT, SHAPE, discriminator, generator
 from tensorflow.core.protobuf import saved_model_pb2
-
-import metalearn_tf as mtf
-from metalearn_tf.gan.inner_game import outer_losses
-from metalearn_tf.gan.objectives import draw_noise, split_seed
 
 ALGORITHMS = {"reptile": {}, "fomaml": {}, "maml": {}, "maml with rates": {"learned_rates": True}}
 

@@ -1,12 +1,12 @@
 """Networks that a game cannot be played with are refused when it is set up."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import LATENT, SHAPE, discriminator, generator
-
-import metalearn_tf as mtf
 
 L = keras.layers
 

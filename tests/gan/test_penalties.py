@@ -1,10 +1,10 @@
 """Penalties: closed forms for linear critics, finite differences, higher derivatives, and critics that are flat."""
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 SHAPES = [(5,), (6, 6, 1), (4, 7, 3), (1, 1, 2), (3, 2, 2, 2)]
 

@@ -1,10 +1,10 @@
 """Bad input: an error that names the argument, says what was received, and leaves the learner as it was."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 WAYS, SHOTS, QUERIES = 3, 2, 2
 LEARNERS = {

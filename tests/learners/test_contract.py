@@ -3,11 +3,14 @@
 import functools
 import importlib.util
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 
-import metalearn_tf as mtf
+# These two run all of it by default. The full gate runs all for every learner.
+pytestmark = pytest.mark.rows(default=["MAML", "PrototypicalNetwork"])
 
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 

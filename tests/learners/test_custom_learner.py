@@ -1,11 +1,11 @@
 """A learner of the user's own: two methods, and the rest is inherited."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -1,10 +1,10 @@
 """The defaults of learners that adapt by gradients: their steps solve a task, on data of several kinds and scales."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 WAYS, SHOTS = 3, 5
 # Which part of the loss may be left after the steps of an untrained learner. The head alone does less, and what an LSTM

@@ -1,13 +1,13 @@
 """Losses and accuracies of every learner, however its tasks are given, against NumPy on what `adapt` answers."""
 
+import metalearn_tf as mtf
+from metalearn_tf.learners.maml import step_importance
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from test_contract import LEARNERS, WAYS
-
-import metalearn_tf as mtf
-from metalearn_tf.learners.maml import step_importance
 
 FEATURES, SUPPORT, QUERIES, TASKS, BATCH = 5, 6, 4, 5, 2  # a short last batch
 IN_FULL = ("MAML", "PrototypicalNetwork")

@@ -1,10 +1,10 @@
 """An ensemble's answer is the mean of its learners' answers, however it is run."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 WAYS, FEATURES = 3, 5
 

@@ -2,6 +2,10 @@
 
 import functools
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.inner_batches import alternating_classes
+from metalearn_tf.learners.maml import step_importance
+
 import keras
 import numpy as np
 import pytest
@@ -18,10 +22,6 @@ from numpy_maml import (
     random_tasks,
     small_network,
 )
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.inner_batches import alternating_classes
-from metalearn_tf.learners.maml import step_importance
 
 HEAD_ALONE = [0.0, 0.0, 0.5, 0.5]  # the rates of kernel, bias, head and its bias
 
@@ -303,6 +303,7 @@ PAIRED = {
 }
 
 
+@pytest.mark.rows(default=["per-step normalization"], full=["Reptile"])
 @pytest.mark.parametrize("build", PAIRED)
 def test_layers_are_frozen_and_thawed_after_construction(build, tmp_path):
     x, y = random_tasks()

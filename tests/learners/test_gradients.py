@@ -2,13 +2,13 @@
 
 import functools
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from test_contract import LEARNERS
-
-import metalearn_tf as mtf
 
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 2, 4
 TRAINED = {name: build for name, build in LEARNERS.items() if name not in ("Ensemble", "Baseline", "BaselinePlusPlus")}

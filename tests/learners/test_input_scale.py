@@ -1,10 +1,10 @@
 """Networks that divide pixels by 255 themselves, where the library has divided them already."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 LABELS = np.array([0, 0, 1, 1])
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype("uint8")

@@ -1,13 +1,13 @@
 """What layers and weights add to the loss, as in any Keras model: regularisers, `add_loss`, activity regularisers."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from test_contract import LEARNERS
 from test_gradients import TRAINED, each, step, tasks
-
-import metalearn_tf as mtf
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -4,13 +4,13 @@ import copy
 import gc
 import pathlib
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.text_inputs import takes_texts
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.text_inputs import takes_texts
 
 random = np.random.default_rng(0)
 Y = np.arange(9) % 3

@@ -1,5 +1,7 @@
 """The meta-gradient of MAML against finite differences and closed forms, computed in NumPy in float64."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
@@ -20,8 +22,6 @@ from numpy_maml import (
     random_tasks,
     small_network,
 )
-
-import metalearn_tf as mtf
 
 # === The meta-gradient ===
 

@@ -1,13 +1,13 @@
 """The memory's addressing by hand, and whole sequences against the paper's equations in NumPy."""
 
+import metalearn_tf as mtf
+from metalearn_tf.learners import memory
+from metalearn_tf.learners.mann import _shuffled
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.learners import memory
-from metalearn_tf.learners.mann import _shuffled
 
 WAYS, FEATURES, LENGTH = 3, 4, 9
 SIZES = {"memory_slots": 6, "memory_width": 5, "controller_units": 7, "read_heads": 2}

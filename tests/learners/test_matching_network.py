@@ -1,10 +1,10 @@
 """Attention over the support set against the paper's formulas in NumPy, and by hand."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 SUPPORT_Y = np.array([1, 0, 1, 2, 1, 0, 1], "int32")  # unequal classes in no order
 WAYS = 3

@@ -1,9 +1,9 @@
 """The nearest neighbour against all distances in NumPy, on pixels too."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 SUPPORT_Y = np.array([1, 0, 1, 2, 1, 0, 1], "int32")
 

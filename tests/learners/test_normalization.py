@@ -1,10 +1,10 @@
 """What each normalisation means for a learner: which statistics act on which examples."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 TASKS, SUPPORT, QUERIES, FEATURES, WIDTH, WAYS = 3, 6, 5, 4, 3, 2
 EPSILON = 1e-3

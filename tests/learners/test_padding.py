@@ -1,12 +1,12 @@
 """Tasks of different sizes in one batch give what each of them gives alone."""
 
+import metalearn_tf as mtf
+from metalearn_tf.learners.padding import pad_ways, real_examples, restore_padding
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.learners.padding import pad_ways, real_examples, restore_padding
 
 MOST_WAYS, FEATURES = 4, 6
 # ways, shots and queries of the tasks

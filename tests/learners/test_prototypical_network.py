@@ -1,10 +1,10 @@
 """Prototypes and logits against the paper's formulas in NumPy."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 FEATURES, WAYS, SUPPORT, QUERIES = 5, 3, 7, 4
 

@@ -1,13 +1,13 @@
 """Queries that are compared a block at a time have the answers of all at once."""
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.in_blocks import in_blocks
+from metalearn_tf.learners import query_blocks
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.in_blocks import in_blocks
-from metalearn_tf.learners import query_blocks
 
 
 def network():

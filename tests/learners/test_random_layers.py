@@ -1,12 +1,12 @@
 """Random layers: other draws for each task of a batch, the same ones however tasks are run."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from test_gradients import TRAINED, assert_same_step, each, step, tasks
-
-import metalearn_tf as mtf
 
 
 def build(name, **options):

@@ -1,10 +1,10 @@
 """Relation scores against the layers run one pair at a time, on the concatenation as the paper has it."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 SUPPORT_Y = np.array([1, 0, 1, 2, 1], "int32")
 WAYS, QUERIES = 3, 4

@@ -1,11 +1,11 @@
 """Learners and GANs that differentiate twice, of networks whose second derivative TensorFlow gets wrong or has not."""
 
+import metalearn_tf as mtf
+from metalearn_tf.networks import batch_normalization_warning
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
-from metalearn_tf.networks import batch_normalization_warning
 
 layers = keras.layers
 TASKS, WAYS, SHAPE = 2, 3, (4, 4, 2)

@@ -1,11 +1,11 @@
 """Learners of texts go the way of all learners, with strings for examples."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 WAYS, SHOTS, QUERIES, TASKS = 3, 2, 3, 4
 
@@ -65,6 +65,7 @@ def test_tasks_hold_strings(tasks):
     assert support_x.shape == (TASKS, WAYS * SHOTS) and query_x.shape == (TASKS, WAYS * QUERIES)
 
 
+@pytest.mark.rows(default=[], full=["PrototypicalNetwork-bag_of_words", "MAML-attention"])
 @pytest.mark.parametrize(
     "learner, network",
     [

@@ -2,11 +2,11 @@
 
 import threading
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 
 def build(name, normalization):

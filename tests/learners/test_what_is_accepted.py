@@ -3,13 +3,13 @@
 import functools
 import itertools
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from test_contract import LEARNERS, QUERIES, SHOTS, TASKS, WAYS
-
-import metalearn_tf as mtf
 
 layers = keras.layers
 

@@ -1,10 +1,10 @@
 """conv4, resnet12 and mlp: shapes, configuration, and the arguments they refuse."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 SMALL = {
     "conv4": lambda **options: mtf.networks.conv4(**{"input_shape": (16, 16, 1), "filters": 4, **options}),

@@ -1,11 +1,11 @@
 """The networks of GANs that know of classes and domains: pair_gan, augmentation_gan and translation_gan."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 SHAPE = (16, 20, 1)
 BUILDERS = {

@@ -1,11 +1,11 @@
 """Deformed images against maps by hand."""
 
+from metalearn_tf.networks.deformation import Deformation, sample_bilinear
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.networks.deformation import Deformation, sample_bilinear
 
 HEIGHT, WIDTH = 14, 21
 

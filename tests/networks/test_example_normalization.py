@@ -1,11 +1,11 @@
 """Layer normalisation: its formula, its derivatives to the third order, and its configuration."""
 
+from metalearn_tf.networks.example_normalization import ExampleNormalization, normalize_examples
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.networks.example_normalization import ExampleNormalization, normalize_examples
 
 
 def random_input(shape, seed=0):

@@ -1,11 +1,11 @@
 """dcgan and residual_gan: shapes, labels, normalisations, derivatives, saving, and the arguments they refuse."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 SMALL = {"image_shape": (16, 20, 3), "latent_dim": 5, "filters": 4}
 BUILDERS = {

@@ -1,11 +1,11 @@
 """A small BERT made from KerasHub's classes, from random weights, as the network of learners."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"topic{c}" for c in range(6)), "the", "a", "of"]
 TEXTS = [f"the topic{c} of a topic{c} topic{c} {'of ' * number}" for c in range(6) for number in range(4)]

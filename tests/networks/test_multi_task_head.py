@@ -1,8 +1,8 @@
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 TASKS = [0, 1, 0, 1, 1]
 

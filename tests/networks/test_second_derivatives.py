@@ -1,10 +1,5 @@
 """Second derivatives of every layer that networks of this field use, against finite differences in float64."""
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
 from metalearn_tf.networks import ExampleNormalization, MaxPooling, TaskNormalization, second_derivatives
 from metalearn_tf.networks.second_derivatives import (
     MENDED_LAYERS,
@@ -14,6 +9,11 @@ from metalearn_tf.networks.second_derivatives import (
     twice_differentiable_call,
     twice_differentiable_pass,
 )
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 layers, ops = keras.layers, keras.ops
 VECTORS, SEQUENCES, IMAGES, CLIPS = (6,), (5, 4), (6, 6, 4), (4, 4, 4, 2)

@@ -1,12 +1,12 @@
 """Task normalisation against the formula in NumPy, to the second derivative."""
 
+from metalearn_tf.networks import TaskNormalization, conv4, mlp
+from metalearn_tf.networks.task_normalization import normalization_of, support_pass
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.networks import TaskNormalization, conv4, mlp
-from metalearn_tf.networks.task_normalization import normalization_of, support_pass
 
 EPSILON = 1e-3
 SHAPES = {"vectors": (6, 3), "sequences": (4, 5, 3), "images": (4, 5, 6, 3)}

@@ -3,15 +3,15 @@
 import collections
 import unicodedata
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-
 import metalearn_tf as mtf
 from metalearn_tf.engine.text_inputs import takes_texts
 from metalearn_tf.networks.composed_characters import composed_characters
 from metalearn_tf.networks.vocabulary import count_words, separate_words
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 TEXTS = ["The cat sat.", "the DOG sat, sat!", "a cat@home: dog", "Wörter, слова 42"]
 NETWORKS = {

@@ -1,11 +1,11 @@
 """What a network says about the bounds of its output."""
 
+from metalearn_tf.networks.value_range import value_range
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from metalearn_tf.networks.value_range import value_range
 
 INF = np.inf
 

@@ -1,11 +1,11 @@
 """Keras networks with batch normalisation become networks with the statistics of tasks, with all that they know."""
 
+from metalearn_tf.networks import TaskNormalization, bag_of_words, conv4, with_task_normalization
+from metalearn_tf.networks.task_normalization import NORMALIZATIONS, normalization_of
+
 import keras
 import numpy as np
 import pytest
-
-from metalearn_tf.networks import TaskNormalization, bag_of_words, conv4, with_task_normalization
-from metalearn_tf.networks.task_normalization import NORMALIZATIONS, normalization_of
 
 layers = keras.layers
 

@@ -1,11 +1,11 @@
 """The learners that the tests export."""
 
+import metalearn_tf as mtf
+from metalearn_tf.serving.task_states import model_fingerprint, state_axes
+
 import keras
 import numpy as np
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.serving.task_states import model_fingerprint, state_axes
 
 IMAGE_SHAPE = (16, 16, 1)
 

@@ -2,16 +2,16 @@
 
 import io
 
+import metalearn_tf as mtf
+from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
+from metalearn_tf.serving.exif_orientation import exif_orientation
+from metalearn_tf.serving.file_headers import jpeg_header
+
 import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-
-import metalearn_tf as mtf
-from metalearn_tf.serving.encoded_images import decode_images, takes_encoded_images
-from metalearn_tf.serving.exif_orientation import exif_orientation
-from metalearn_tf.serving.file_headers import jpeg_header
 
 
 @pytest.fixture(scope="module")

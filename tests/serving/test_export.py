@@ -3,12 +3,12 @@
 import logging
 import os
 
+from metalearn_tf.serving import export_learner, warm_up
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from served_learners import maml, prototypical
-
-from metalearn_tf.serving import export_learner, warm_up
 
 
 def files_under(folder):
@@ -134,9 +134,9 @@ def test_every_signature_has_a_warm_up_request(learner, tmp_path):
 
 def test_random_layers_of_the_network_are_exported(tmp_path):
     """Their states are no weights in Keras's sense, and still part of the graph."""
-    import keras
-
     import metalearn_tf as mtf
+
+    import keras
 
     inputs = keras.Input((6,))
     network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dropout(0.5)(inputs)))

@@ -7,6 +7,11 @@ import json
 import struct
 import zlib
 
+import metalearn_tf as mtf
+from metalearn_tf.serving.file_headers import file_header
+from metalearn_tf.serving.limits import LIMITS
+from metalearn_tf.serving.task_states import model_fingerprint
+
 import keras
 import numpy as np
 import pytest
@@ -14,11 +19,6 @@ import tensorflow as tf
 from odd_files import chunk
 from PIL import Image
 from served_learners import bag_of_words, served_state
-
-import metalearn_tf as mtf
-from metalearn_tf.serving.file_headers import file_header
-from metalearn_tf.serving.limits import LIMITS
-from metalearn_tf.serving.task_states import model_fingerprint
 
 SHAPE = (8, 8, 1)
 

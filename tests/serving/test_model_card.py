@@ -5,13 +5,13 @@ import json
 import re
 import threading
 
+from metalearn_tf.serving.model_card import model_card
+from metalearn_tf.serving.signatures import learner_signatures
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from served_learners import LEARNERS, conv4, maml, prototypical
-
-from metalearn_tf.serving.model_card import model_card
-from metalearn_tf.serving.signatures import learner_signatures
 
 
 class Report:

@@ -3,13 +3,13 @@
 import functools
 import tempfile
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from odd_files import COLOUR, OPACITY, REFUSED, SERVED
-
-import metalearn_tf as mtf
 
 SHAPES = [(20, 20, 1), (16, 48, 3)]
 

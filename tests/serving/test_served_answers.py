@@ -28,6 +28,10 @@ def keras_answer(learner, support_x, support_y, query_x):
     return learner((support_x[None], support_y[None], query_x[None])).numpy()[0]
 
 
+@pytest.mark.rows(
+    default=["prototypical_euclidean", "maml"],
+    full=["prototypical_running", "mann", "relation_maps", "baseline", "ensemble", "maml_support_5_steps"],
+)
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_signature_gives_the_answer_of_keras(name, exported, cpp_client, image_task):
     learner, model = exported(name)

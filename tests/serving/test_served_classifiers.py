@@ -2,14 +2,14 @@
 
 import io
 
+import metalearn_tf as mtf
+from metalearn_tf.serving import export_classifier, export_features, export_gan, export_meta_gan
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-
-import metalearn_tf as mtf
-from metalearn_tf.serving import export_classifier, export_features, export_gan, export_meta_gan
 
 NAMES = ["cat", "dög", "snow owl"]
 SHAPE = (12, 12, 3)

@@ -1,10 +1,10 @@
 """Exported GANs draw and adapt without Python as they do with it."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 import gc
 
+import metalearn_tf as mtf
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from odd_files import REFUSED, SERVED
 from test_limits import CASES, MODELS, ask
-
-import metalearn_tf as mtf
 
 CALLS = 300
 # What the allocator may keep in other places than before.

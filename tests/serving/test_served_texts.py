@@ -1,14 +1,14 @@
 """Learners of texts: strings go into the C++ client, and bad ones get an error that names the input."""
 
+from metalearn_tf.serving.model_card import model_card
+from metalearn_tf.serving.signatures import learner_signatures
+from metalearn_tf.serving.warm_up import example_requests
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from served_learners import TEXT_LEARNERS, served_state, texts_about
-
-from metalearn_tf.serving.model_card import model_card
-from metalearn_tf.serving.signatures import learner_signatures
-from metalearn_tf.serving.warm_up import example_requests
 
 
 def strings(*texts):

@@ -13,13 +13,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "learners"))
 
 import contextlib
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import tensorflow as tf
 from mirrored import mirrored
 from test_gradients import TRAINED, build, tasks
-
-import metalearn_tf as mtf
 
 
 def change(name, strategy):

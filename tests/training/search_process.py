@@ -4,11 +4,11 @@ import os
 import signal
 import sys
 
-import keras
-import numpy as np
-
 import metalearn_tf as mtf
 from metalearn_tf.training.trial_records import TrialRecords
+
+import keras
+import numpy as np
 
 # The second has one number of an image to go by, so that ASHA stops it after its third epoch.
 FIRST = [{"learning_rate": 3e-3, "width": 16}, {"learning_rate": 1e-3, "width": 1}]

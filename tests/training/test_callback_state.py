@@ -2,13 +2,13 @@
 
 import json
 
-import keras
-import numpy as np
-import pytest
-
 import metalearn_tf as mtf
 from metalearn_tf.files.cache import read_arrays, write_arrays
 from metalearn_tf.training.callback_state import CallbackState
+
+import keras
+import numpy as np
+import pytest
 
 stop = keras.callbacks.EarlyStopping
 

@@ -1,12 +1,12 @@
 """Whatever a training is fed with and wherever it stops, each step is made once."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from kill import Kill
-
-import metalearn_tf as mtf
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)

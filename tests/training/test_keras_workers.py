@@ -4,9 +4,9 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from metalearn_tf.training import local_tf_configs
+
+import pytest
 
 # https://github.com/keras-team/keras/issues/20585
 PROGRAM = """

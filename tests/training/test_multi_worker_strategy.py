@@ -3,11 +3,11 @@
 import json
 import socket
 
-import pytest
-import tensorflow as tf
-
 from metalearn_tf.training import local_tf_configs, multi_worker_strategy
 from metalearn_tf.training.multi_worker_strategy import check_port, check_tf_config
+
+import pytest
+import tensorflow as tf
 
 
 def config(cluster=None, **task):

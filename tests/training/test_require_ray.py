@@ -2,9 +2,9 @@
 
 import sys
 
-import pytest
-
 import metalearn_tf as mtf
+
+import pytest
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import resource
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from kill import Kill
-
-import metalearn_tf as mtf
 
 SHAPE = (16, 16, 1)
 

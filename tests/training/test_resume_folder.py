@@ -1,11 +1,11 @@
 """The folder of `Resume`: what is deleted at the end of a training, and what never is."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 
 def train(folder, epochs=2, **options):

@@ -4,11 +4,11 @@ import json
 import os
 import signal
 
-import numpy as np
-import pytest
-
 import metalearn_tf as mtf
 from metalearn_tf.training.environment import RAY_PRIORITY
+
+import numpy as np
+import pytest
 
 ray = pytest.importorskip("ray", reason="needs Ray, the extra `ray`")
 

@@ -5,14 +5,14 @@ import importlib.util
 import inspect
 import math
 
+import metalearn_tf as mtf
+from metalearn_tf.engine.task_mapping import task_context
+from metalearn_tf.training import task_board, task_clock
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.engine.task_mapping import task_context
-from metalearn_tf.training import task_board, task_clock
 
 pytest.importorskip("tensorboard", reason="TensorFlow writes no summaries without the tensorboard package")
 

@@ -15,14 +15,14 @@ import tensorflow as tf
 
 pytest.importorskip("ray", reason='hyper-parameter search needs `pip install "metalearn_tf[ray]"`')
 
-import search_process
-from ray import tune
-from search_process import build_learner, make_parts, make_space, search
-
 import metalearn_tf as mtf
 from metalearn_tf.training.search_space import check_space, describe_space, draw_parameters
 from metalearn_tf.training.trial_records import Trial, TrialRecords
 from metalearn_tf.training.tuning_report import TuningReport
+
+import search_process
+from ray import tune
+from search_process import build_learner, make_parts, make_space, search
 
 
 @pytest.fixture(scope="module")

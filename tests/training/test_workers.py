@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 
+from metalearn_tf.training import local_tf_configs
+
 import numpy as np
 import pytest
 from workers import finish, start
-
-from metalearn_tf.training import local_tf_configs
 
 KINDS = ["MAML", "MAML of sums", "prototypes", "Reptile", "MANN", "GAN", "MetaGAN"]
 

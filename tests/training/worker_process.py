@@ -12,11 +12,11 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 from mirrored import mirrored
-
-import metalearn_tf as mtf
 
 FOLDER = pathlib.Path(sys.argv[2])
 SHAPE = (16, 16, 1)

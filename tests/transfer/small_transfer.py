@@ -1,9 +1,9 @@
 """A backbone and data so small that training takes no time."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 
 def small_backbone(seed=0, features=6):

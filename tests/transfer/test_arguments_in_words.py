@@ -1,10 +1,10 @@
 """What cannot work is refused before any training, in a sentence that says what to write."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
 
 L = keras.layers
 SHAPE = (8, 8, 1)

@@ -1,11 +1,11 @@
 """What the functions of transfer take, and what they refuse."""
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.backbone_checks import check_backbone, check_backbone_examples
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.backbone_checks import check_backbone, check_backbone_examples
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """What the trainings of a backbone share."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 from small_transfer import quadrants, small_backbone
-
-import metalearn_tf as mtf
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """The baselines against the paper's training in NumPy, and what is theirs alone as learners."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 FEATURES, WAYS = 4, 3
 SUPPORT_Y = np.array([0, 2, 1, 2, 1, 0, 2], "int32")

@@ -1,15 +1,15 @@
 """How long a training lasts by default, and that any number of epochs is enough for a plan."""
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.budget import training_budget
+from metalearn_tf.transfer.probes import probe_weights
+from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
+
 import keras
 import numpy as np
 import pytest
 from small_transfer import quadrants
 from transfer_models import plain_backbone
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.budget import training_budget
-from metalearn_tf.transfer.probes import probe_weights
-from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 

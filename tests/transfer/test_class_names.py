@@ -1,13 +1,13 @@
 """Classes are matched by their names wherever a dataset meets a classifier, at every door."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_transfer import quadrants
 from transfer_models import MODELS, OF_DOMAINS, WITH_LABELS, WITHOUT_LABELS, fit, plain_backbone
-
-import metalearn_tf as mtf
 
 # TensorFlow's own, of data pipelines, which stay graphs.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")

@@ -1,17 +1,17 @@
 """The kinds of data that the functions and models of transfer take, and what they say of others."""
 
+import metalearn_tf as mtf
+from metalearn_tf.checks.labels import check_labels
+from metalearn_tf.transfer.backbone_checks import check_backbone_examples
+from metalearn_tf.transfer.data_kinds import read_examples
+from metalearn_tf.transfer.transfer_checks import check_validation
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_transfer import quadrants
 from transfer_models import MODELS, OF_DOMAINS, WITH_LABELS, WITHOUT_LABELS, fit, labelled, plain_backbone
-
-import metalearn_tf as mtf
-from metalearn_tf.checks.labels import check_labels
-from metalearn_tf.transfer.backbone_checks import check_backbone_examples
-from metalearn_tf.transfer.data_kinds import read_examples
-from metalearn_tf.transfer.transfer_checks import check_validation
 
 # TensorFlow's own, of data pipelines, which stay graphs.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")

@@ -1,13 +1,13 @@
 """Adaptation to a domain without labels, as an ordinary Keras model."""
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.domain_batches import domain_batches
+from metalearn_tf.transfer.domain_losses import adaptation_schedule
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.domain_batches import domain_batches
-from metalearn_tf.transfer.domain_losses import adaptation_schedule
 
 METHODS = ("source_only", "coral", "mmd", "dann")
 CLASSES = 3
@@ -278,6 +278,7 @@ def test_the_seed_decides():
     assert np.abs(predictions(2) - one).max() > 1e-3
 
 
+@pytest.mark.rows(default=[], full=["coral-mixed_bfloat16", "dann-mixed_float16", "source_only-mixed_float16"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("method", METHODS)
 def test_mixed_precision(policy, method):

@@ -1,11 +1,11 @@
 """CORAL and MMD against NumPy, their gradients by finite differences, and the layer that turns a gradient around."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import metalearn_tf as mtf
 
 LOSSES = {
     "coral": mtf.transfer.coral_loss,

@@ -3,12 +3,12 @@
 import functools
 import logging
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.extract_features import _fingerprint
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.extract_features import _fingerprint
 
 extract_features = mtf.transfer.extract_features
 

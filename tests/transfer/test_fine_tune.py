@@ -2,14 +2,14 @@
 
 import types
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.best_epoch import BestEpoch
+from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
+
 import keras
 import numpy as np
 import pytest
 from small_transfer import quadrants, small_backbone, weights_of
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.best_epoch import BestEpoch
-from metalearn_tf.transfer.unfreezing_plan import UnfreezingPlan
 
 # TensorFlow's own, of data pipelines, which stay graphs.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")

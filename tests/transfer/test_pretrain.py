@@ -1,12 +1,12 @@
 """Pre-training in three ways: the losses by hand, what is learned, and what is refused."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_transfer import dataset, quadrants, small_backbone, weights_of
-
-import metalearn_tf as mtf
 
 METHODS = ("supervised", "autoencoder", "contrastive")
 

@@ -2,12 +2,12 @@
 
 import logging
 
+import metalearn_tf as mtf
+from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
-from metalearn_tf.transfer.logistic_regression import fit_logistic_regression
 
 linear_probe, nearest_neighbors = mtf.transfer.linear_probe, mtf.transfer.nearest_neighbors
 

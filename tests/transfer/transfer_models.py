@@ -1,10 +1,10 @@
 """Every transfer model, built, trained and asked alike."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 from small_transfer import quadrants
-
-import metalearn_tf as mtf
 
 CLASSES = 4
 

@@ -1,9 +1,9 @@
 """Domains so small that a workflow runs on them in seconds."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
-
-import metalearn_tf as mtf
 
 SHAPE = (16, 16, 1)
 

@@ -2,12 +2,6 @@
 
 import types
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
-from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan
-
 import metalearn_tf as mtf
 from metalearn_tf.workflows.class_gans import (
     gan_kind,
@@ -17,6 +11,12 @@ from metalearn_tf.workflows.class_gans import (
     to_gan_range,
     train_gan,
 )
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan
 
 GANS = {"classes": pair_gan, "others": augmentation_gan, "labels": conditional_gan}
 

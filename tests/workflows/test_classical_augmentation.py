@@ -1,11 +1,11 @@
 """The augmentation without a GAN."""
 
+import metalearn_tf as mtf
+from metalearn_tf.workflows.classical_augmentation import RandomAffine
+
 import keras
 import numpy as np
 import pytest
-
-import metalearn_tf as mtf
-from metalearn_tf.workflows.classical_augmentation import RandomAffine
 
 NOTHING = {"turn": 0.0, "move": 0.0, "zoom": 0.0, "shear": 0.0}
 

@@ -1,12 +1,12 @@
 """Short trainings of one classifier, many times over."""
 
+import metalearn_tf as mtf
+from metalearn_tf.workflows.classifier_training import ClassifierTraining
+
 import keras
 import numpy as np
 import pytest
 from small_domains import SHAPE, domain
-
-import metalearn_tf as mtf
-from metalearn_tf.workflows.classifier_training import ClassifierTraining
 
 
 def classifier():

@@ -1,12 +1,12 @@
 """A learner whose support set a GAN enlarges."""
 
+import metalearn_tf as mtf
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_domains import SHAPE, augmentation_gan, domain, prototypes
-
-import metalearn_tf as mtf
 
 
 def darker():

@@ -4,10 +4,6 @@ import dataclasses
 import functools
 import json
 
-import keras
-import numpy as np
-import pytest
-
 import metalearn_tf as mtf
 from metalearn_tf.workflows import (
     DAMLBudget,
@@ -20,6 +16,10 @@ from metalearn_tf.workflows import (
     meta_gan_transfer,
 )
 from metalearn_tf.workflows.built_models import built_model
+
+import keras
+import numpy as np
+import pytest
 
 SHAPE = (16, 16, 1)
 

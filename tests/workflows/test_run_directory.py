@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 
+from metalearn_tf.workflows.run_directory import RunDirectory
+
 import keras
 import numpy as np
 import pytest
-
-from metalearn_tf.workflows.run_directory import RunDirectory
 
 CONFIGURATION = {"steps": 20, "ratios": (0.5, 1.0), "learner": {"class": "MAML", "inner_steps": 1}}
 

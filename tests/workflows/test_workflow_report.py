@@ -3,11 +3,11 @@
 import json
 import math
 
+from metalearn_tf.workflows import Arm, WorkflowReport
+
 import matplotlib.image
 import numpy as np
 import pytest
-
-from metalearn_tf.workflows import Arm, WorkflowReport
 
 STUDENT = {2: 12.706, 3: 4.303}  # of 95 %, by the number of seeds
 

@@ -3,14 +3,14 @@
 import functools
 import json
 
+import metalearn_tf as mtf
+from metalearn_tf.workflows.meta_gan_arms import drawing
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_domains import SHAPE, augmentation_gan, conditional_gan, domain, pair_gan
-
-import metalearn_tf as mtf
-from metalearn_tf.workflows.meta_gan_arms import drawing
 
 layers, workflows = keras.layers, mtf.workflows
 # TensorFlow's own, of data pipelines, which stay graphs.
