@@ -165,7 +165,7 @@ def generated_accuracy(images, labels, classifier, batch_size=256, image_range=N
     scores = outputs(classifier, images, batch_size)
     if scores.ndim != 2 or not 0 <= labels.min() <= labels.max() < scores.shape[1]:
         raise ValueError(
-            "`labels` must be in [0, classes), where `classifier` puts out (batch, classes). "
+            "`labels` must be in [0, classes), where the output of `classifier` is (batch, classes). "
             f"Received: labels from {labels.min()} to {labels.max()} and outputs of shape {scores.shape}"
         )
     return float(np.mean(scores.argmax(axis=1) == labels))

@@ -23,7 +23,7 @@ def warn_of_batch_normalization(network):
         _said.add((network.name, *names))
         logging.getLogger(__name__).warning(
             "The network %r has `keras.layers.BatchNormalization` (%s): it adapts with the statistics of each batch in "
-            "meta-training and with moving averages otherwise, so that it may learn well and then test at chance. "
+            "meta-training and with moving averages otherwise. So it may learn well, but be at chance in the test. "
             '`mtf.networks.with_task_normalization(network, "support")`, or `"transductive"`, makes a network of the '
             "same weights that uses the statistics of the task.",
             network.name,

@@ -133,7 +133,7 @@ class DataOfFit:
 def too_few(received):
     """The error message for data that have fewer batches than the training has used."""
     return (
-        "The data of `fit` must begin anew when a training goes on, since what was used of them is passed over: make a "
+        "The data of `fit` must begin anew when a training continues, because used batches are skipped: make a "
         f"generator anew for each call. Received: {received} that were used before"
     )
 

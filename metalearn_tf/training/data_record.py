@@ -46,8 +46,8 @@ class DataRecord:
             if not is_last:
                 return False
             logging.getLogger(__name__).warning(
-                "The data of the training in %s begin with another batch than before: it goes on, but not as it would "
-                "have without a stop. Data in the same order have a seed wherever they are shuffled or drawn, and a "
+                "The data of the training in %s begin with another batch than before: it continues, but not as it "
+                "would without a stop. Data in the same order have a seed wherever they are shuffled or drawn, and a "
                 "shuffled dataset is made anew for each call.",
                 self._path.parent,
             )

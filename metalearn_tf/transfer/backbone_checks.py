@@ -47,8 +47,8 @@ def _check_headless(backbone, argument):
     if is_head or last.name in _HEADS:
         raise ValueError(
             f"`{argument}` must end with its features. Its last layer is the head of what it was trained for, whose "
-            f"{backbone.output_shape[1]} outputs are classes of the source: a head cannot be carried over, each "
-            "training makes its own. `keras.Model(model.input, model.layers[-2].output)` takes it off. "
+            f"{backbone.output_shape[1]} outputs are classes of the source. A head cannot be transferred; each "
+            "training makes a new one. `keras.Model(model.input, model.layers[-2].output)` removes it. "
             f"Received: {backbone.name!r} that ends with {last.name!r}"
         )
 

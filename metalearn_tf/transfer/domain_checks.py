@@ -76,10 +76,10 @@ def check_fit_options(options):
     fixes = {
         "x": "examples and labels go as `fit((source_x, source_y), target_x)`",
         "y": "examples and labels go as `fit((source_x, source_y), target_x)`",
-        "sample_weight": "all examples count alike; leave out or repeat some",
-        "class_weight": "all examples count alike; leave out or repeat some of a class",
-        "validation_split": "`validation_data=(x, y)` says of which domain the validation is",
-        "shuffle": "each pass over a domain is in an order of its own, which `seed` draws",
+        "sample_weight": "all examples have equal weight; leave out or repeat some",
+        "class_weight": "all examples have equal weight; leave out or repeat some of a class",
+        "validation_split": "give `validation_data=(x, y)`, so that the domain of the validation is clear",
+        "shuffle": "each pass over a domain has a new order, which `seed` sets",
     }
     for name, fix in fixes.items():
         if options.get(name) is not None:

@@ -56,8 +56,8 @@ def fine_tune(
 
     With `mtf.training.Resume(folder)` in `callbacks`, the same call continues exactly where it was killed. The
     classifier stores the plan of unfreezing. So a classifier that was saved at epoch 7 can continue too, but with the
-    examples in another order: `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs,
-    batch_size=batch_size)`.
+    examples in another order:
+    `keras.models.load_model(path).fit(x, y, initial_epoch=7, epochs=epochs, batch_size=batch_size)`.
 
     The defaults were compared with a linear probe of the frozen features, and with the same network trained from
     scratch (Adam at rate 1e-3, 20 epochs), on few examples a class. Accuracies in %, one seed:

@@ -105,8 +105,8 @@ def check_schedule_goes_on(optimizer, callbacks=None, steps=0):
     if steps and _has_ended(schedule, done + steps):
         raise ValueError(
             "`epochs` must end with the schedule of the learning rate, which comes to 0 before the last epoch, so that "
-            "no weight would move in it; fewer epochs, or `compile(keras.optimizers.AdamW(1e-4))` before `fit`, which "
-            f"begins another training. Received: an optimizer after {done} steps, and {steps} before the last epoch"
+            "no weight would move in it; take fewer epochs, or `compile(keras.optimizers.AdamW(1e-4))` before `fit`, "
+            f"to begin another training. Received: an optimizer after {done} steps, and {steps} before the last epoch"
         )
 
 
