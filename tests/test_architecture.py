@@ -222,6 +222,7 @@ def private_uses(path):
     yield from find(tree, None)
 
 
+@pytest.mark.full
 def test_private_names_of_others_are_used_in_one_place():
     assert not [use for use in offences(private_uses) if use.partition(":")[0] not in INTERNALS]
 

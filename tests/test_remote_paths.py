@@ -78,6 +78,7 @@ def test_the_cache_of_the_environment_refuses_a_scheme(here, monkeypatch):
     assert not list(here.iterdir())
 
 
+@pytest.mark.full
 def test_what_keras_writes_is_written_there(here):
     model = learner()
     model.save("ram://bucket/learner.keras")

@@ -598,6 +598,7 @@ def test_every_class_is_in_the_table():
     assert registered == named
 
 
+@pytest.mark.rows(default=["ContrastiveModel", "DenoisingAutoencoder", "MetaGAN", "TransferClassifier by names"])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_argument_is_set_and_in_the_configuration(name):
     cls, first, options = MODELS[name]()
@@ -634,6 +635,7 @@ FAST = ("PrototypicalNetwork", "GAN", "TransferClassifier", "DomainAdaptation")
 QUICK = (*FAST, "MAML of first order", "MatchingNetwork", "AdaptedModel", "DenoisingAutoencoder", "ContrastiveModel")
 
 
+@pytest.mark.rows(default=["ContrastiveModel"])
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in MODELS])
 def test_a_model_is_the_same_after_every_way_of_keeping_it(name, tmp_path):
     model = build(name)
@@ -655,6 +657,7 @@ def test_a_model_is_the_same_after_every_way_of_keeping_it(name, tmp_path):
             model.save(tmp_path / path)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in MODELS])
 def test_a_loaded_model_trains_on_the_same(name, tmp_path):
     model = in_training(compiled(build(name)))
@@ -669,6 +672,7 @@ def test_a_loaded_model_trains_on_the_same(name, tmp_path):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.rows(default=["TransferClassifier by names", "MetaGAN by MAML", "ContrastiveModel"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_copy_is_the_same_and_shares_no_weight(name):
     model = compiled(build(name))

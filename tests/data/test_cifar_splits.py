@@ -130,6 +130,7 @@ def test_fc100_has_the_published_superclasses(split):
     assert lists[split] == expected
 
 
+@pytest.mark.rows(default=["validation-cifar_fs", "test-fc100", "test-cifar_fs"])
 @pytest.mark.parametrize("name", ["cifar_fs", "fc100"])
 @pytest.mark.parametrize("split", SPLITS)
 def test_benchmarks_hold_all_images_of_their_classes(data_dir, name, split):

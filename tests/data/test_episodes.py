@@ -50,6 +50,7 @@ def settings(draw):
     return sizes, ways, shots, queries
 
 
+@pytest.mark.full
 @few
 @hypothesis.given(settings(), strategies.integers(1, 9), strategies.integers(0, 2**31))
 def test_invariants_of_every_task(setting, tasks_per_batch, seed):
@@ -71,6 +72,7 @@ def test_invariants_of_every_task(setting, tasks_per_batch, seed):
             np.testing.assert_array_equal(query[:, 1].reshape(ways, queries), np.tile(classes[:, :1], queries))
 
 
+@pytest.mark.full
 @few
 @hypothesis.given(strategies.integers(2, 80), strategies.integers(0, 1000))
 def test_episode_i_of_a_seed_is_the_same_for_every_batch_size(tasks_per_batch, seed):
@@ -94,6 +96,7 @@ def test_skipped_and_sharded_pipelines_give_the_same_episodes():
             assert_equal_tasks([(a, b, c, d)], [(e, f, g, h)])
 
 
+@pytest.mark.full
 def test_seeds_and_episodes_differ():
     dataset = numbered([20] * 20)
     tasks = {

@@ -26,6 +26,7 @@ def codepoint_of(name):
     return ord(unicodedata.lookup(name))
 
 
+@pytest.mark.full
 def test_at_least_a_thousand_classes_of_twenty_white_on_black_images(splits):
     assert sum(dataset.num_classes for dataset in splits.values()) >= 1000
     assert splits["train"].num_classes >= 700
@@ -71,6 +72,7 @@ def test_no_two_examples_are_equal(splits):
     assert len(np.unique(images, axis=0)) == len(images)
 
 
+@pytest.mark.full
 def test_no_two_classes_look_alike(splits):
     codepoints = [codepoint_of(name) for dataset in splits.values() for name in dataset.class_names]
     for fonts, least in [(glyphs.FONTS[:1], glyphs.MIN_APART), (glyphs.FAMILIES, glyphs.MIN_APART_IN_FAMILIES)]:

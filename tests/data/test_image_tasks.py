@@ -45,6 +45,7 @@ def test_a_task_per_domain_mixes_the_classes_of_one_domain(dataset):
     assert any(len(set(task[:, 0, 0, 0])) > 1 for task in tasks)
 
 
+@pytest.mark.rows(default=["1-0"])
 @pytest.mark.parametrize("queries", [0, 2])
 @pytest.mark.parametrize("shots", [1, 3])
 def test_labelled_tasks_hold_different_images_of_several_classes(shots, queries, dataset):
@@ -67,6 +68,7 @@ def test_labels_stand_for_other_classes_in_each_task(dataset):
     assert len(set(np.asarray(images)[:, 0, 0, 0, 0])) == 4
 
 
+@pytest.mark.full
 def test_tasks_do_not_depend_on_the_batch(dataset):
     one = np.concatenate([t.numpy() for t in mtf.data.image_tasks(dataset, 3, seed=5).take(6)])
     six = first(mtf.data.image_tasks(dataset, 3, tasks_per_batch=6, seed=5)).numpy()
@@ -101,6 +103,7 @@ def as_floats(dataset, low=0.0, high=1.0):
     return mtf.data.ClassDataset(examples, dataset.labels, domain=f"in [{low}, {high}]")
 
 
+@pytest.mark.full
 def test_floats_are_brought_to_the_range_that_bytes_are_brought_to(dataset, tmp_path):
     mtf.data.write_shards(zip(as_floats(dataset).examples, dataset.labels), tmp_path)
     shards = mtf.data.from_shards(tmp_path)

@@ -192,6 +192,7 @@ def test_caltech101_list_is_whole_and_keeps_views_of_one_animal_together():
 # The real datasets, where they are.
 
 
+@pytest.mark.full
 def test_omniglot_vinyals(tfds_data_dir, cache_dir):
     parts = [
         load("omniglot", split, data_dir=tfds_data_dir, cache_dir=cache_dir)
@@ -256,6 +257,7 @@ def test_omniglot_comes_from_the_cache(tfds_data_dir, cache_dir, monkeypatch):
     np.testing.assert_array_equal(first.examples, second.examples)
 
 
+@pytest.mark.rows(default=["fashion_mnist-shape1"])
 @pytest.mark.parametrize(
     "name, shape", [("mnist", (28, 28, 1)), ("fashion_mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))]
 )
@@ -268,6 +270,7 @@ def test_example_split_datasets(tfds_data_dir, name, shape):
     assert "truck" in dataset.class_names if name == "cifar10" else dataset.class_names[0] in ("0", "T-shirt/top")
 
 
+@pytest.mark.full
 def test_caltech101(tfds_data_dir, cache_dir):
     validation = load("caltech101", "validation", data_dir=tfds_data_dir, cache_dir=cache_dir)
     small = load("caltech101", "validation", data_dir=tfds_data_dir, image_size=(24, 32), cache_dir=cache_dir)

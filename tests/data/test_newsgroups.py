@@ -104,6 +104,7 @@ def test_missing_data_without_a_network_says_what_to_do(tmp_path, monkeypatch):
         load("20newsgroups", "train", data_home=tmp_path)
 
 
+@pytest.mark.full
 def test_the_real_data(sklearn_data_home):
     parts = [load("20newsgroups", split, data_home=sklearn_data_home) for split in ("train", "validation", "test")]
     assert [part.num_classes for part in parts] == [8, 5, 7]

@@ -33,6 +33,7 @@ def assert_same_episodes(one, other, **options):
         tf.nest.map_structure(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.full
 def test_episodes_are_those_of_the_dataset_in_memory(photos, directory):
     dataset = mtf.data.from_shards(directory)
     assert len(list(directory.glob("*.bin"))) == 4  # 8 images of 60 bytes in each
@@ -43,6 +44,7 @@ def test_episodes_are_those_of_the_dataset_in_memory(photos, directory):
     assert_same_episodes([dataset, photos[2]], [photos[2], dataset], proportions=[1, 2])
 
 
+@pytest.mark.full
 def test_parts_are_those_of_the_dataset_in_memory(photos, directory):
     dataset = mtf.data.from_shards(directory)
     assert_same_episodes(dataset.select(["cat", "ant"]), photos[2].select(["cat", "ant"]))

@@ -34,6 +34,7 @@ def first(tasks):
 # === Trees ===
 
 
+@pytest.mark.full
 @few
 @hypothesis.given(strategies.lists(strategies.integers(2, 6), min_size=1, max_size=4), strategies.integers(0, 2**31))
 def test_the_classes_of_a_task_are_of_one_parent(sizes, seed):
@@ -82,6 +83,7 @@ def test_a_parent_with_too_few_classes_is_named():
 # === Domains ===
 
 
+@pytest.mark.rows(default=["None-expected0"])
 @pytest.mark.parametrize("proportions, expected", [(None, [1 / 3] * 3), ([2, 1, 1], [0.5, 0.25, 0.25])])
 def test_each_task_is_of_one_domain_in_the_proportions_given(proportions, expected):
     domains = [numbered([4] * classes, number) for number, classes in enumerate((3, 5, 9))]
@@ -170,6 +172,7 @@ def bounds(number):
     return number if isinstance(number, tuple) else (number, number)
 
 
+@pytest.mark.full
 @few
 @hypothesis.given(number_or_pair, number_or_pair, number_or_pair, strategies.booleans(), strategies.integers(0, 2**31))
 def test_invariants_of_ragged_tasks(ways, shots, queries, uneven_shots, seed):
@@ -204,6 +207,7 @@ def test_uneven_shots_differ_within_a_task():
     assert any(len(set(np.bincount(labels[labels >= 0]))) == 3 for labels in support_y)
 
 
+@pytest.mark.rows(default=["100"])
 @pytest.mark.parametrize("tasks_per_batch", [3, 50, 100])
 def test_ragged_episodes_of_domains_are_the_same_for_every_batch_size(tasks_per_batch):
     domains = [tree([3, 4])[0], tree([5, 2, 3])[0]]

@@ -248,6 +248,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.rows(default=["model_of", "with_weights"])
 @pytest.mark.parametrize("build", CHANGES, ids=lambda build: build.__name__)
 def test_every_nested_thing_tells_models_apart_and_a_model_built_again_is_the_same(build, tmp_path):
     found = {}
@@ -314,6 +315,7 @@ def test_functions_are_told_apart_by_their_code_and_surroundings_but_not_their_l
     assert describe(of(1)) == describe(of(1)) != describe(of(2))
 
 
+@pytest.mark.full
 def test_another_process_has_the_same_description():
     code = (
         "import json, sys, keras, metalearn_tf as mtf; sys.path.insert(0, sys.argv[1]); import test_descriptions as t;"

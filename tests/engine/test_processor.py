@@ -84,6 +84,7 @@ def test_a_tensorflow_that_came_first_is_said_once_where_it_matters(flags, monke
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == setting
 
 
+@pytest.mark.full
 @pytest.mark.skipif("avx2" not in processor.processor_features(), reason="this processor is not helped by oneDNN")
 @pytest.mark.parametrize("setting, expected", [(None, "True"), ("0", "False")])
 def test_the_setting_comes_before_tensorflow_and_the_users_own_wins(setting, expected):
@@ -95,6 +96,7 @@ def test_the_setting_comes_before_tensorflow_and_the_users_own_wins(setting, exp
     assert shown.stdout.strip().splitlines()[-1] == expected
 
 
+@pytest.mark.rows(default=["fpu sse4_2 fma avx avx2 f16c avx512f avx512_vnni-1"])
 @pytest.mark.parametrize("text, times", [(AVX512, 1), (NATIVE, 0)])
 def test_emulated_bfloat16_is_said_once(flags, text, times):
     flags(text)

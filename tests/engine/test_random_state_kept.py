@@ -130,6 +130,7 @@ SLOW = {"pretrain, contrastive": pretrained("contrastive"), "pretrain, autoencod
 SLOW |= {"evaluate_episodes": evaluated, "train_feature_classifier": feature_classifier}
 
 
+@pytest.mark.rows(default=["GAN.sample"])
 @pytest.mark.parametrize("name", [*FUNCTIONS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_the_users_random_numbers_go_on(name, monkeypatch):
     # What builds the arguments is the user's own and sets seeds: it is not part of the call.

@@ -58,6 +58,7 @@ def test_shipped_networks_compute_in_float32_under_any_policy():
     np.testing.assert_array_equal(np.asarray(feature_network("mnist")(images)), expected)
 
 
+@pytest.mark.rows(default=["mnist-0.99"])
 @pytest.mark.parametrize("name, accuracy", [("mnist", 0.99), ("fashion_mnist", 0.9), ("cifar10", 0.75)])
 def test_shipped_classifiers_know_the_test_images(name, accuracy, tfds_data_dir):
     test = load(name, "test", tfds_data_dir)
@@ -67,6 +68,7 @@ def test_shipped_classifiers_know_the_test_images(name, accuracy, tfds_data_dir)
     assert found > accuracy - 3 * np.sqrt(accuracy * (1 - accuracy) / 1000)
 
 
+@pytest.mark.full
 def test_the_classifier_of_omniglot_knows_its_characters(tfds_data_dir):
     parts = [load("omniglot", split, tfds_data_dir, protocol="lake") for split in ("train", "validation")]
     _, held_back = parts[0].merge(parts[1]).split_examples([0.8, 0.2], seed=0)
@@ -107,6 +109,7 @@ def trained(toy_dataset):
     return train(toy_dataset)
 
 
+@pytest.mark.full
 def test_a_classifier_of_ones_own_data_learns_it(toy_dataset, trained):
     train, test = toy_dataset.split_examples([0.75, 0.25])
     assert trained.output_shape == (None, 12)
@@ -116,6 +119,7 @@ def test_a_classifier_of_ones_own_data_learns_it(toy_dataset, trained):
     assert fid(train.examples, test.examples, network) < fid(train.examples, 255 - test.examples, network)
 
 
+@pytest.mark.full
 def test_training_repeats_with_its_seed(toy_dataset, trained):
     images = toy_dataset.examples[::8] / np.float32(127.5) - 1
     np.testing.assert_allclose(train(toy_dataset)(images), trained(images), atol=1e-3)
@@ -123,6 +127,7 @@ def test_training_repeats_with_its_seed(toy_dataset, trained):
     assert np.abs(kernels[0] - kernels[1]).max() > 0.1
 
 
+@pytest.mark.full
 def test_augmentation_sees_images_in_their_range(toy_dataset):
     class Recorded(keras.layers.Layer):
         """Every image in black."""
@@ -169,6 +174,7 @@ def test_inception_takes_grey_and_color_images_only():
         inception_features((8, 8, 2), weights=None)
 
 
+@pytest.mark.full
 def test_training_leaves_the_users_random_numbers_alone(toy_dataset):
     np.random.seed(5)
     keras.utils.set_random_seed(5)

@@ -132,6 +132,7 @@ def test_any_model_of_tasks_is_evaluated(toy_dataset):
     assert report.accuracy == report.recall == report.f1 == 1.0
 
 
+@pytest.mark.full
 def test_evaluation_is_that_of_keras_on_the_same_episodes(toy_dataset):
     learner = mtf.learners.PrototypicalNetwork(mtf.networks.conv4((16, 16, 1), 4))
     learner.compile(metrics=["accuracy"])
@@ -167,6 +168,7 @@ class Guesser:
         return np.tile(np.arange(support_y.max() + 1, 0, -1.0), (*query_x.shape[:2], 1))
 
 
+@pytest.mark.full
 def test_domains_have_reports_of_their_own(toy_dataset, tmp_path):
     clean = mtf.data.ClassDataset(toy_dataset.examples, toy_dataset.labels, domain="clean")
     noise = np.random.default_rng(0).integers(0, 255, toy_dataset.examples.shape).astype("uint8")
@@ -207,6 +209,7 @@ def test_padding_does_not_count_and_predictions_stay_within_the_ways(toy_dataset
     assert Report.from_json(report.to_json()) == report
 
 
+@pytest.mark.full
 def test_padding_has_no_part_in_the_statistics_of_the_queries(toy_dataset):
     x = inputs = keras.Input((16, 16, 1))
     x = mtf.networks.TaskNormalization("transductive")(keras.layers.Dense(6)(keras.layers.Flatten()(x)))

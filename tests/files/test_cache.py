@@ -66,6 +66,7 @@ def test_file_cut_short_is_reported_and_built_again(tmp_path, caplog):
         assert_equal_arrays(cached_arrays("set", must_not_build, tmp_path))
 
 
+@pytest.mark.full
 def test_damage_at_any_byte_never_gives_other_arrays(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     cached_arrays("set", build, tmp_path)

@@ -53,6 +53,7 @@ def new_gan(kind="plain"):
     return mtf.gan.GAN(**options)
 
 
+@pytest.mark.rows(default=["encoder"])
 @pytest.mark.parametrize("kind", GANS)
 def test_every_argument_comes_back(kind, images, tmp_path):
     gan = new_gan(kind)
@@ -115,6 +116,7 @@ META_GANS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", META_GANS)
 def test_every_argument_of_a_meta_gan_comes_back(kind, images, tmp_path):
     options = dict(META_GANS[kind])
@@ -135,6 +137,7 @@ def test_every_argument_of_a_meta_gan_comes_back(kind, images, tmp_path):
 # === Weights that came another way than by training ===
 
 
+@pytest.mark.rows(default=["False"])
 @pytest.mark.parametrize("trained", [False, True])
 def test_loaded_weights_are_drawn_with(trained, images, tmp_path):
     gan, source = new_gan(), new_gan()

@@ -94,6 +94,7 @@ def test_changes_have_the_same_draws_in_every_policy_and_act_in_order():
     assert not np.allclose(augment(x, policy="color,cutout"), step)
 
 
+@pytest.mark.rows(default=["cutout", "translation"])
 @pytest.mark.parametrize("policy", [*POLICIES, "color,translation,cutout"])
 def test_gradients_flow_twice_to_the_images(policy):
     x, seed = tf.constant(images(3, 8, 8)), tf.constant([1, 2])

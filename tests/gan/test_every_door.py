@@ -75,6 +75,7 @@ def ways_to_give(x):
 
 
 # Keras says so at the end of each pass over data of an unknown length.
+@pytest.mark.rows(default=["1"])
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("steps", [1, 2])
 def test_losses_and_counts_are_those_of_a_direct_computation(steps, pixels):
@@ -133,6 +134,7 @@ SPOILED = {
 }
 
 
+@pytest.mark.rows(default=["False"])
 @pytest.mark.parametrize("graph", [True, False])
 def test_what_is_wrong_in_a_later_batch_ends_the_pass(graph, pixels):
     gan = tiny((), "int32", one_hot)
@@ -213,6 +215,7 @@ def doors_of(gan, x, labels, right):
     }
 
 
+@pytest.mark.rows(default=["one-hot", "number"])
 @pytest.mark.parametrize("name", INPUTS)
 def test_labels_are_taken_or_what_makes_them_is_said(name, pixels):
     """Taken labels draw and train as class numbers do, and what the advice makes of the others is taken."""
@@ -273,6 +276,7 @@ def test_an_embedding_of_something_else_says_nothing_of_the_classes(pixels):
     assert gan.number_of_classes == CLASSES
 
 
+@pytest.mark.full
 def test_a_meta_gan_takes_class_numbers_alone(pixels):
     for condition in (((2,), "float32", lambda x: x), ((1,), "float32", lambda x: x), (SHAPE, "int32", maps)):
         with pytest.raises(ValueError, match="`gan` must have networks of noise alone, or of noise and class numbers"):
@@ -287,6 +291,7 @@ def test_a_meta_gan_takes_class_numbers_alone(pixels):
 # === Pixels that are drawn from ===
 
 
+@pytest.mark.full
 def test_bytes_are_brought_to_the_range_by_predict_too(pixels):
     pairs = tiny(SHAPE, None, L.Flatten(), last="sigmoid")
     noise = np.random.default_rng(0).normal(size=(12, LATENT)).astype("float32")

@@ -36,6 +36,7 @@ def data_of(gan, images):
 ALWAYS = ("conditional", "gradient penalty")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k in ALWAYS else pytest.mark.slow) for k in KINDS])
 def test_it_trains_resumes_bit_for_bit_and_exports(kind, images, tmp_path):
     gan = make_gan(kind)
@@ -74,6 +75,7 @@ def test_a_dataset_trains_as_arrays_do(images):
         np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.full
 def test_pairs_and_a_tuple_are_the_same_data(images):
     labels = np.arange(30) % 3
     histories = []
@@ -85,6 +87,7 @@ def test_pairs_and_a_tuple_are_the_same_data(images):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.full
 def test_source_images_are_labels_of_a_paired_gan(images):
     noise, source = keras.Input((LATENT,)), keras.Input(SHAPE)
     field = keras.layers.Reshape(SHAPE)(keras.layers.Dense(64)(noise))
@@ -110,6 +113,7 @@ def test_samples_are_seeded_in_range_and_of_each_class_in_turn():
     np.testing.assert_allclose(samples[:7], gan.sample(300, np.arange(300) % 3, seed=1)[:7], atol=1e-6)
 
 
+@pytest.mark.full
 def test_a_conditional_generator_obeys_its_label():
     """Class 0 is black and class 1 white: what is generated for a label is of its brightness."""
     networks = mtf.networks.dcgan(
@@ -124,6 +128,7 @@ def test_a_conditional_generator_obeys_its_label():
     assert brightness[1::2].min() > brightness[::2].max() + 0.5
 
 
+@pytest.mark.full
 def test_the_average_follows_the_generator_by_the_stated_decay(images):
     gan = make_gan(average_decay=0.5)
     start = gan.generator.get_weights()
@@ -173,6 +178,7 @@ class Scores(keras.callbacks.Callback):
         self.weights.append(self.model.get_weights())
 
 
+@pytest.mark.rows(default=["min-1"])
 @pytest.mark.parametrize(("mode", "best"), [("min", 1), ("max", 0)])
 def test_training_ends_with_the_best_epoch(mode, best, images):
     gan, scores = make_gan(), Scores([3.0, 1.0, 2.0])
@@ -208,6 +214,14 @@ def test_divergence_says_when_and_keeps_what_was_good(images):
 # === Bad input ===
 
 
+@pytest.mark.rows(
+    default=[
+        "True-<lambda>-must be uint8, or floating",
+        "True-<lambda>-must be finite",
+        "True-<lambda>-must be in \\\\[-1, 1\\\\]; uint8 images.*0 to 255",
+        "False-<lambda>-must be finite",
+    ]
+)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -50,6 +50,7 @@ def new_gan(last="tanh", **options):
     return gan
 
 
+@pytest.mark.rows(default=["list", "array"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_floats_of_bytes_are_refused_in_data_of_every_kind(kind, images, tmp_path):
     images = images.astype("float32")
@@ -59,6 +60,7 @@ def test_floats_of_bytes_are_refused_in_data_of_every_kind(kind, images, tmp_pat
         new_gan("linear").fit(KINDS[kind](images, tmp_path), verbose=0)
 
 
+@pytest.mark.rows(default=["list"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "directory"])
 def test_data_of_every_kind_are_trained_on_with_all_their_batches(kind, images, tmp_path):
     gan = new_gan()
@@ -109,6 +111,7 @@ def paired(source_shape, **options):
     return gan
 
 
+@pytest.mark.rows(default=["source_shape0"])
 @pytest.mark.parametrize("source_shape", [(8, 8, 3), (4, 4, 1)])
 def test_source_images_may_have_a_shape_of_their_own(source_shape, images, tmp_path):
     gan = paired(source_shape)

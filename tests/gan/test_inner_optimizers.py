@@ -36,6 +36,7 @@ def new_gan():
     return mtf.gan.GAN(generator(), discriminator(activation="softplus"), seed=1, average_decay=None)
 
 
+@pytest.mark.rows(default=["momentum"])
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in ALWAYS else pytest.mark.slow) for n in OPTIMIZERS])
 def test_two_steps_are_those_of_an_ordinary_gan(name, images):
     gan, make = new_gan(), OPTIMIZERS[name]
@@ -82,6 +83,7 @@ def test_it_works_in_float64_and_eagerly(algorithm, images, request):
     np.testing.assert_allclose(meta_gan.adapt(images[:6]).sample(2), graph, atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("algorithm", ["reptile", "fomaml"])
 @pytest.mark.parametrize("option", ["inner_optimizer", "inner_learning_rate"])
 def test_what_is_changed_in_an_inner_rule_is_followed(algorithm, option, images):

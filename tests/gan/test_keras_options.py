@@ -37,6 +37,7 @@ TAKEN = {"run_eagerly": True, "steps_per_execution": 2, "jit_compile": False, "a
 REFUSED = {"loss": "mse", "loss_weights": [1.0], "metrics": ["mae"], "weighted_metrics": ["mae"]}
 
 
+@pytest.mark.rows(default=["optimizer", "steps_per_execution"])
 @pytest.mark.parametrize("option", list(inspect.signature(keras.Model.compile).parameters)[1:])
 def test_every_option_of_compile_is_taken_or_refused(option):
     gan, meta_gan = new_gan(), new_meta_gan()
@@ -75,6 +76,7 @@ FIT = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("model", ["gan", pytest.param("meta_gan", marks=pytest.mark.slow)])
 def test_every_option_of_fit_is_taken_or_refused(model, images):
     model = {"gan": new_gan, "meta_gan": new_meta_gan}[model]()
@@ -176,6 +178,7 @@ def test_an_optimizer_for_both_or_of_others_is_refused():
         new_meta_gan().compile(K.LossScaleOptimizer(K.SGD()))
 
 
+@pytest.mark.full
 def test_learning_rate_callbacks_reach_both_players(images):
     class Halve(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -208,6 +211,7 @@ def test_each_player_keeps_a_rate_of_its_own(images):
         gan.optimizer.learning_rate = 1.0
 
 
+@pytest.mark.rows(default=["False"])
 @pytest.mark.parametrize("swap", [False, True])
 def test_averages_of_the_optimizers_are_the_final_weights(swap, images):
     gan = new_gan(average_decay=None)
@@ -253,6 +257,7 @@ def test_accumulated_steps_have_noise_of_their_own(images):
         np.testing.assert_allclose(accumulated, np.mean(each, axis=0), atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("make", [new_gan, pytest.param(new_meta_gan, marks=pytest.mark.slow)])
 def test_accumulating_training_resumes_bit_for_bit(make, images, tmp_path):
     model = make()

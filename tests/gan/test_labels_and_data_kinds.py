@@ -78,6 +78,7 @@ DATA = {
 }
 
 
+@pytest.mark.rows(default=["True-map", "True-ClassDataset", "True-list_iterator", "True-path"])
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("adapts", [False, True])
 def test_data_of_another_kind_are_refused_in_words(kind, adapts):

@@ -32,6 +32,7 @@ def make_conditional(algorithm="reptile", gan_options=None, **options):
 
 
 # The others differ in their outer gradients alone, which are tested below; the conditional one is "maml".
+@pytest.mark.full
 @pytest.mark.parametrize(
     "algorithm", [pytest.param(a, marks=[] if a == "reptile" else pytest.mark.slow) for a in ALGORITHMS]
 )
@@ -64,6 +65,7 @@ def test_it_trains_resumes_bit_for_bit_adapts_and_exports(algorithm, images, tmp
     assert (tmp_path / "served/1/model_card.md").read_text().startswith("# served")
 
 
+@pytest.mark.full
 def test_the_inner_loop_is_what_an_ordinary_gan_does_on_these_images(images):
     meta_gan = make_meta_gan("maml", {"discriminator_steps": 2, "penalty": "gradient"}, inner_learning_rate=0.05)
     gan = meta_gan.gan.copy()
@@ -76,6 +78,7 @@ def test_the_inner_loop_is_what_an_ordinary_gan_does_on_these_images(images):
             np.testing.assert_allclose(one, two, atol=1e-5)
 
 
+@pytest.mark.full
 def test_adam_in_the_inner_loop_is_keras_s(images):
     meta_gan = make_meta_gan(inner_optimizer=keras.optimizers.Adam(1e-2, beta_1=0.3))
     gan = meta_gan.gan.copy()
@@ -87,6 +90,7 @@ def test_adam_in_the_inner_loop_is_keras_s(images):
         np.testing.assert_allclose(one, two, atol=1e-4)
 
 
+@pytest.mark.full
 def test_a_reptile_step_of_one_ends_at_the_mean_of_the_adapted_weights(images):
     meta_gan = make_meta_gan()
     meta_gan.compile(keras.optimizers.SGD(1.0))
@@ -99,6 +103,7 @@ def test_a_reptile_step_of_one_ends_at_the_mean_of_the_adapted_weights(images):
         np.testing.assert_allclose(variable.numpy(), mean, atol=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("penalty", [None, "r1"])
 def test_the_meta_gradient_is_that_of_finite_differences(penalty, images):
     """The derivative of each player's own loss after the inner loop, by its initial weights and its rates."""
@@ -145,6 +150,7 @@ def test_first_order_gradients_are_those_at_the_adapted_weights(images):
         np.testing.assert_allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.full
 def test_adaptation_draws_what_it_was_shown():
     """After training on tasks of one brightness each, a few images of an unseen brightness are enough."""
     levels = np.linspace(-0.8, 0.8, 20)
@@ -164,6 +170,7 @@ def test_call_draws_as_many_images_as_came(images):
     assert make_meta_gan()(tasks).shape == (3, 4, *SHAPE)
 
 
+@pytest.mark.full
 def test_evaluate_gives_the_losses_after_adaptation(images):
     meta_gan = make_meta_gan()
     meta_gan.compile()
@@ -174,6 +181,14 @@ def test_evaluate_gives_the_losses_after_adaptation(images):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.rows(
+    default=[
+        "<lambda>-`gan` must be a GAN",
+        "<lambda>-`algorithm`",
+        "<lambda>-generator_normalization",
+        "<lambda>-`inner_learning_rate`",
+    ]
+)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -221,6 +236,7 @@ def test_tasks_without_a_task_axis_are_refused(images):
         meta_gan.fit(tf.data.Dataset.from_tensors(images))
 
 
+@pytest.mark.full
 def test_labels_for_networks_without_are_refused(images):
     meta_gan, tasks = make_meta_gan(), images[:12].reshape(3, 4, *SHAPE)
     meta_gan.compile()
@@ -233,6 +249,7 @@ def test_labels_for_networks_without_are_refused(images):
             meta_gan.fit(mtf.data.image_tasks(dataset, 4, queries, ways=3))
 
 
+@pytest.mark.full
 def test_a_bad_request_is_named(images, tmp_path):
     make_meta_gan().export(tmp_path / "1")
     served = tf.saved_model.load(str(tmp_path / "1")).signatures["adapt_and_generate"]
@@ -248,6 +265,7 @@ def test_a_bad_request_is_named(images, tmp_path):
     assert served(**good)["generated"].shape == (2, *SHAPE)
 
 
+@pytest.mark.full
 def test_a_request_may_leave_count_and_seed_to_tensorflow_serving(tmp_path):
     make_meta_gan().export(tmp_path / "1")
     saved = saved_model_pb2.SavedModel()
@@ -263,6 +281,7 @@ def test_noise_is_of_the_generator_s_width():
 # === Of networks with labels ===
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("algorithm", "queries"), [pytest.param("reptile", 1, marks=pytest.mark.slow), ("maml", 0)])
 def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, queries, images, tmp_path):
     meta_gan = make_conditional(algorithm, {"penalty": "r1", "feature_matching_weight": 1.0}, inner_batch_size=3)
@@ -308,6 +327,7 @@ def test_a_conditional_meta_gan_trains_resumes_adapts_and_exports(algorithm, que
             served["adapt_and_generate"](**{**shown, **request, **change})
 
 
+@pytest.mark.full
 def test_the_conditional_inner_loop_is_what_an_ordinary_gan_does_on_these_images(images):
     meta_gan = make_conditional("maml", {"penalty": "gradient"}, inner_learning_rate=0.05)
     labels = np.arange(6) % 3
@@ -321,6 +341,7 @@ def test_the_conditional_inner_loop_is_what_an_ordinary_gan_does_on_these_images
             np.testing.assert_allclose(one, two, atol=1e-5)
 
 
+@pytest.mark.full
 def test_call_draws_the_labels_that_came(images):
     tasks = images[:12].reshape(2, 6, *SHAPE).astype("float32") / 127.5 - 1.0
     labels = np.arange(12).reshape(2, 6) % 3
@@ -334,6 +355,7 @@ def test_call_draws_the_labels_that_came(images):
         assert np.any(one != meta_gan.generate(state, draw_noise(6, LATENT, seed), tf.constant(of_task[::-1])))
 
 
+@pytest.mark.full
 def test_inner_batches_take_the_classes_in_turn(images):
     meta_gan = make_conditional(inner_batch_size=3, inner_steps=2)
     labels = np.repeat([0, 1, 2], 2)
@@ -370,6 +392,7 @@ def test_labels_of_a_meta_gan_without_are_refused(images):
         make_meta_gan().adapt(images[:4], [0, 1, 2, 0])
 
 
+@pytest.mark.full
 def test_tasks_whose_labels_do_not_fit_are_refused(images):
     meta_gan = make_conditional()
     meta_gan.compile()
@@ -391,6 +414,7 @@ def test_tasks_whose_labels_do_not_fit_are_refused(images):
         meta_gan.fit(((tasks, np.zeros((2, 4), int)), (tasks, np.zeros((2, 4), int))))
 
 
+@pytest.mark.full
 def test_arrays_of_tasks_and_labels_train_as_a_dataset_of_them(images):
     tasks, labels = images[:12].reshape(2, 6, *SHAPE), np.tile(np.arange(6) % 3, (2, 1))
     weights = []

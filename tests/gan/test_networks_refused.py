@@ -39,6 +39,9 @@ HEADS = {
 }
 
 
+@pytest.mark.rows(
+    default=["least_squares-operation", "least_squares-wrapped", "least_squares-activation", "least_squares-function"]
+)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("loss", ["non_saturating", "least_squares"])
 def test_a_discriminator_of_probabilities_is_refused(head, loss):
@@ -112,6 +115,7 @@ def test_a_player_with_nothing_to_train_is_refused(player):
         mtf.gan.MetaGAN(gan)
 
 
+@pytest.mark.full
 def test_frozen_layers_stay_as_they_are(images):
     networks = generator(), discriminator(activation="softplus")
     frozen = [networks[0].layers[1], networks[1].layers[1]]
@@ -158,6 +162,7 @@ CUT = {
 }
 
 
+@pytest.mark.rows(default=["discriminator"])
 @pytest.mark.parametrize("player", CUT)
 def test_weights_that_no_gradient_reaches_are_named(player, images):
     gan = CUT[player]()
@@ -171,6 +176,7 @@ def test_weights_that_no_gradient_reaches_are_named(player, images):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.rows(default=["maml-discriminator"])
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 @pytest.mark.parametrize("algorithm", ["reptile", "maml"])
 def test_weights_that_no_inner_gradient_reaches_are_named(player, algorithm, images):

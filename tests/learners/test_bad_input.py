@@ -49,6 +49,14 @@ def spoiled(value):
 # === adapt ===
 
 
+@pytest.mark.rows(
+    default=[
+        "PrototypicalNetwork-support_x-value11",
+        "PrototypicalNetwork-support_x-value10",
+        "PrototypicalNetwork-support_x-value12",
+        "PrototypicalNetwork-support_x-value13",
+    ]
+)
 @pytest.mark.parametrize(
     "argument, value",
     [
@@ -83,6 +91,7 @@ def test_adapt_refuses_what_is_no_support_set(learner, argument, value):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 def test_a_learner_works_on_after_a_refusal(learner):
     support_x, support_y = support_set()
     expected = learner.adapt(support_x, support_y).predict(support_x, verbose=0)
@@ -108,6 +117,9 @@ def test_adapt_refuses_targets_that_do_not_fit(maml, targets):
         maml.adapt(support_set()[0], targets.astype("float32"))
 
 
+@pytest.mark.rows(
+    default=["PrototypicalNetwork-shape1", "PrototypicalNetwork-shape2", "PrototypicalNetwork-shape0", "MAML-shape1"]
+)
 @pytest.mark.parametrize("shape", [(4, 20, 20, 1), (4, 16, 16, 3), (16, 16, 1)])
 def test_adapted_models_refuse_queries_of_the_wrong_shape(learner, shape):
     adapted = learner.adapt(*support_set())
@@ -122,6 +134,14 @@ def fit(learner, support_x, support_y, query_x, query_y):
     return learner.fit((support_x, support_y, query_x), query_y, verbose=0)
 
 
+@pytest.mark.rows(
+    default=[
+        "PrototypicalNetwork-channels-2-query_x",
+        "PrototypicalNetwork-infinity-2-query_x",
+        "PrototypicalNetwork-sides-2-query_x",
+        "PrototypicalNetwork-axes-0-support_x",
+    ]
+)
 @pytest.mark.parametrize("place, argument", [(0, "support_x"), (2, "query_x")])
 @pytest.mark.parametrize(
     "spoil",
@@ -147,6 +167,14 @@ def test_fit_refuses_images_that_do_not_fit(learner, place, argument, spoil):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.rows(
+    default=[
+        "PrototypicalNetwork-1-support_y-<lambda>0",
+        "PrototypicalNetwork-1-support_y-<lambda>3",
+        "PrototypicalNetwork-1-support_y-<lambda>2",
+        "PrototypicalNetwork-3-query_y-<lambda>2",
+    ]
+)
 @pytest.mark.parametrize(
     "place, argument, spoil",
     [
@@ -166,6 +194,7 @@ def test_fit_refuses_labels_that_do_not_fit(learner, place, argument, spoil):
         fit(learner, *arrays)
 
 
+@pytest.mark.rows(default=["False-2", "False-4", "True-4"])
 @pytest.mark.parametrize("ways", [2, 4])
 @pytest.mark.parametrize("as_dataset", [False, True])
 def test_fit_refuses_a_head_whose_width_is_not_the_ways(maml, toy_dataset, ways, as_dataset):
@@ -190,6 +219,7 @@ def test_evaluate_refuses_more_ways_than_the_head_has(maml, toy_dataset):
         maml.evaluate(mtf.data.episodes(toy_dataset, 4, 1, 1, tasks_per_batch=2), steps=1, verbose=0)
 
 
+@pytest.mark.full
 def test_evaluate_takes_fewer_ways_than_the_head_has(maml, toy_dataset):
     tasks = mtf.data.episodes(toy_dataset, 2, 1, 1, tasks_per_batch=2)
     assert np.isfinite(maml.evaluate(tasks, steps=1, verbose=0))
@@ -256,6 +286,14 @@ def test_maml_refuses_bad_arguments(argument, value):
         mtf.learners.MAML(mtf.networks.mlp((4,), outputs=2), **{argument: value})
 
 
+@pytest.mark.rows(
+    default=[
+        "PrototypicalNetwork-BinaryCrossentropy",
+        "PrototypicalNetwork-CategoricalCrossentropy0",
+        "PrototypicalNetwork-CategoricalCrossentropy1",
+        "PrototypicalNetwork-CategoricalFocalCrossentropy",
+    ]
+)
 @pytest.mark.parametrize(
     "loss",
     [
@@ -279,6 +317,7 @@ def test_losses_that_take_probabilities_are_refused(learner, loss):
         learner.compile(loss=loss)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-default"])
 @pytest.mark.parametrize(
     "loss",
     [
@@ -298,6 +337,7 @@ def test_losses_on_logits_are_taken_and_agree(learner, loss):
     np.testing.assert_allclose(*results, rtol=1e-5)
 
 
+@pytest.mark.rows(default=["absolute"])
 @pytest.mark.parametrize(
     "loss",
     ["mean_squared_error", keras.losses.MeanAbsoluteError(), keras.losses.Huber()],

@@ -35,6 +35,14 @@ KINDS = {
 }
 
 
+@pytest.mark.rows(
+    default=[
+        "ANIL-vectors",
+        "ANIL-vectors that are not standardised",
+        "MetaSGD-vectors",
+        "MetaSGD-vectors that are not standardised",
+    ]
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_inner_steps_lower_the_loss_of_a_task(name, kind):

@@ -117,6 +117,7 @@ def of_presentations(learner, x, y, steps):
 IN_TRAINING = {"Reptile": of_reptile, "MAML++": of_all_steps, "MANN": of_presentations}
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", BUILDS)
 def test_losses_and_accuracies_are_those_of_a_direct_computation(name):

@@ -57,6 +57,7 @@ def test_anil_needs_a_head_with_weights():
 # === MetaSGD ===
 
 
+@pytest.mark.rows(default=["1"])
 @pytest.mark.parametrize("steps", [1, 3])
 def test_meta_sgds_gradients_of_weights_and_rates_equal_finite_differences(steps):
     x, y = random_tasks()
@@ -122,6 +123,7 @@ def test_reptile_leaves_out_queries_of_no_weight():
     assert_close(*ends)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("option, value", [("learning_rate", 0.5), ("momentum", 0.9)])
 def test_reptile_follows_the_options_of_its_inner_optimizer(option, value, tmp_path):
     """What was traced before does too; a new `compile` traces a training step anew, as of any Keras model."""
@@ -161,6 +163,7 @@ def test_reptile_follows_the_options_of_its_inner_optimizer(option, value, tmp_p
         learner.inner_optimizer = keras.optimizers.Adam()
 
 
+@pytest.mark.full
 def test_reptile_keeps_the_moments_of_its_inner_optimizer():
     x, y = random_tasks()
     learner = mtf.learners.Reptile(small_network(), inner_steps=3)
@@ -214,6 +217,7 @@ def test_learned_rates_are_those_of_their_step():
     assert_close([np.asarray(tensor) for tensor in state[:4]], weights)
 
 
+@pytest.mark.full
 def test_multi_step_loss_is_the_weighted_sum_of_the_losses_after_each_step():
     x, y = random_tasks()
     learner = mtf.learners.MAML(
@@ -241,6 +245,7 @@ def test_step_importance_by_hand():
     np.testing.assert_allclose(step_importance(1, 0, 10), [1.0])
 
 
+@pytest.mark.full
 def test_the_order_of_derivatives_is_annealed():
     x, y = random_tasks()
     options = {"inner_steps": 2, "inner_learning_rate": 0.5}
@@ -337,6 +342,7 @@ def test_an_inner_loop_without_anything_to_adapt_is_refused(build, freeze):
 # === Any outer optimizer ===
 
 
+@pytest.mark.rows(default=["sgd"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop", "adamw"])
 def test_outer_updates_are_keras_optimizers(optimizer):
     x, y = random_tasks()

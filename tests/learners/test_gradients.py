@@ -73,6 +73,7 @@ def assert_same_step(actual, expected, rtol=2e-3):
         assert np.abs(one - other).max() <= rtol * np.abs(other).max() + 1e-6
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_gradient_reaches_every_variable(name):
     changes, _ = plain(name)
@@ -81,16 +82,19 @@ def test_a_gradient_reaches_every_variable(name):
     assert all(np.abs(change).max() > 0 for change in changes)
 
 
+@pytest.mark.rows(default=["ANIL"])
 @pytest.mark.parametrize("name", UNROLLED)
 def test_rematerializing_changes_no_gradient(name):
     assert_same_step(step(build(name, rematerialize=True), *tasks()), plain(name))
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_vectorized_tasks_change_no_gradient(name):
     assert_same_step(step(build(name, task_mapping="vectorized"), *tasks()), plain(name))
 
 
+@pytest.mark.rows(default=["MANN", "PrototypicalNetwork"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_padding_changes_no_gradient(name):
     (support_x, support_y, query_x), query_y = tasks()
@@ -104,6 +108,7 @@ def test_padding_changes_no_gradient(name):
     assert_same_step(padded, plain(name))
 
 
+@pytest.mark.rows(default=["MANN"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_a_batch_is_the_mean_of_its_tasks(name):
     if name == "MANN":
@@ -114,6 +119,7 @@ def test_a_batch_is_the_mean_of_its_tasks(name):
     assert_same_step((changes, np.mean([part[1] for part in parts])), plain(name))
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_float64_changes_no_gradient(name):
     expected = plain(name)
@@ -129,6 +135,7 @@ def test_float64_changes_no_gradient(name):
     assert_same_step(actual, expected)
 
 
+@pytest.mark.rows(default=["Reptile", "MANN"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_accumulated_steps_are_their_mean(name):
     if name in ("MANN", "Reptile"):
@@ -158,6 +165,7 @@ def network_with_a_loose_end(outputs):
     return keras.Sequential([*layers, *([] if outputs is None else [keras.layers.Dense(outputs)])])
 
 
+@pytest.mark.rows(default=["MAML", "MAML++", "MetaSGD"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_variable_that_no_gradient_reaches_is_named(name):
     learner = TRAINED[name](network_with_a_loose_end)

@@ -51,6 +51,7 @@ def regularized_kernels(learner):
     return [variable for variable in learner.trainable_variables if variable.regularizer is not None]
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", each(LEARNERS))
 def test_weight_regularizers_are_part_of_the_evaluated_loss(name):
     losses, x, y = [], *tasks()
@@ -67,6 +68,7 @@ def test_weight_regularizers_are_part_of_the_evaluated_loss(name):
         np.testing.assert_allclose(losses[1], losses[0] + penalty, rtol=1e-4)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_weight_regularizers_are_part_of_a_step(name):
     plain, regularized = (
@@ -84,6 +86,7 @@ def test_weight_regularizers_are_part_of_a_step(name):
         np.testing.assert_allclose(regularized[1], plain[1] + penalty, rtol=1e-4)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-<lambda>0"])
 @pytest.mark.parametrize("make", [lambda: MeanLoss(3.0), lambda: keras.layers.ActivityRegularization(l2=3.0)])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_what_layers_add_changes_the_step(name, make):

@@ -172,6 +172,7 @@ def assert_all_answer(learner, expected, folder):
         np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.rows(default=["an attribute of a layer"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_all_that_is_made_of_a_learner_follows_its_changes(change, tmp_path):
     build, make_change = CHANGES[change]
@@ -209,6 +210,7 @@ def test_adapted_models_share_a_learner_until_one_has_other_weights(tmp_path):
     np.testing.assert_array_equal(one.predict(QUERIES, verbose=0), expected)
 
 
+@pytest.mark.rows(default=["loss0"])
 @pytest.mark.parametrize("loss", [keras.losses.Huber(delta=0.1), "mean_absolute_error"])
 def test_weights_are_loaded_with_the_loss_of_the_inner_loop(loss, tmp_path):
     targets = np.float32(X.sum(axis=1, keepdims=True))

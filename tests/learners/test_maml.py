@@ -26,6 +26,7 @@ from numpy_maml import (
 # === The meta-gradient ===
 
 
+@pytest.mark.rows(default=["1-regression"])
 @pytest.mark.parametrize("regression", [False, True], ids=["classification", "regression"])
 @pytest.mark.parametrize("steps", [1, 3])
 def test_meta_gradient_equals_finite_differences(steps, regression):
@@ -36,6 +37,7 @@ def test_meta_gradient_equals_finite_differences(steps, regression):
     assert_close(meta_gradient(learner, x, y), expected, rtol=1e-3, atol=2e-6)
 
 
+@pytest.mark.rows(default=["1"])
 @pytest.mark.parametrize("steps", [1, 3])
 def test_meta_gradient_in_float64_equals_finite_differences(steps):
     x, y = random_tasks(dtype="float64")
@@ -98,6 +100,7 @@ def plain_conv4(weights, support, query, downsampling, normalization):
     return [tf.reduce_mean(x, [1, 2]) @ weights[0] + weights[1] for x in (support, query)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "downsampling, normalization", [("max_pool", "transductive"), ("stride", "transductive"), ("stride", "support")]
 )
@@ -149,6 +152,7 @@ def normalised_network(normalization):
     return keras.Sequential([*layers, keras.layers.Dense(WAYS)])
 
 
+@pytest.mark.rows(default=["transductive-parallel"])
 @pytest.mark.parametrize(
     "normalization, mapping",
     [("transductive", "parallel"), ("support", "parallel"), ("running", "parallel"), ("running", "vectorized")],
@@ -167,6 +171,7 @@ def test_rematerializing_changes_neither_gradient_nor_statistics(normalization, 
     assert_close(steps[1], steps[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 def test_rematerializing_repeats_the_dropout_of_the_first_computation():
     x, y = random_tasks()
     gradients = []
@@ -237,6 +242,7 @@ def test_fewer_ways_than_the_head_use_its_first_outputs():
     assert adapted_model.predict(x[2][0], verbose=0).shape == (QUERIES, 2)
 
 
+@pytest.mark.full
 def test_sinusoid_regression_learns_and_adapts():
     random = np.random.default_rng(0)
 

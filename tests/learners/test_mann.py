@@ -132,6 +132,7 @@ def test_a_query_is_the_next_presentation_after_the_support_set(learner, sequenc
         np.testing.assert_allclose(actual, shown.show(query), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.full
 def test_training_counts_every_presentation(learner, sequence):
     x, y = (array[None] for array in sequence)
     learner.compile(optimizer=keras.optimizers.SGD(0.0))
@@ -145,6 +146,7 @@ def test_training_counts_every_presentation(learner, sequence):
         )
 
 
+@pytest.mark.full
 def test_each_sequence_of_a_batch_has_an_order_of_its_own(learner, sequence):
     x, y = sequence
     batch_x, batch_y = np.stack([x, x[::-1]]), np.stack([y, y[::-1]])
@@ -158,6 +160,7 @@ def test_each_sequence_of_a_batch_has_an_order_of_its_own(learner, sequence):
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-4)
 
 
+@pytest.mark.full
 def test_queries_of_no_weight_are_shown_and_not_counted(learner, sequence):
     x, y = (array[None] for array in sequence)
     learner.compile(optimizer=keras.optimizers.SGD(0.0))
@@ -170,6 +173,7 @@ def test_queries_of_no_weight_are_shown_and_not_counted(learner, sequence):
     np.testing.assert_allclose(loss, (losses * counted).mean(), rtol=1e-4)
 
 
+@pytest.mark.full
 def test_it_learns_to_remember():
     """Two classes of noisy points, three of each."""
     random = np.random.default_rng(0)

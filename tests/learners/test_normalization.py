@@ -67,6 +67,7 @@ LEARNERS = {
 }
 
 
+@pytest.mark.rows(default=["running-False-PrototypicalNetwork", "support-False-PrototypicalNetwork"])
 @pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize("normalization, depends", [("transductive", True), ("support", False), ("running", False)])
 def test_whether_a_prediction_depends_on_the_other_queries(name, normalization, depends):
@@ -81,6 +82,9 @@ def test_whether_a_prediction_depends_on_the_other_queries(name, normalization, 
     assert np.allclose(logits, logits_apart, rtol=1e-4, atol=1e-5) is not depends
 
 
+@pytest.mark.rows(
+    default=["running-PrototypicalNetwork", "support-PrototypicalNetwork", "transductive-PrototypicalNetwork"]
+)
 @pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize("normalization", ["transductive", "support", "running"])
 def test_tasks_of_a_batch_do_not_touch_each_other(name, normalization):
@@ -92,6 +96,7 @@ def test_tasks_of_a_batch_do_not_touch_each_other(name, normalization):
         np.testing.assert_allclose(together[task], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.rows(default=["parallel"])
 @pytest.mark.parametrize("mapping", ["parallel", "vectorized"])
 def test_running_averages_move_to_the_mean_over_tasks(mapping):
     """Each task averages its support set and its queries alike; the batch takes the mean of the results.
@@ -114,6 +119,7 @@ def test_running_averages_move_to_the_mean_over_tasks(mapping):
     assert int(layer.batches) == 2
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", LEARNERS)
 def test_only_training_moves_the_running_averages(name):
     x, y = random_batch()

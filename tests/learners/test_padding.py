@@ -63,6 +63,7 @@ def learner(request):
     return learner
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 def test_the_support_sets_padding_and_other_tasks_change_no_logit(learner, tasks, padded):
     (support_x, support_y, _), _, _ = padded
     for index, (own_x, own_y, query_x, _) in enumerate(tasks):
@@ -74,6 +75,7 @@ def test_the_support_sets_padding_and_other_tasks_change_no_logit(learner, tasks
         assert np.all(logits[:, ways:] < -1e8)  # no probability for classes that the task does not have
 
 
+@pytest.mark.full
 def test_a_step_on_padded_tasks_is_the_mean_of_the_steps_on_each(learner, tasks, padded):
     start = learner.get_weights()
     learner.train_on_batch(padded[0], padded[1], sample_weight=padded[2])
@@ -87,6 +89,7 @@ def test_a_step_on_padded_tasks_is_the_mean_of_the_steps_on_each(learner, tasks,
         np.testing.assert_allclose(found, np.mean(values, axis=0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 def test_training_metrics_count_real_queries_alone(learner, tasks, padded):
     start = learner.get_weights()
     found = learner.train_on_batch(padded[0], padded[1], sample_weight=padded[2], return_dict=True)
@@ -104,6 +107,7 @@ def test_training_metrics_count_real_queries_alone(learner, tasks, padded):
     np.testing.assert_allclose(found["accuracy"], correct / sum(len(task[3]) for task in tasks), rtol=1e-5)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-1"])
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_evaluation_counts_real_queries_alone(batch_size, learner, tasks, padded):
     """The loss is the mean over tasks, as in training, and so the same for all sizes of batches."""
@@ -137,6 +141,7 @@ def test_predictions_of_padded_tasks_are_those_of_each(tasks, padded):
             np.testing.assert_array_equal(probabilities[:, ways:], 0.0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size"])
 def test_the_loss_of_padded_sequences_is_that_of_each(reduction, padded):
     """MANN takes the tasks of a batch together: each by itself, its real examples in the same order, has that loss."""
@@ -155,12 +160,14 @@ def test_the_loss_of_padded_sequences_is_that_of_each(reduction, padded):
     np.testing.assert_allclose(found, np.mean(losses), rtol=1e-4)
 
 
+@pytest.mark.full
 def test_fit_takes_padded_tasks(learner, padded):
     tasks = tf.data.Dataset.from_tensors(padded).repeat()
     history = learner.fit(tasks, steps_per_epoch=2, epochs=3, verbose=0).history
     assert np.all(np.isfinite(history["loss"]))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["PrototypicalNetwork", "MAML"])
 def test_tasks_of_drawn_ways_and_shots_train_and_test_one_learner(name, toy_dataset):
     tasks = mtf.data.episodes(toy_dataset, (2, MOST_WAYS), (1, 3), (1, 4), tasks_per_batch=4, uneven_shots=True)
@@ -175,6 +182,7 @@ def test_tasks_of_drawn_ways_and_shots_train_and_test_one_learner(name, toy_data
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 def test_logits_by_step_leave_padding_out(learner, tasks, padded):
     (support_x, support_y, query_x), query_y, _ = padded
     by_step = np.asarray(learner.logits_by_step((support_x, support_y, query_x), query_y))
@@ -193,6 +201,7 @@ def test_padding_without_weights_is_refused(learner, padded):
         learner.fit(padded[0], padded[1], verbose=0)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-support"])
 @pytest.mark.parametrize("part", ["support", "queries"])
 def test_a_task_of_padding_alone_is_refused(learner, padded, part):
     (support_x, support_y, query_x), query_y, weight = padded

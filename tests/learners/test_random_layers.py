@@ -28,6 +28,7 @@ def repeated(tensor):
     return np.repeat(tensor[:1], 4, axis=0)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-parallel", "MANN-vectorized"])
 @pytest.mark.parametrize("mapping", ["parallel", "vectorized"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_equal_tasks_of_a_batch_are_dropped_out_differently(name, mapping):
@@ -44,6 +45,7 @@ def test_equal_tasks_of_a_batch_are_dropped_out_differently(name, mapping):
     assert all(np.abs(first[0] - first[other]).max() > 1e-4 for other in range(1, 4))
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", each(TRAINED))
 def test_parallel_and_vectorized_tasks_draw_the_same(name):
     expected = step(build(name, task_mapping="parallel"), *tasks())
@@ -60,6 +62,7 @@ def test_the_next_step_draws_anew():
     assert len(set(losses)) == 3
 
 
+@pytest.mark.full
 def test_recurrent_networks_are_mapped_one_by_one_on_accelerators_too():
     x = np.random.default_rng(0).normal(size=(4, 6, 7, 4)).astype("float32")
     y = np.tile([0, 0, 1, 1, 2, 2], (4, 1)).astype("int32")

@@ -35,6 +35,7 @@ def meta_gradient(learner):
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options", [{}, {"task_mapping": "vectorized"}, {"rematerialize": True}], ids=["parallel", "vectorized", "remat"]
 )

@@ -103,6 +103,7 @@ def test_the_whole_way(learner, network, dataset, tasks, tmp_path):
     np.testing.assert_allclose(again.predict(query_x, verbose=0), probabilities, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("first_order", [False, True])
 def test_maml_steps_through_embeddings_as_through_one_hot_vectors(first_order, tasks):
     """Gradients of a gather come as slices; the same network on one-hot vectors has none."""
@@ -130,6 +131,7 @@ def test_maml_steps_through_embeddings_as_through_one_hot_vectors(first_order, t
         np.testing.assert_allclose(slices, dense, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 def test_frozen_embeddings_stay(tasks):
     network = NETWORKS["attention"](WAYS)
     network.get_layer("embeddings").trainable = False
@@ -141,6 +143,7 @@ def test_frozen_embeddings_stay(tasks):
     assert len(learner.adapt(*first_task(tasks)[:2]).state) == 4  # importance, head's kernel and bias, ways
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 def test_texts_are_never_vectorized(build, tasks):
     """TensorFlow's string operations have no vectorised form, and `"auto"` would ask for it on a GPU."""
     inputs, _ = next(iter(tasks))
@@ -150,6 +153,7 @@ def test_texts_are_never_vectorized(build, tasks):
     np.testing.assert_allclose(np.asarray(vectorized(inputs)), np.asarray(parallel(inputs)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("drawn", [{"ways": (2, 3)}, {"shots": (1, 2)}])
 def test_padding_of_tasks_is_no_empty_text(build, dataset, drawn):
     learner = build(NETWORKS["bag_of_words"])
@@ -162,6 +166,14 @@ def test_padding_of_tasks_is_no_empty_text(build, dataset, drawn):
 # === Errors ===
 
 
+@pytest.mark.rows(
+    default=[
+        "PrototypicalNetwork-support_x-value3-strings",
+        "PrototypicalNetwork-support_x-value5-shape \\\\(n\\\\).*Received: shape \\\\(3, 1\\\\)",
+        "PrototypicalNetwork-support_x-value2-strings.*Received: .*dtype=float32",
+        "PrototypicalNetwork-support_x-value4-strings",
+    ]
+)
 @pytest.mark.parametrize(
     "argument, value, message",
     [
@@ -182,6 +194,7 @@ def test_adapt_refuses_what_is_no_support_set_of_texts(build, argument, value, m
         learner.adapt(**arguments)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-queries2"])
 @pytest.mark.parametrize("queries", [["a text", ""], [3.0, 4.0], [["a text"]]])
 def test_adapted_models_refuse_queries_that_are_no_texts(build, queries):
     adapted = build(NETWORKS["bag_of_words"]).adapt(["topic1x1", "topic2x2", "topic3x3"], [0, 1, 2])
@@ -189,6 +202,7 @@ def test_adapted_models_refuse_queries_that_are_no_texts(build, queries):
         adapted.predict(queries, verbose=0)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 def test_adapted_models_refuse_tensors_of_numbers(build):
     adapted = build(NETWORKS["bag_of_words"]).adapt(["topic1x1", "topic2x2", "topic3x3"], [0, 1, 2])
     with pytest.raises(ValueError, match="`query_x` must be strings.*Received: "):
@@ -201,6 +215,7 @@ def test_learners_of_numbers_refuse_texts():
         learner.adapt([["a text"], ["another"]], [0, 1])
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 def test_fit_refuses_tasks_of_the_wrong_kind(build, tasks, toy_dataset):
     images = mtf.data.episodes(toy_dataset, WAYS, SHOTS, QUERIES, TASKS)
     with pytest.raises(ValueError, match="`support_x` must "):

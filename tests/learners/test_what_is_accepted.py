@@ -87,6 +87,9 @@ LABELS = {
 }
 
 
+@pytest.mark.rows(
+    default=["Baseline-strings", "BaselinePlusPlus-strings", "MAML++-strings", "PrototypicalNetwork-strings"]
+)
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_that_are_no_class_numbers_are_refused_at_every_door(learner, kind):
     make, advice = LABELS[kind]
@@ -124,6 +127,7 @@ LATER = {
 }
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-evaluate", "MAML-evaluate"])
 @pytest.mark.parametrize("method", ["evaluate", "fit"])
 @pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
 def test_labels_of_later_batches_are_looked_at_as_they_come(build, method):
@@ -138,6 +142,7 @@ def test_labels_of_later_batches_are_looked_at_as_they_come(build, method):
             getattr(learner, method)(batches, verbose=0)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-predict", "MAML-predict"])
 @pytest.mark.parametrize("method", ["evaluate", "fit", "predict"])
 @pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork", pytest.param("MANN", marks=pytest.mark.slow)])
 def test_numbers_of_later_batches_are_looked_at_as_they_come(build, method):
@@ -165,6 +170,7 @@ def test_targets_of_later_batches_are_looked_at_as_they_come(method):
             getattr(learner, method)(tf.data.Dataset.from_tensor_slices(tasks).batch(1), verbose=0)
 
 
+@pytest.mark.rows(default=["uint64"])
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64"])
 def test_class_numbers_may_be_of_any_integer_dtype(dtype):
     support_x, support_y, query_x, query_y = arrays()
@@ -354,6 +360,7 @@ def two_outputs(outputs):
     return keras.Model(a, [layers.Dense(outputs or 4)(a), layers.Dense(2)(a)])
 
 
+@pytest.mark.rows(default=["BaselinePlusPlus-by_name", "ANIL-by_name", "ANIL-several", "Baseline-two_outputs"])
 @pytest.mark.parametrize("network", [several, by_name, two_outputs])
 @pytest.mark.parametrize("build", LEARNERS)
 def test_networks_of_several_inputs_or_outputs_are_refused(build, network):
@@ -374,6 +381,7 @@ OWN_PARTS = {
 }
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-layer", "PrototypicalNetwork-lambda"])
 @pytest.mark.parametrize("part", OWN_PARTS)
 @pytest.mark.parametrize("build", IN_FULL)
 def test_layers_and_functions_of_the_users_own_adapt(build, part):
@@ -389,6 +397,7 @@ def test_a_layer_that_cannot_be_copied_is_refused_at_construction():
         maml(ends_with(lambda: Forgetful(3.0)))
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork"])
 def test_sequences_of_any_length_and_numbers_of_tokens_are_taken(build):
     def network(outputs):
@@ -419,6 +428,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.rows(default=["Baseline-bool", "Baseline-int32", "BaselinePlusPlus-bool", "RelationNetwork-int32"])
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_examples_of_another_dtype_are_refused_at_every_door(learner, adapted, kind):
     spoil, message = EXAMPLES[kind]
@@ -437,6 +447,7 @@ def test_examples_of_another_dtype_are_refused_at_every_door(learner, adapted, k
         adapted.predict(tf.data.Dataset.from_tensors(spoiled[0]), verbose=0)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("build", IN_FULL)
 def test_lists_are_taken_for_arrays(build):
     learner = LEARNERS[build](ends_with())
@@ -556,6 +567,7 @@ def test_metrics_of_targets_are_refused_for_classes_alone():
     assert np.isfinite(learner.evaluate((support_x, targets[0], query_x), targets[1], verbose=0)).all()
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("build", ["MAML", "PrototypicalNetwork"])
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`:UserWarning")
 def test_everything_runs_with_functions_run_eagerly(build, tmp_path):
@@ -578,6 +590,7 @@ def test_everything_runs_with_functions_run_eagerly(build, tmp_path):
 # === Adapted models ===
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("build", IN_FULL)
 def test_adapted_models_are_exported_evaluated_and_not_trained(build, tmp_path):
     support_x, support_y, query_x, query_y = arrays()
@@ -624,6 +637,7 @@ def test_inner_steps_that_diverge_are_told_from_weights_of_nan():
 # === evaluate_episodes ===
 
 
+@pytest.mark.rows(default=["None", "classifier", "weights of NaN", "adapted"])
 @pytest.mark.parametrize(
     "model, message",
     [

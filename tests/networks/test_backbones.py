@@ -56,6 +56,7 @@ def test_feature_maps_of_conv4_are_a_quarter_of_the_image(downsampling):
     assert maps.shape == (2, 7, 5, 4) and maps.dtype == np.float32 and (maps >= 0).all()
 
 
+@pytest.mark.rows(default=["mixed_float16-mlp", "mixed_bfloat16-mlp", "mixed_bfloat16-conv4", "mixed_float16-conv4"])
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_outputs_are_float32_and_close_in_half_precision(name, policy):
@@ -69,6 +70,7 @@ def test_outputs_are_float32_and_close_in_half_precision(name, policy):
     np.testing.assert_allclose(outputs, np.asarray(single(images)), atol=0.05)
 
 
+@pytest.mark.rows(default=["support-mlp", "running-mlp", "transductive-mlp"])
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("normalization", ["transductive", "support", "running"])
 def test_networks_are_saved_and_loaded(name, normalization, tmp_path):
@@ -79,6 +81,7 @@ def test_networks_are_saved_and_loaded(name, normalization, tmp_path):
     np.testing.assert_array_equal(np.asarray(loaded(images)), np.asarray(network(images)))
 
 
+@pytest.mark.full
 def test_vectorized_tasks_give_the_same_meta_gradient_of_conv4(toy_dataset):
     batch = next(mtf.data.episodes(toy_dataset, 3, 2, 2, tasks_per_batch=2).as_numpy_iterator())
     start = mtf.learners.MAML(mtf.networks.conv4((16, 16, 1), 4, outputs=3), inner_steps=1, inner_learning_rate=0.1)

@@ -23,6 +23,7 @@ def images(n=3, seed=0, channels=1):
     return tf.random.stateless_uniform([n, *SHAPE[:2], channels], [1, seed], -1, 1)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_gan_of_them_trains_samples_and_comes_back_from_a_file(name, tmp_path):
     gan = mtf.gan.GAN(*BUILDERS[name]())
@@ -61,6 +62,7 @@ def test_both_images_of_a_pair_are_drawn_alike_from_their_styles():
     np.testing.assert_allclose(generator(same_style)[..., 0], generator(same_style)[..., 1], atol=1e-6)
 
 
+@pytest.mark.full
 def test_a_pair_learns_that_both_are_of_one_class():
     """Classes differ in brightness, pixels in noise: a drawn pair is of one brightness, and pairs of several."""
     random = np.random.default_rng(0)

@@ -57,6 +57,7 @@ def passes(network, inputs):
         network(inputs, training=True)
 
 
+@pytest.mark.rows(default=["dcgan, none-None", "dcgan, none-4", "dcgan, layer-None", "dcgan, layer-4"])
 @pytest.mark.parametrize("classes", [None, 4])
 def test_images_and_logits_have_their_shapes_and_ranges(build, classes):
     generator, discriminator = build(classes=classes)
@@ -90,6 +91,7 @@ def test_the_default_dcgan_has_the_widths_of_the_docstring():
     assert discriminator.get_layer("features").output.shape == (None, 7 * 7 * 128)
 
 
+@pytest.mark.rows(default=["dcgan, none", "dcgan, spectral", "dcgan, layer"])
 def test_what_a_conditional_pair_does_depends_on_the_label(build):
     generator, discriminator = build(classes=3)
     assert [tensor.name for tensor in generator.inputs] == ["noise", "labels"]
@@ -139,6 +141,7 @@ def test_batch_statistics_in_training_and_their_averages_otherwise():
     np.testing.assert_allclose(normalized(z, training=False), in_training, atol=1e-2)
 
 
+@pytest.mark.rows(default=["dcgan, none", "dcgan, layer", "dcgan, spectral"])
 def test_no_logit_depends_on_another_image(build_without_batch):
     _, discriminator = build_without_batch()
     x = images()
@@ -149,6 +152,7 @@ def test_no_logit_depends_on_another_image(build_without_batch):
     assert sizes[2] > 0 and (np.delete(sizes, 2) == 0).all()
 
 
+@pytest.mark.rows(default=["dcgan, spectral"])
 @pytest.mark.parametrize("name", ["dcgan, spectral", "residual_gan"])
 def test_spectral_normalization_makes_every_largest_singular_value_one(name):
     _, discriminator = BUILDERS[name](classes=3)
@@ -161,6 +165,7 @@ def test_spectral_normalization_makes_every_largest_singular_value_one(name):
         np.testing.assert_allclose(largest, 1.0, atol=0.02)
 
 
+@pytest.mark.rows(default=["dcgan, none-None", "dcgan, none-4"])
 @pytest.mark.parametrize("classes", [None, 4])
 def test_a_penalised_step_has_a_gradient_for_every_kernel(build_without_batch, classes):
     _, discriminator = build_without_batch(classes=classes)
@@ -207,6 +212,7 @@ def test_the_gradient_of_a_penalty_through_layer_normalization_agrees_with_finit
     np.testing.assert_allclose(norm, (penalty(ahead) - penalty(behind)) / (2 * step), rtol=5e-3)
 
 
+@pytest.mark.rows(default=["dcgan, none", "dcgan, layer", "dcgan"])
 def test_networks_are_pure_functions_of_their_weights_with_tensor_gradients(build):
     for network, x in zip(build(classes=4), (noise(), images())):
         inputs, state = (
@@ -225,6 +231,7 @@ def test_networks_are_pure_functions_of_their_weights_with_tensor_gradients(buil
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.rows(default=["dcgan, none-None", "dcgan, layer-None"])
 @pytest.mark.parametrize("classes", [None, 4])
 def test_pairs_are_saved_and_loaded(build, classes, tmp_path):
     for network, x in zip(build(classes=classes), (noise(), images())):
@@ -237,6 +244,7 @@ def test_pairs_are_saved_and_loaded(build, classes, tmp_path):
         np.testing.assert_array_equal(loaded(inputs, training=True), network(inputs, training=True))
 
 
+@pytest.mark.rows(default=["dcgan, none-mixed_bfloat16", "dcgan, none-mixed_float16", "dcgan, spectral-mixed_float16"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_outputs_are_float32_and_close_in_half_precision(build, policy):
     single = build(classes=4)

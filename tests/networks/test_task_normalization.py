@@ -93,6 +93,7 @@ def test_the_first_batches_count_alike_and_the_start_counts_for_nothing(shape):
     assert int(layer.batches) == len(batches)
 
 
+@pytest.mark.rows(default=["1"])
 @pytest.mark.parametrize("steps", [1, 2, 5, 50])
 def test_after_any_number_of_steps_evaluation_agrees_with_training(steps):
     x = np.random.default_rng(0).normal(7.0, 3.0, (64, 5, 5, 3)).astype("float32")

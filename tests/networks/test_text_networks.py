@@ -50,6 +50,7 @@ def test_words_of_every_script_keep_their_marks(text, words):
     assert [word.decode() for word in found] == words
 
 
+@pytest.mark.full
 def test_composed_characters_are_those_of_python():
     random = np.random.default_rng(0)
     parts = "o\u0308\u1100\u1161\u11a8\u0dd9\u0dcf\u0dca\u05d1\u05bc\u05b7"
@@ -60,6 +61,7 @@ def test_composed_characters_are_those_of_python():
     assert [text.decode() for text in composed] == [unicodedata.normalize("NFC", text) for text in texts]
 
 
+@pytest.mark.rows(default=["NaN"])
 @pytest.mark.parametrize(
     "missing", [None, np.nan, 7, b"\xff", "\ud800"], ids=["None", "NaN", "number", "bytes", "surrogate"]
 )

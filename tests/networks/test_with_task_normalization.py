@@ -83,6 +83,7 @@ def test_with_transductive_statistics_it_is_the_network_in_training():
     np.testing.assert_allclose(np.asarray(changed(X)), np.asarray(network(X, training=True)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 def test_networks_of_keras_applications_and_of_our_own_are_taken():
     network = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, include_top=False, pooling="avg")
     changed = with_task_normalization(network, "running")
@@ -93,6 +94,7 @@ def test_networks_of_keras_applications_and_of_our_own_are_taken():
     assert normalization_of(ours) == "support"
 
 
+@pytest.mark.full
 def test_words_are_kept():
     texts = ["one two", "two three", "three four"]
     words = bag_of_words(texts)

@@ -102,6 +102,7 @@ def errors(request, exported, cpp_client, image_task):
     return dict(zip(BAD_REQUESTS, [answer.error for answer in answers]))
 
 
+@pytest.mark.rows(default=["maml-NaN in a query", "maml-NaN in the state", "maml-a GIF", "maml-a JPEG cut short"])
 @pytest.mark.parametrize("name", BAD_REQUESTS)
 def test_the_error_names_the_input(name, errors):
     _, argument, _, message = BAD_REQUESTS[name]

@@ -46,6 +46,7 @@ def from_directory(folder, files, shape):
     return mtf.data.from_directory(folder, shape[:2], channels=shape[2]).examples.astype(int)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 64, 3)])
 def test_a_photo_becomes_what_from_directory_makes_of_it(photo, shape, tmp_path):
     images = [photo, photo.convert("L"), photo.resize((90, 40)), photo.resize((1200, 900))]
@@ -59,6 +60,7 @@ def test_a_photo_becomes_what_from_directory_makes_of_it(photo, shape, tmp_path)
     assert np.quantile(differences[::2], 0.99) <= 5
 
 
+@pytest.mark.rows(default=["shape1"])
 @pytest.mark.parametrize("shape", [(28, 28, 3), (28, 28, 1)])
 def test_every_kind_of_png_becomes_what_from_directory_makes_of_it(photo, shape, tmp_path):
     colour = photo.resize((64, 48))
@@ -78,6 +80,7 @@ def test_every_kind_of_png_becomes_what_from_directory_makes_of_it(photo, shape,
     assert (np.abs(served - loaded).max(axis=(1, 2, 3)) <= 1).all()
 
 
+@pytest.mark.rows(default=[">"])
 @pytest.mark.parametrize("endian", ["<", ">"])
 def test_photos_are_turned_as_their_orientation_says(endian, orientation_of, tmp_path):
     # Four different corners, so that each of the eight orientations looks different.

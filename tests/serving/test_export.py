@@ -15,6 +15,7 @@ def files_under(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.full
 def test_layout(exported):
     _, path = exported("maml")
     files = files_under(path)
@@ -60,6 +61,7 @@ def test_a_path_that_exists_is_left_as_it_is(kind, tmp_path):
         assert (path / "saved_model.pb").read_text() == "mine"
 
 
+@pytest.mark.rows(default=["tensorflow.saved_model.save"])
 @pytest.mark.parametrize("failing", ["tensorflow.saved_model.save", "metalearn_tf.serving.export.write_warm_up"])
 def test_a_failing_export_leaves_nothing(failing, tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_serving", reason="needs the extra `serving`")
@@ -114,6 +116,7 @@ def test_without_the_extra(tmp_path, monkeypatch, caplog):
     assert 'pip install "metalearn_tf[serving]"' in caplog.text
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("learner", [prototypical, maml])
 def test_every_signature_has_a_warm_up_request(learner, tmp_path):
     logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs the extra `serving`")

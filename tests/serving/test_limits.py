@@ -198,6 +198,7 @@ def ask(signatures, signature, inputs):
     return signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
 
 
+@pytest.mark.rows(default=["features of any size", "gan"])
 @pytest.mark.parametrize("name", CASES)
 def test_a_request_beyond_a_limit_is_refused_and_one_within_is_answered(name, served):
     limits, requests = CASES[name]
@@ -248,6 +249,7 @@ def test_limits_that_are_none_are_refused_at_the_export(name, limits, error, mes
         served(name, **limits)
 
 
+@pytest.mark.full
 def test_a_small_file_of_gigabytes_is_refused_by_default(served):
     """17 KiB took 2.7 GiB and half a minute."""
     answer = served("features")[0]["embed_bytes"]
@@ -273,6 +275,7 @@ def test_headers_are_read_side_by_side():
         assert [value.numpy() for value in file_header(tf.constant(file), 1000)] == [v.numpy() for v in expected]
 
 
+@pytest.mark.full
 def test_many_queries_images_and_draws_are_those_of_few(served):
     """Answered a block at a time, the same to a rounding."""
     random = np.random.default_rng(0)
@@ -306,6 +309,7 @@ def divides_by_255():
     return keras.Sequential([keras.Input(SHAPE), *layers])
 
 
+@pytest.mark.full
 def test_a_network_that_divides_pixels_itself_is_served_pixels_to_255(served):
     signatures, _ = served("learner", mtf.learners.PrototypicalNetwork(divides_by_255()))
     assert not any("bytes" in name for name in signatures)  # which give pixels in [0, 1]
@@ -345,6 +349,7 @@ STATES = {
 QUICK = ["matching", "relation", "maml"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STATES]
 )
@@ -380,6 +385,7 @@ def test_a_state_whose_tensors_are_not_of_one_task_of_this_model_is_refused(name
     assert answered == []
 
 
+@pytest.mark.full
 def test_a_state_is_of_one_version_and_a_model_exported_again_is_the_same_version(served, tmp_path):
     learner = MODELS["learner"]()
     learner.save(tmp_path / "learner.keras")
@@ -413,6 +419,7 @@ def test_a_state_is_of_one_version_and_a_model_exported_again_is_the_same_versio
                 ask(signatures, "predict", theirs)
 
 
+@pytest.mark.full
 def test_a_meta_gan_draws_from_its_own_states_alone(served):
     signatures = served("meta_gan")[0]
     state = {

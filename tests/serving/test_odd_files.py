@@ -63,6 +63,7 @@ def by_adapted_predict(files, shape, folder):
 DOORS = [by_path, by_from_directory, by_a_served_model, by_adapted_predict]
 
 
+@pytest.mark.rows(default=["by_from_directory-(20, 20, 1)", "by_from_directory-(16, 48, 3)"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 def test_every_door_gives_the_same_pixels(door, shape, tmp_path):
@@ -74,6 +75,7 @@ def test_every_door_gives_the_same_pixels(door, shape, tmp_path):
     assert {name: most for name, most in differences.items() if most > (door is by_a_served_model)} == {}
 
 
+@pytest.mark.rows(default=["TIFF"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_graph_would_decode_otherwise_is_refused_in_words(name):
     file, message = REFUSED[name]

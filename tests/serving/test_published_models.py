@@ -39,6 +39,7 @@ def test_it_is_small_and_has_its_card_and_warm_up_requests(name):
     assert card.startswith(f"# {name}\n") and export_again.section(card, "Training")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name", [name if name in OF_EACH_KIND else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 )

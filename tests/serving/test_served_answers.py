@@ -65,6 +65,7 @@ def test_every_signature_gives_the_answer_of_keras(name, exported, cpp_client, i
     assert probabilities.std(axis=0).max() > 1e-3  # the task says something
 
 
+@pytest.mark.full
 def test_the_served_answer_is_that_of_adapt_and_predict(exported, cpp_client, image_task):
     learner, model = exported("maml")
     support_x, support_y, query_x = image_task(5)
@@ -73,6 +74,7 @@ def test_the_served_answer_is_that_of_adapt_and_predict(exported, cpp_client, im
     np.testing.assert_allclose(answer.outputs["probabilities"], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.full
 def test_regression_is_served_without_labels(exported, cpp_client):
     learner, model = exported("maml_sinusoid")
     support_x, query_x = (
@@ -91,6 +93,7 @@ def test_regression_is_served_without_labels(exported, cpp_client):
     assert "adapt_and_predict_bytes" not in tf.saved_model.load(str(model)).signatures
 
 
+@pytest.mark.rows(default=["prototypical_euclidean"])
 @pytest.mark.parametrize("name", ["prototypical_euclidean", "maml"])
 def test_any_number_of_ways_that_the_learner_has(name, exported, cpp_client, image_task):
     learner, model = exported(name)
@@ -101,6 +104,7 @@ def test_any_number_of_ways_that_the_learner_has(name, exported, cpp_client, ima
         np.testing.assert_allclose(answer.outputs["probabilities"].sum(axis=1), 1.0, rtol=0, atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["prototypical_euclidean", "maml"])
 def test_eight_threads_give_the_bits_of_one(name, exported, cpp_client, image_task):
     _, model = exported(name)
@@ -112,6 +116,7 @@ def test_eight_threads_give_the_bits_of_one(name, exported, cpp_client, image_ta
         np.testing.assert_array_equal(eight.outputs["probabilities"], one.outputs["probabilities"])
 
 
+@pytest.mark.rows(default=["prototypical_euclidean"])
 @pytest.mark.parametrize("name", ["prototypical_euclidean", "maml"])
 def test_eight_python_threads_give_the_bits_of_one(name, exported, image_task):
     served = tf.saved_model.load(str(exported(name)[1])).signatures["adapt_and_predict"]

@@ -44,6 +44,7 @@ def images():
     return images, np.asarray([file.getvalue() for file in files], dtype=object)
 
 
+@pytest.mark.full
 def test_a_classifier_answers_without_python(images, cpp_client, tmp_path):
     (pixels, files), model, limits = images, classifier(), (-1.0, 1.0)
     path = tmp_path / "1"
@@ -81,6 +82,7 @@ def test_a_classifier_answers_without_python(images, cpp_client, tmp_path):
     assert "images" in narrow.error
 
 
+@pytest.mark.full
 def test_features_come_without_python(images, cpp_client, tmp_path):
     (pixels, files), model = images, backbone()
     export_features(model, tmp_path / "1", warm_up=False)
@@ -99,6 +101,7 @@ def test_features_come_without_python(images, cpp_client, tmp_path):
     assert "`images` must be in [0, 1]" in refused.error
 
 
+@pytest.mark.rows(default=["mixed_bfloat16-layer"])
 @pytest.mark.parametrize("last", ["softmax", "layer", "logits"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_probabilities_are_those_of_the_model(last, policy, images, tmp_path):
@@ -121,6 +124,7 @@ def test_a_fine_tuned_model_exports_itself(images, tmp_path):
     np.testing.assert_allclose(answer["probabilities"], model.predict(images[0], verbose=0), atol=1e-5)
 
 
+@pytest.mark.full
 def test_class_names_are_in_the_assets_and_in_the_card(tmp_path):
     export_classifier(classifier(), tmp_path / "1", class_names=NAMES, description="Trained on noise.", warm_up=False)
     assert (tmp_path / "1" / "assets" / "class_names.txt").read_text(encoding="utf-8").splitlines() == NAMES
@@ -148,6 +152,7 @@ def test_images_of_any_size(tmp_path):
     np.testing.assert_allclose(answer["embeddings"], model(pixels), atol=1e-5)
 
 
+@pytest.mark.full
 def test_warm_up_requests_are_answered(tmp_path):
     pytest.importorskip("tensorflow_serving", reason="needs the extra `serving`")
     from tensorflow_serving.apis import prediction_log_pb2

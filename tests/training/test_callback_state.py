@@ -147,6 +147,7 @@ def damaged(meta, arrays):
     yield "something more", meta, {**arrays, "other_00000": np.zeros(1)}
 
 
+@pytest.mark.full
 def test_files_that_are_damaged_are_refused_in_words(tmp_path, caplog):
     whole = train(tmp_path / "whole")
     folder = tmp_path / "run"

@@ -101,6 +101,7 @@ def start(kind):
     return new_model(eagerly=kind != "arrays"), DATA[kind]()
 
 
+@pytest.mark.rows(default=["passes longer than epochs-3"])
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("kind, save_freq", [*((kind, 3) for kind in DATA), ("PyDataset", "epoch")])
 def test_every_kind_of_data_goes_on_where_it_was_stopped(kind, save_freq, tmp_path):
@@ -123,6 +124,7 @@ def test_every_kind_of_data_goes_on_where_it_was_stopped(kind, save_freq, tmp_pa
     assert made[0][0] == (0, 0) and made[-1][0] > (0, 0)
 
 
+@pytest.mark.full
 def test_the_same_session_goes_on_with_the_same_objects_and_without_resume(tmp_path):
     for kind in ("arrays", "shuffled anew in each pass"):
         whole, data = start(kind)
@@ -149,6 +151,7 @@ def halved():
     return keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 * rate)
 
 
+@pytest.mark.full
 def test_a_schedule_is_applied_once_an_epoch_wherever_resume_stands(tmp_path):
     whole, data = start("arrays")
     expected = fit(whole, data, [halved()]).history
@@ -180,6 +183,7 @@ def test_data_that_are_used_up_are_refused(tmp_path):
         fit(model, few(3), [mtf.training.Resume(tmp_path)])
 
 
+@pytest.mark.full
 def test_a_training_that_has_ended_is_not_taken_for_another(tmp_path):
     folder = tmp_path / "run"
 
@@ -211,6 +215,7 @@ def test_a_training_that_has_ended_is_not_taken_for_another(tmp_path):
                 fit(new_model(), data, [resume], 2)
 
 
+@pytest.mark.full
 def test_a_training_that_was_stopped_early_goes_on_if_it_is_to_be_longer(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

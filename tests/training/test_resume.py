@@ -109,6 +109,7 @@ def whole(name):
 
 
 # The plain models below stop between epochs.
+@pytest.mark.full
 @pytest.mark.parametrize("save_freq, kills", [(3, [11]), pytest.param("epoch", [3, 9], marks=pytest.mark.slow)])
 def test_it_ends_as_if_it_had_not_been_stopped(name, whole, tmp_path, save_freq, kills):
     for step in kills:
@@ -152,12 +153,14 @@ def assert_same(model, expected):
     assert model.history.history == expected.history.history
 
 
+@pytest.mark.rows(default=["4"])
 @pytest.mark.parametrize("steps", [None, 3, 4])
 def test_passes_over_the_data_may_be_shorter_or_longer_than_epochs(tmp_path, steps):
     stopped(tmp_path / "run", steps=steps)
     assert_same(regression([mtf.training.Resume(tmp_path / "run")], steps=steps), regression([], steps=steps))
 
 
+@pytest.mark.full
 def test_other_callbacks_go_on_too(tmp_path):
     """One that halves the rate in every second epoch: at others, if it forgot what it had counted."""
 
@@ -170,6 +173,7 @@ def test_other_callbacks_go_on_too(tmp_path):
     assert_same(regression(callbacks()), regression(callbacks()[1:]))
 
 
+@pytest.mark.full
 def test_a_training_that_has_ended_is_not_trained_again(tmp_path, undisturbed):
     regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False)])
     again = regression([mtf.training.Resume(tmp_path / "run", delete_checkpoint=False), Kill(1, Killed)])
@@ -178,6 +182,7 @@ def test_a_training_that_has_ended_is_not_trained_again(tmp_path, undisturbed):
     assert_same(longer, regression([], epochs=8))
 
 
+@pytest.mark.rows(default=["-1"])
 @pytest.mark.parametrize("cut", [0, 100, -1])
 def test_a_state_cut_short_gives_way_to_the_one_before(tmp_path, cut, caplog, undisturbed):
     latest = stopped(tmp_path / "run") / "latest.npz"
@@ -194,6 +199,7 @@ def test_two_damaged_states_are_an_error(tmp_path):
         regression([mtf.training.Resume(folder)])
 
 
+@pytest.mark.full
 def test_a_full_disk_is_an_error_that_leaves_the_last_state(tmp_path, undisturbed):
     folder = stopped(tmp_path / "run", step=6)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -208,6 +214,7 @@ def test_a_full_disk_is_an_error_that_leaves_the_last_state(tmp_path, undisturbe
     assert_same(regression([mtf.training.Resume(folder)]), undisturbed)
 
 
+@pytest.mark.rows(default=["options0-weights=\\\\[\\\\[3, 5\\\\].*where the training has \\\\[\\\\[3, 4\\\\]"])
 @pytest.mark.parametrize(
     "options, differing",
     [
@@ -235,6 +242,7 @@ def test_batches_of_another_size_are_refused_before_any_step(tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.full
 def test_data_in_another_order_are_told_of(tmp_path, caplog):
     regression([mtf.training.Resume(stopped(tmp_path / "same", steps=4))], steps=4)
     assert not caplog.text

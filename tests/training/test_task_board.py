@@ -122,6 +122,7 @@ def test_no_learner_is_left_out():
     assert public - OTHERS == {name for name in LEARNERS if name != "MAML++"}
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in LIKE_ANOTHER else name for name in LEARNERS]
 )
@@ -148,6 +149,7 @@ def test_every_learner_has_its_curves(name, tasks, tmp_path):
     assert all(speed > 0 for speed in usual["epoch_tasks_per_second"].values())
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork-mixed_bfloat16"])
 @pytest.mark.parametrize(
     "name, policy",
     [("MAML", "mixed_float16"), *((name, "mixed_bfloat16") for name in ("MAML", "PrototypicalNetwork", "MANN"))],
@@ -174,6 +176,7 @@ def test_a_learner_of_the_users_own(tasks, tmp_path):
 # === The numbers ===
 
 
+@pytest.mark.full
 def test_each_step_is_a_gradient_step_by_hand(tasks, tmp_path):
     """With a network without normalisation, in eager mode."""
     model = mtf.networks.mlp((16, 16, 1), (5,), outputs=WAYS)
@@ -200,6 +203,7 @@ def test_each_step_is_a_gradient_step_by_hand(tasks, tmp_path):
     assert found["adaptation/loss_after"] < found["adaptation/loss_before"]
 
 
+@pytest.mark.rows(default=["ANIL"])
 @pytest.mark.parametrize("name", [name for name in BY_STEPS if name != "MAML++"])
 def test_a_step_is_the_end_of_a_learner_with_as_many(name, tasks):
     x, _ = next(iter(tasks(seed=2)))
@@ -226,6 +230,7 @@ def test_each_step_has_its_own_normalization(tasks):
             np.testing.assert_allclose(logits[number], learner.classify(state, query_x[0], step), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("name", ["MAML", "ANIL", "PrototypicalNetwork"])
 def test_vectorized_tasks_give_the_same(name, tasks):
     x, _ = next(iter(tasks(seed=2)))
@@ -235,6 +240,7 @@ def test_vectorized_tasks_give_the_same(name, tasks):
     np.testing.assert_allclose(tf.function(learner.logits_by_step)(x), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["MAML", "PrototypicalNetwork", "MANN"])
 def test_ragged_tasks_count_what_is_real(name, toy_dataset, tmp_path):
     ragged = functools.partial(
@@ -274,6 +280,7 @@ def test_regression_has_losses_alone(tmp_path):
     assert found["adaptation/loss_after"] < expected
 
 
+@pytest.mark.full
 def test_accuracy_by_presentation_is_counted_along_the_sequence(tasks, tmp_path):
     learner = compiled("MANN")
     written = write(learner, tmp_path, tasks(seed=3), batches=1, seed=11)
@@ -290,6 +297,7 @@ def test_accuracy_by_presentation_is_counted_along_the_sequence(tasks, tmp_path)
         np.testing.assert_allclose(written[f"accuracy_by_presentation/{number}"], expected, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_histograms_are_of_what_was_learned(tasks, tmp_path):
     learner = train(compiled("MetaSGD"), tmp_path, tasks(), tasks(seed=1), epochs=1)
     found = last(read(tmp_path))
@@ -313,6 +321,7 @@ def test_gates_are_those_of_the_inner_loop(tasks):
 # === The training ===
 
 
+@pytest.mark.full
 def test_training_goes_as_without_it(tasks, tmp_path):
     weights = []
     for folder in (None, tmp_path):
@@ -349,6 +358,7 @@ def test_tasks_per_second_leave_out_the_first_step_and_all_between(tasks, tmp_pa
     assert "epoch_loss" in read(tmp_path, "validation")
 
 
+@pytest.mark.full
 def test_a_resumed_training_goes_on_with_its_curves(tasks, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
@@ -374,6 +384,7 @@ def test_a_resumed_training_goes_on_with_its_curves(tasks, tmp_path, monkeypatch
     assert read(tmp_path / "board", "train")["epoch_tasks_per_second"] == {0: TASKS, 1: TASKS, 2: TASKS}
 
 
+@pytest.mark.full
 def test_some_epochs_alone(tasks, tmp_path):
     train(compiled("PrototypicalNetwork"), tmp_path, tasks(), tasks(seed=1), epochs=6, every=3)
     assert set(read(tmp_path)["adaptation/loss_after"]) == {0, 2, 5}

@@ -52,6 +52,7 @@ def report(killed):
 # === The search ===
 
 
+@pytest.mark.full
 def test_asha_stops_the_trial_that_is_behind(report):
     assert [trial.status for trial in report.trials] == ["finished", "stopped"]
     # ASHA went on with what the first trial had reported before the search was killed.
@@ -89,6 +90,7 @@ def test_the_exported_model_gives_the_same_answers(report, folder):
     np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(logits), atol=1e-5)
 
 
+@pytest.mark.full
 def test_a_finished_search_is_read_from_its_folder(report, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "metalearn_tf.training.ray_search", None)  # which would run trials
     again = search(folder)
@@ -106,6 +108,7 @@ def test_a_search_that_was_killed_goes_on_from_where_it_was(killed, report):
     assert report.trials[1].logs[0] == before[1][2]["logs"][0]
 
 
+@pytest.mark.full
 def test_a_trial_that_was_killed_ends_as_if_it_never_was(report):
     trial = report.trials[1]
     budget = search_process.BUDGET
@@ -116,6 +119,7 @@ def test_a_trial_that_was_killed_ends_as_if_it_never_was(report):
     np.testing.assert_allclose(history["val_accuracy"][:3], trial.accuracies, atol=0.02)
 
 
+@pytest.mark.full
 def test_where_all_trials_fail_the_first_error_is_shown(tmp_path):
     driver = os.getpid()
 

@@ -48,6 +48,7 @@ SCALED = {
 }
 
 
+@pytest.mark.rows(default=["first", "behind augmentation", "to -1 and 1"])
 @pytest.mark.parametrize("where", SCALED)
 def test_a_backbone_that_scales_pixels_itself_is_given_pixels(where):
     scaled = SCALED[where]()

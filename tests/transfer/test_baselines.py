@@ -72,6 +72,7 @@ def train(x, labels, head, logits, gradients, epochs, batch_size, rate, decay, s
     return head
 
 
+@pytest.mark.rows(default=["Baseline-None", "Baseline-3"])
 @pytest.mark.parametrize("batch_size", [3, None])
 def test_the_head_is_that_of_the_papers_loop(baseline, vectors, batch_size):
     support_x, query_x = vectors
@@ -114,6 +115,7 @@ def test_one_learner_takes_any_ways_and_adapts_alike_each_time(baseline, vectors
         np.testing.assert_array_equal(*adapted)
 
 
+@pytest.mark.rows(default=["Baseline"])
 def test_the_defaults_are_the_papers_and_learn(baseline, toy_dataset):
     inputs = keras.Input((16, 16, 1))
     learner = baseline(keras.Model(inputs, keras.layers.Flatten()(inputs)))

@@ -100,6 +100,7 @@ def stripes(count, seed):
     return x, y
 
 
+@pytest.mark.full
 def test_the_defaults_of_fine_tune_learn_more_than_a_linear_probe():
     """Ten examples a class, of classes that the frozen features do not tell apart."""
     keras.utils.set_random_seed(0)
@@ -112,6 +113,7 @@ def test_the_defaults_of_fine_tune_learn_more_than_a_linear_probe():
     assert accuracy > probe.evaluate(test_features, test_y, verbose=0)[1] + 0.03
 
 
+@pytest.mark.rows(default=["pretrain"])
 @pytest.mark.parametrize("function", ["fine_tune", "pretrain"])
 def test_augmentation_and_dropout_follow_the_seed(function, eager):
     """Whatever they have drawn before."""

@@ -31,6 +31,7 @@ def trained(name, data, **options):
     return model
 
 
+@pytest.mark.rows(default=["classifier"])
 @pytest.mark.parametrize("name", WITH_LABELS)
 def test_every_door_takes_a_dataset_and_goes_by_its_names(name, eager, tmp_path):
     model, by_arrays = trained(name, TRAIN), trained(name, TRAIN, class_names=NAMES)
@@ -55,6 +56,7 @@ def test_every_door_takes_a_dataset_and_goes_by_its_names(name, eager, tmp_path)
         model.evaluate(OTHER, NUMBERS)
 
 
+@pytest.mark.rows(default=["unfreezing"])
 @pytest.mark.parametrize("name", WITH_LABELS)
 def test_without_names_a_dataset_must_have_all_classes(name, eager):
     model = MODELS[name](plain_backbone())
@@ -66,6 +68,7 @@ def test_without_names_a_dataset_must_have_all_classes(name, eager):
     assert model.evaluate(OTHER.with_classes(NAMES), verbose=0) == pytest.approx(expected)
 
 
+@pytest.mark.rows(default=["autoencoder"])
 @pytest.mark.parametrize("name", WITHOUT_LABELS)
 def test_images_of_a_dataset_are_enough_where_there_are_no_labels(name, eager):
     model = MODELS[name](plain_backbone())
@@ -75,6 +78,7 @@ def test_images_of_a_dataset_are_enough_where_there_are_no_labels(name, eager):
     assert np.isfinite(model.evaluate(OTHER, verbose=0)).all()
 
 
+@pytest.mark.full
 def test_fine_tune_of_arrays_and_pretrain_go_by_names_too(eager):
     options = {"epochs": 1, "batch_size": 8}
     with pytest.raises(ValueError, match=r"`validation_data` must have the 4 classes.*the 2 classes"):
@@ -88,6 +92,7 @@ def test_fine_tune_of_arrays_and_pretrain_go_by_names_too(eager):
     assert mtf.transfer.fine_tune(plain_backbone(), TRAIN, **options).class_names == NAMES
 
 
+@pytest.mark.full
 def test_a_folder_without_a_class_is_scored_right(tmp_path, eager):
     for part, names in {"train": NAMES[:3], "val": NAMES[1:3]}.items():
         for name in names:

@@ -175,6 +175,9 @@ def adapted():
     return model
 
 
+@pytest.mark.rows(
+    default=["dict-pretrain", "endless PyDataset-extract_features", "path-pretrain", "ragged-extract_features"]
+)
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("kind", DATA)
 def test_other_kinds_are_named(door, kind):
@@ -212,6 +215,7 @@ LABELS = {
 }
 
 
+@pytest.mark.rows(default=["targets", "names"])
 @pytest.mark.parametrize("labels", LABELS)
 def test_other_labels_are_answered_with_what_to_write(labels):
     y, message = LABELS[labels]
@@ -262,6 +266,7 @@ PIXELS = {
 }
 
 
+@pytest.mark.rows(default=["int64-classifier", "another size-contrastive", "0 to 255-classifier", "NaN-mmd"])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("pixels", PIXELS)
 def test_each_door_refuses_pixels_that_the_backbone_was_not_trained_on(name, pixels):

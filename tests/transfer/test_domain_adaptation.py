@@ -65,11 +65,13 @@ def test_the_source_alone_does_not_do(source_only_accuracy):
     assert source_only_accuracy < 0.7
 
 
+@pytest.mark.rows(default=["coral"])
 @pytest.mark.parametrize("method", ["coral", "mmd", "dann"])
 def test_each_method_helps(method, source_only_accuracy):
     assert trained_accuracy(method) > source_only_accuracy + 0.1
 
 
+@pytest.mark.full
 def test_the_source_alone_looks_at_no_target():
     weights = []
     for target_x in (domain("target")[0], None):
@@ -193,6 +195,7 @@ def test_a_batch_may_be_larger_than_a_domain():
 # === An ordinary Keras model ===
 
 
+@pytest.mark.rows(default=["source_only"])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_logs_say_what_is_trained(method):
     logs = (
@@ -208,6 +211,7 @@ def test_the_logs_say_what_is_trained(method):
     assert logs["accuracy"][1] > logs["accuracy"][0]
 
 
+@pytest.mark.full
 def test_an_epoch_is_a_pass_over_the_larger_domain():
     model = adaptation("mmd")
     model.fit(domain("source", 30), domain("target", 65)[0], batch_size=16, epochs=2, verbose=0)
@@ -228,6 +232,7 @@ def test_predictions_are_probabilities_and_evaluation_is_of_them():
     np.testing.assert_allclose(model.classifier(x / 255.0), probabilities, atol=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["dann", "mmd"])
 def test_a_saved_training_goes_on_as_if_it_had_never_stopped(method, tmp_path):
     source, (target_x, _) = domain("source", 60), domain("target", 80)
@@ -267,6 +272,7 @@ def test_a_file_has_the_options(tmp_path):
     assert len(keras.models.load_model(tmp_path / "dann.keras").discriminator.layers) == 1
 
 
+@pytest.mark.full
 def test_the_seed_decides():
     def predictions(seed):
         model = adaptation("dann", seed=seed)
@@ -292,6 +298,7 @@ def test_mixed_precision(policy, method):
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
 
 
+@pytest.mark.full
 def test_texts_adapt_too():
     texts, labels = np.asarray(["a fine day", "a cold night", "rain again"] * 4), np.arange(12) % 3
     network = mtf.networks.bag_of_words(texts.tolist())
@@ -301,6 +308,7 @@ def test_texts_adapt_too():
     assert model.evaluate(texts, labels, verbose=0)[1] <= 1.0
 
 
+@pytest.mark.full
 def test_its_export_is_its_classifier(tmp_path):
     model, (x, _) = adaptation(image_range=(-1.0, 1.0)), domain("target", 6)
     model.export(tmp_path / "1", class_names=["a", "b", "c"], warm_up=False)

@@ -63,6 +63,7 @@ def test_bandwidths_follow_the_mean_distance(features):
     np.testing.assert_allclose(_gradient(mtf.transfer.mmd_loss, *features), fixed, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.full
 def test_mmd_is_unbiased():
     random = np.random.default_rng(1)
     losses = [float(mtf.transfer.mmd_loss(*random.normal(size=(2, 6, 3)), bandwidths=(2.0,))) for _ in range(400)]

@@ -96,6 +96,7 @@ def test_vectors_and_texts_have_features_too():
     assert extract_features(words, ["red", "blue", "green red"]).shape == (3, words.output_shape[1])
 
 
+@pytest.mark.full
 def test_networks_of_keras_applications_are_backbones():
     backbone = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None, pooling="avg")
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), "uint8")
@@ -182,6 +183,7 @@ def with_other_statistics(backbone):
     return changed
 
 
+@pytest.mark.rows(default=["of_another_activation", "one_weight_changed"])
 @pytest.mark.parametrize("change", [one_weight_changed, with_other_statistics, of_another_activation, in_bfloat16])
 def test_features_of_another_network_are_never_reused(backbone, images, tmp_path, computations, change):
     extract_features(backbone, images, cache_dir=tmp_path)
@@ -218,6 +220,7 @@ def flipped(content, at):
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
+@pytest.mark.rows(default=["cut", "first"])
 @pytest.mark.parametrize(
     "damage",
     [cut_short, lambda content: b"", *(functools.partial(flipped, at=at) for at in (0.0, 0.4, 0.6, 0.999))],
@@ -260,6 +263,7 @@ def test_a_dataset_keeps_its_order_names_and_tree(backbone, toy_dataset):
         mtf.transfer.feature_dataset(backbone, dataset.examples)
 
 
+@pytest.mark.rows(default=["PrototypicalNetwork"])
 @pytest.mark.parametrize("algorithm", ["PrototypicalNetwork", "MAML"])
 def test_meta_learners_train_on_features(backbone, toy_dataset, algorithm):
     features = mtf.transfer.feature_dataset(backbone, toy_dataset)

@@ -35,6 +35,7 @@ class Recorder(keras.callbacks.Callback):
 # === The plan ===
 
 
+@pytest.mark.full
 def test_layers_are_unfrozen_from_the_top_one_group_after_the_other():
     recorder = Recorder()
     mtf.transfer.fine_tune(
@@ -161,6 +162,7 @@ def test_lower_groups_move_by_powers_of_the_decay(eager):
         assert np.abs(full[name]).max() > 1e-5
 
 
+@pytest.mark.full
 def test_l2_sp_pulls_towards_the_start_and_is_half_the_squared_distance():
     classifier = TransferClassifier(small_backbone(), 4, l2_sp=0.3)
     assert float(classifier.distance_from_start()) == 0.0
@@ -189,6 +191,7 @@ def test_biases_and_scales_are_not_decayed():
 # === Training ===
 
 
+@pytest.mark.full
 def test_it_learns_and_gives_probabilities_for_uint8_and_floating_images():
     x, y = quadrants(64)
     classifier = mtf.transfer.fine_tune(
@@ -201,6 +204,7 @@ def test_it_learns_and_gives_probabilities_for_uint8_and_floating_images():
     np.testing.assert_allclose(classifier.predict(x / 255.0, verbose=0), probabilities, atol=1e-5)
 
 
+@pytest.mark.full
 def test_training_stops_early_and_gives_the_best_epoch_back(eager):
     x, y = quadrants()
     # Validation labels that are wrong: the better the fit, the worse the validation loss.
@@ -251,6 +255,7 @@ def test_other_seeds_are_refused(seed):
         mtf.transfer.DomainAdaptation(small_backbone(), 4, seed=seed)
 
 
+@pytest.mark.full
 def test_the_same_seed_gives_the_same_weights(eager):
     one, same, other = (
         mtf.transfer.fine_tune(
@@ -271,6 +276,7 @@ def test_augmentation_acts_in_training_alone():
     assert np.ptp(np.asarray(classifier(x)), axis=0).max() > 1e-3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_it_trains_in_mixed_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
@@ -287,6 +293,7 @@ def test_it_trains_in_mixed_precision(policy):
 # === Saving ===
 
 
+@pytest.mark.full
 def test_a_saved_half_goes_on_as_if_never_stopped(tmp_path, eager):
     """Stopped while some layers are still frozen; without shuffling, whose order a new process draws anew."""
     x, y = quadrants()

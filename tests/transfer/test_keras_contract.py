@@ -57,6 +57,7 @@ def flags(model):
 FREEZES = {freeze_low: 2, freeze_all_but_high: 2, freeze_all: 4, freeze_variable: 1}
 
 
+@pytest.mark.rows(default=["classifier-freeze_low-before", "classifier-freeze_low-after"])
 @pytest.mark.parametrize(
     "name, freeze, when",
     [(name, freeze_low, when) for name in MODELS for when in ("before", "after")]
@@ -77,6 +78,7 @@ def test_frozen_layers_stay_and_their_flags_too(name, freeze, when, eager):
     assert flags(backbone) == given
 
 
+@pytest.mark.rows(default=["autoencoder"])
 @pytest.mark.parametrize("method", ["supervised", "autoencoder", "contrastive"])
 def test_pretrain_leaves_what_is_frozen_and_refuses_when_all_is(method, eager):
     backbone = plain_backbone()
@@ -111,6 +113,7 @@ def test_training_on_batches_follows_the_last_stage():
 # === Files ===
 
 
+@pytest.mark.rows(default=["classifier"])
 @names
 def test_a_file_has_all_that_was_given(name, tmp_path, eager):
     backbone = plain_backbone()
@@ -144,6 +147,7 @@ def test_a_dtype_other_than_the_backbone_s_is_refused():
 # === Added losses ===
 
 
+@pytest.mark.rows(default=["unfreezing", "autoencoder"])
 @names
 def test_what_layers_add_to_the_loss_counts_once_for_each_call(name):
     """Powers of two, so that the sum says which were counted, and how often."""
@@ -194,6 +198,7 @@ def test_a_loss_or_metrics_beside_the_model_s_own_are_refused(name, option):
         MODELS[name](plain_backbone()).compile("sgd", **{option: COMPILE[option]})
 
 
+@pytest.mark.rows(default=["autoencoder"])
 @names
 def test_the_other_options_of_compile_and_fit_are_taken(name, eager):
     """Of Keras's signatures, whatever it has: what is neither taken nor refused would be a new option."""
@@ -235,6 +240,7 @@ def test_keras_s_names_of_the_data_are_answered_for_two_domains(option):
         compiled("mmd").fit(**{option: quadrants(16)[0]})
 
 
+@pytest.mark.rows(default=["y-contrastive", "y-autoencoder"])
 @pytest.mark.parametrize("name", WITHOUT_LABELS)
 @pytest.mark.parametrize("option", ["sample_weight", "class_weight", "y"])
 def test_labels_and_weights_are_refused_where_there_are_none(name, option):
@@ -247,6 +253,7 @@ def test_labels_and_weights_are_refused_where_there_are_none(name, option):
         compiled(name).fit(tf.data.Dataset.from_tensor_slices(quadrants(16)).batch(8))
 
 
+@pytest.mark.full
 def test_class_weights_are_sample_weights():
     x, y = quadrants(16)
     weights = []
@@ -263,6 +270,7 @@ def test_class_weights_are_sample_weights():
 
 
 # Keras's, of the end of a dataset whose length it did not know.
+@pytest.mark.rows(default=["autoencoder"])
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", ["classifier", *WITHOUT_LABELS])
 def test_losses_do_not_depend_on_whether_the_length_is_known(name):
@@ -308,6 +316,7 @@ def test_a_schedule_that_has_ended_is_not_gone_on_with(tmp_path, eager):
     assert not np.array_equal(before[0], classifier.get_weights()[0])
 
 
+@pytest.mark.rows(default=["autoencoder"])
 @names
 def test_no_epoch_is_trained_at_a_rate_of_zero(name, eager):
     """Of two steps an epoch: Keras's polynomial goes to 0 as the cosine does, an exponential does not."""
@@ -367,6 +376,7 @@ def noisy_backbone():
     return keras.Model(backbone.input, keras.layers.Dropout(0.5)(backbone.output))
 
 
+@pytest.mark.rows(default=["augmentation"])
 @pytest.mark.parametrize("noise", NOISE)
 def test_the_seed_of_domain_adaptation_is_that_of_all_noise(noise, eager):
     weights = []
@@ -388,6 +398,7 @@ def test_averages_of_weights_need_all_to_move_alike():
         MODELS["unfreezing"](plain_backbone()).compile(optimizer)
 
 
+@pytest.mark.rows(default=["autoencoder"])
 @names
 def test_float64(name, eager):
     keras.config.set_floatx("float64")

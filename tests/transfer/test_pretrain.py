@@ -65,6 +65,7 @@ def test_the_gradient_of_nt_xent_is_finite_and_that_of_differences():
 # === The three ways ===
 
 
+@pytest.mark.rows(default=["autoencoder"])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_backbone_is_trained_in_place_and_nothing_is_put_on_it(method):
     backbone = small_backbone()
@@ -76,6 +77,7 @@ def test_the_backbone_is_trained_in_place_and_nothing_is_put_on_it(method):
     assert history.history["loss"][-1] < history.history["loss"][0]
 
 
+@pytest.mark.full
 def test_supervised_pre_training_learns_the_classes():
     history = keras.callbacks.History()
     x, y = quadrants(64)
@@ -92,6 +94,7 @@ def test_supervised_pre_training_learns_the_classes():
     assert history.history["val_accuracy"][-1] > 0.9
 
 
+@pytest.mark.full
 def test_features_of_an_autoencoder_tell_images_apart():
     """Of two images the one that is near in its features is the one with the same quadrant."""
     x, y = quadrants(64)
@@ -133,6 +136,7 @@ def test_views_stay_in_the_range_of_pixels(limits):
     assert np.ptp(views) > 0.3 * (high - low)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "build",
     [
@@ -155,6 +159,7 @@ def test_they_are_keras_models_that_go_on_after_loading(build, tmp_path):
     loaded.fit(x, batch_size=16, verbose=0)
 
 
+@pytest.mark.full
 def test_a_pre_trained_backbone_helps_where_labels_are_few():
     """The chain that users run: source classes, then 16 labelled images of classes made of the same quadrants."""
     x, y = quadrants(256)
@@ -207,6 +212,7 @@ def test_vectors_have_no_views():
         mtf.transfer.pretrain(mtf.networks.mlp((3,), (4,)), vectors, method="contrastive")
 
 
+@pytest.mark.rows(default=["autoencoder-mixed_bfloat16"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_backbone_in_mixed_precision_is_pre_trained_in_it(method, policy):

@@ -84,6 +84,7 @@ def similarities(features, queries, distance):
     return -((queries[:, None] - features) ** 2).sum(axis=2)
 
 
+@pytest.mark.rows(default=["in_chunks-None-squared_euclidean", "at_once-0.5-squared_euclidean"])
 @pytest.mark.parametrize("distance", ["cosine", "squared_euclidean"])
 @pytest.mark.parametrize("temperature", [None, 0.5])
 @pytest.mark.parametrize("chunk", [None, 7], ids=["at_once", "in_chunks"])
@@ -117,6 +118,7 @@ def test_one_neighbor_knows_what_it_has_seen(task):
 # === Both ===
 
 
+@pytest.mark.rows(default=["linear_probe"])
 @pytest.mark.parametrize("probe", [linear_probe, nearest_neighbors])
 def test_probes_are_saved_loaded_and_of_one_precision(task, probe, tmp_path):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")

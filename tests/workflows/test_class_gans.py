@@ -40,6 +40,7 @@ def test_a_gan_that_knows_no_classes_of_these_images_is_refused(networks):
         gan_kind(mtf.gan.GAN(*networks()), SHAPE)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", GANS)
 def test_each_kind_trains_on_the_dataset(kind):
     gan = GANS[kind]()
@@ -49,6 +50,7 @@ def test_each_kind_trains_on_the_dataset(kind):
     assert any(np.any(old != new) for old, new in zip(before, gan.generator.get_weights()))
 
 
+@pytest.mark.full
 def test_pairs_of_training_are_of_one_class(monkeypatch):
     seen = []
     monkeypatch.setattr(mtf.gan.GAN, "fit", lambda self, x, **options: seen.append(next(iter(x))))
@@ -64,6 +66,7 @@ def test_pairs_of_training_are_of_one_class(monkeypatch):
     np.testing.assert_array_equal(images, sources)
 
 
+@pytest.mark.rows(default=["1.0"])
 @pytest.mark.parametrize("variety", [1.0, 0.3])
 def test_images_of_a_new_class_have_its_noise_and_styles_of_their_own(variety):
     gan = pair_gan()
@@ -92,6 +95,7 @@ def test_what_the_discriminator_takes_for_real_the_most_is_kept():
     np.testing.assert_array_equal(best, everything[np.sort(brightest)])
 
 
+@pytest.mark.rows(default=["labels"])
 @pytest.mark.parametrize("kind", ["others", "labels"])
 def test_more_examples_are_of_the_same_classes_and_as_many_as_asked(kind):
     dataset = domain("a")
@@ -128,6 +132,7 @@ def as_floats(dataset):
     )
 
 
+@pytest.mark.rows(default=["labels-limits2"])
 @pytest.mark.parametrize("kind, limits", [("classes", (-1.0, 1.0)), ("others", (0.0, 1.0)), ("labels", (-1.0, 1.0))])
 def test_floats_and_bytes_are_the_same_images_to_a_gan_in_its_own_range(kind, limits, monkeypatch):
     """Seen and redrawn: bytes, and floats in [0, 1]."""

@@ -19,6 +19,7 @@ def task(ways=3, shots=2):
     return next(iter(mtf.data.episodes(domain("a"), ways, shots, 4)))[0]
 
 
+@pytest.mark.full
 def test_it_adapts_to_the_support_and_to_what_is_drawn_from_it():
     learner = prototypes()
     support_x, support_y, query_x = (tensor[0] for tensor in task())
@@ -29,6 +30,7 @@ def test_it_adapts_to_the_support_and_to_what_is_drawn_from_it():
     np.testing.assert_allclose(ours.predict(query_x, verbose=0), by_hand.predict(query_x, verbose=0), atol=1e-5)
 
 
+@pytest.mark.full
 def test_a_generator_s_range_is_its_own():
     learner, (support_x, support_y, _) = prototypes(), (tensor[0] for tensor in task())
     inputs = [keras.Input((3,)), keras.Input(SHAPE)]
@@ -57,6 +59,7 @@ def test_a_layer_enlarges_with_the_same_random_numbers_each_time():
     assert tensors[0].shape == plain.shape and np.abs(tensors[0] - plain).max() > 1e-4
 
 
+@pytest.mark.full
 def test_copies_of_one_image_differ_by_their_noise():
     enlarged = mtf.workflows.EnlargedSupport(prototypes(), augmentation_gan().sampler, copies=3)
     seen = []
@@ -67,6 +70,7 @@ def test_copies_of_one_image_differ_by_their_noise():
     assert np.abs(x[6] - x[7]).max() > 1e-3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("build", [lambda: augmentation_gan().sampler, mtf.workflows.classical_augmentation])
 def test_a_file_and_an_export_answer_alike(build, tmp_path):
     enlarged = mtf.workflows.EnlargedSupport(prototypes(), build(), copies=2, seed=5)

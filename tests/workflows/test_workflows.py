@@ -155,6 +155,7 @@ def folder_of_report(name, path):
     return path / {"gan_augmented": "PrototypicalNetwork_3x1", "meta_gan_transfer": "shots_2", "daml": "."}[name]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CALLS)
 def test_every_arm_is_in_the_report(name, finished):
     report, _ = finished(name)
@@ -179,6 +180,7 @@ def test_report_figure_and_export_are_in_the_folder(name, finished):
     assert "| arm |" in (folder / "export" / "1" / "model_card.md").read_text()
 
 
+@pytest.mark.rows(default=["meta_gan_transfer"])
 @pytest.mark.parametrize("name", CALLS)
 def test_a_second_run_trains_nothing_and_finds_the_same(name, finished, monkeypatch):
     report, path = finished(name)
@@ -187,6 +189,7 @@ def test_a_second_run_trains_nothing_and_finds_the_same(name, finished, monkeypa
     assert again.arms == report.arms
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name", ["gan_augmented", *(pytest.param(name, marks=pytest.mark.slow) for name in ("meta_gan_transfer", "daml"))]
 )
@@ -212,6 +215,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(name, finished, tmp_pa
         np.testing.assert_allclose(resumed.arms[arm].accuracies, found.accuracies, atol=1e-6)
 
 
+@pytest.mark.rows(default=["meta_gan_transfer"])
 @pytest.mark.parametrize("name", CALLS)
 def test_a_folder_of_another_run_is_refused(name, finished):
     _, path = finished(name)
@@ -222,6 +226,7 @@ def test_a_folder_of_another_run_is_refused(name, finished):
 # === Conditional MetaGANs ===
 
 
+@pytest.mark.full
 def test_a_conditional_meta_gan_adapts_to_all_classes_at_once(tmp_path):
     build = functools.partial(meta_gan, 6)
     report = CALLS["meta_gan_transfer"](run_directory=tmp_path, build_meta_gan=build, quick=True, verbose=0)
@@ -230,6 +235,7 @@ def test_a_conditional_meta_gan_adapts_to_all_classes_at_once(tmp_path):
     assert {"labels", "wanted_labels"} < set(signature.structured_input_signature[1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("classes", [None, 3])
 def test_each_class_is_drawn_from_its_images(classes):
     """Of three brightnesses, each shown under its label, or to a GAN of its own."""
@@ -246,6 +252,7 @@ def test_each_class_is_drawn_from_its_images(classes):
 # === GAN-augmented meta-learning ===
 
 
+@pytest.mark.full
 def test_a_gan_of_more_examples_enlarges_the_classes_and_support_sets(tmp_path):
     report = CALLS["gan_augmented"](run_directory=tmp_path, build_gan=augmentation_gan, quick=True, verbose=0)
     generates = {
@@ -267,6 +274,7 @@ def test_a_gan_of_more_examples_enlarges_the_classes_and_support_sets(tmp_path):
     assert drawn["examples"].shape == (72, *SHAPE) and np.bincount(drawn["labels"]).tolist() == [12] * 6
 
 
+@pytest.mark.full
 def test_several_sources_are_one_set_of_classes(tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
@@ -284,6 +292,14 @@ def wide(name="wide"):
     return domain(name, shape=(16, 20, 1), first=40)
 
 
+@pytest.mark.rows(
+    default=[
+        "daml-changes17-domain of its own",
+        "daml-changes19-another domain",
+        "daml-changes24-`virtual_images` must be enough for a task.*Received: virtual_images=3",
+        "gan_augmented-changes13-`tasks` must be a `GANAugmentedTasks`.*DAMLTasks",
+    ]
+)
 @pytest.mark.parametrize(
     "name, changes, message",
     [
