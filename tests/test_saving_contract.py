@@ -26,7 +26,7 @@ WAYS = 3
 # === What models are made of ===
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_saving_contract")
 class Scale(L.Layer):
     """A layer of the user's own."""
 
@@ -44,13 +44,13 @@ class Scale(L.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_saving_contract")
 def smooth_loss(y_true, y_pred):
     """A loss of the user's own, on logits."""
     return 0.5 * keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_saving_contract")
 class Powered(keras.losses.Loss):
     def __init__(self, power=1.0, name="powered", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -64,7 +64,7 @@ class Powered(keras.losses.Loss):
         return {**super().get_config(), "power": self.power}
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_saving_contract")
 class Highest(keras.metrics.Mean):
     """A metric of the user's own: the mean of the largest logits, times a factor."""
 

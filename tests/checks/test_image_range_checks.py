@@ -31,7 +31,7 @@ def test_a_little_more_than_the_range_is_accepted_and_no_more(limits):
     [
         (images_with(0.0, np.nan), (0, 1), "`x` must be finite.*NaN or infinite values in rows"),
         (images_with(0.0, np.inf), None, "`x` must be finite"),
-        (images_with(0, 255), (0, 1), r"must be in \[0, 1\]; uint8 images.*astype\('uint8'\)` helps.*from 0 to 255"),
+        (images_with(0, 255), (0, 1), r"must be in \[0, 1\]; uint8 images.*astype\('uint8'\)`.*from 0 to 255"),
         (images_with(0, 256), (0, 1), r"must be in \[0, 1\]\. Received: values from 0 to 256"),
         (images_with(0).astype("int64"), (0, 1), r"uint8, or floating in \[0, 1\]; `images.astype\('uint8'\)`.*int64"),
         (images_with(0).astype(bool), None, "uint8, or floating. Received: dtype=bool"),

@@ -110,7 +110,7 @@ NETWORKS = {
     "custom layer in a wrapper": lambda: keras.Sequential([keras.Input((4, 5)), layers.TimeDistributed(Scale(4.0))]),
     "classes of one name": lambda: sequential(scale_by(2.0), scale_by(3.0)),
     "classes registered by one name": lambda: sequential(
-        *(scale_by(by, keras.saving.register_keras_serializable("tests")) for by in (2.0, 3.0))
+        *(scale_by(by, keras.saving.register_keras_serializable("test_copy_network")) for by in (2.0, 3.0))
     ),
     "subclassed": lambda: functional(Body()),
     "frozen subclassed": lambda: functional(frozen_whole(Body())),

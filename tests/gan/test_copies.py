@@ -13,17 +13,17 @@ from small_networks import LATENT, SHAPE, discriminator, generator
 L = keras.layers
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_copies")
 def real_side(real_logits, fake_logits):
     return tf.reduce_mean(tf.square(fake_logits)) - tf.reduce_mean(real_logits)
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_copies")
 def fake_side(fake_logits):
     return -tf.reduce_mean(fake_logits)
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_copies")
 def slopes(critic, real, fake, mix):
     return mtf.gan.r1_penalty(critic, fake)
 

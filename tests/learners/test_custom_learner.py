@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_custom_learner")
 class NearestMean(mtf.learners.MetaLearner):
     """Compares queries with the mean embedding of each class, by the inner product."""
 

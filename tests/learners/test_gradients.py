@@ -153,7 +153,7 @@ def test_accumulated_steps_are_their_mean(name):
 def network_with_a_loose_end(outputs):
     """A layer of whose output nothing comes: times zero by way of the batch's size."""
 
-    @keras.saving.register_keras_serializable("tests")
+    @keras.saving.register_keras_serializable("test_gradients")
     class Unused(keras.layers.Layer):
         def build(self, shape):
             self.unused = self.add_weight(name="unused", shape=(3,))

@@ -10,7 +10,7 @@ from test_contract import LEARNERS
 from test_gradients import TRAINED, each, step, tasks
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_layer_losses")
 class MeanLoss(keras.layers.Layer):
     """Adds a number times the mean of what it passes on."""
 
@@ -134,7 +134,7 @@ def _loss(network, x, y):
 
 
 def test_a_learner_may_add_losses_itself():
-    @keras.saving.register_keras_serializable("tests")
+    @keras.saving.register_keras_serializable("test_layer_losses")
     class Penalised(mtf.learners.PrototypicalNetwork):
         def classify(self, task_state, query_x):
             self.add_loss(100.0 * tf.reduce_sum(tf.square(task_state[0])))

@@ -20,7 +20,7 @@ OTHER_WORDS = np.array(["blue"] * 3 + ["red"] * 2 + ["green"])
 X, QUERIES = (np.float32(5 + 3 * np.eye(3, 4)[Y] + random.normal(size=(9, 4))) for _ in range(2))
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_learner_copies")
 class Scale(keras.layers.Layer):
     def __init__(self, factor=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -33,7 +33,7 @@ class Scale(keras.layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_learner_copies")
 class Unit(mtf.learners.PrototypicalNetwork):
     shift = 0.0
 

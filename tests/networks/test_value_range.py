@@ -32,7 +32,7 @@ def MAPS():
     return keras.layers.Reshape((4, 4, 1))
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_value_range")
 class Declared(keras.layers.Layer):
     output_range = (0, 5)
 

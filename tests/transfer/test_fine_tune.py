@@ -96,7 +96,7 @@ def test_stages_look_into_models_within_the_backbone():
     ]
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("test_fine_tune")
 class Scaled(keras.Model):
     """A model with a weight of its own beside its layer's."""
 

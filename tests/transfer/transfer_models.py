@@ -57,7 +57,7 @@ def labelled(name, x, y):
     return (x,) if name in WITHOUT_LABELS else (x, y)
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("transfer_models")
 class Penalty(keras.layers.Layer):
     """Adds a constant to the loss in each call."""
 
