@@ -88,7 +88,7 @@ def test_float64_pixels_and_bytes_of_the_same_images_train_alike(images):
 
 
 def test_bytes_need_a_range_that_is_known_or_declared(images):
-    with pytest.raises(ValueError, match=r"Declare it by `GAN\(..., image_range=\(-1, 1\)\)`"):
+    with pytest.raises(ValueError, match=r"Declare it with `GAN\(..., image_range=\(-1, 1\)\)`"):
         new_gan("linear").fit(images, verbose=0)
     gan = new_gan("linear", image_range=(0.0, 1.0))
     assert gan.image_range == (0.0, 1.0)

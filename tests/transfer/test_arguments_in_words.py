@@ -74,5 +74,5 @@ def test_a_layer_beside_a_network_is_refused_by_name():
     beside = keras.Model(inputs, L.Dense(4)(L.Flatten()(inputs)))
     beside.extra = L.Dense(3)
     beside.extra.build((None, 2))
-    with pytest.raises(ValueError, match="one in an attribute of a functional model, is not in it; leave that layer"):
+    with pytest.raises(ValueError, match="one in an attribute of a functional model; leave these layers"):
         mtf.transfer.fine_tune(beside, IMAGES, LABELS)
