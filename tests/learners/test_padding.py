@@ -197,7 +197,7 @@ def test_logits_by_step_leave_padding_out(learner, tasks, padded):
 
 
 def test_padding_without_weights_is_refused(learner, padded):
-    with pytest.raises(ValueError, match="which needs `sample_weight`"):
+    with pytest.raises(ValueError, match="which needs a `sample_weight`"):
         learner.fit(padded[0], padded[1], verbose=0)
 
 
