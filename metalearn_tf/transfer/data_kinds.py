@@ -61,16 +61,20 @@ def read_labelled(x, y, rank):
     """Reads the arguments `x` and `y` of a training, see `read_examples`.
 
     Args:
-        x: data of any kind.
+        x: data of any kind, or a pair `(x, y)`.
         y: labels of an array; `None` if `x` contains them, or if there are none.
         rank: the number of axes of a batch of examples.
 
     Raises:
-        ValueError: as for `read_examples`, or if labels are given twice, or if examples and labels are given as one
-            pair.
+        ValueError: as for `read_examples`, or if labels are given twice, or if a tuple is no pair.
     """
     if isinstance(x, tuple):
-        raise ValueError(f"`x` and `y` must be two arguments, as in `fit(x, y)`. Received: x=a tuple of {len(x)}")
+        if y is not None or len(x) != 2:
+            raise ValueError(
+                "`x` must be examples, with their labels as `y`, or a pair `(x, y)` alone. "
+                f"Received: x=a tuple of {len(x)}, y={type(y).__name__}"
+            )
+        x, y = x
     data = read_examples("x", x, rank)
     if y is None:
         return data

@@ -55,8 +55,8 @@ def pretrain(
         backbone: a built `keras.Model` from a batch of examples to features `(batch, d)`. Its weights are changed,
             except in frozen layers (`layer.trainable = False`).
         x: examples `(n, ...)`: images uint8, or floating in `image_range`; or other examples that the backbone takes.
-            Or a whole dataset, which is read into memory: a `ClassDataset`; a finite, batched `tf.data.Dataset` or a
-            `keras.utils.PyDataset` of `x` or `(x, y)`.
+            Or a pair `(x, y)`, or a whole dataset, which is read into memory: a `ClassDataset`; a finite, batched
+            `tf.data.Dataset` or a `keras.utils.PyDataset` of `x` or `(x, y)`.
         y: class numbers `(n,)`, integers `0 … classes - 1`, each at least once; `None` if `x` contains them, or if no
             labels are needed.
         batch_size: examples in a step; by default an eighth of the data, at least 8 and at most 128.

@@ -175,6 +175,16 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
     assert accuracy["pre-trained"] > 0.85 and accuracy["pre-trained"] > accuracy["random"] + 0.03
 
 
+def test_a_pair_is_the_two_arguments():
+    trained = []
+    for data in (quadrants(), (quadrants(),)):
+        backbone = small_backbone()
+        mtf.transfer.pretrain(backbone, *data, epochs=1, verbose=0)
+        trained.append(backbone.get_weights())
+    for one, other in zip(*trained):
+        np.testing.assert_array_equal(one, other)
+
+
 # === Bad input ===
 
 
@@ -185,7 +195,7 @@ def test_a_pre_trained_backbone_helps_where_labels_are_few():
         ({"x": quadrants()[0]}, r"`y` must be the labels of `x`.*ClassDataset.*Received: examples alone"),
         ({"x": quadrants()[0], "y": np.zeros(32, int)}, r"`y` must be of at least 2 classes"),
         ({"x": np.zeros((3, 5, 5, 1), "uint8")}, r"`x` must have the shape \(n, 4, 4, 1\)"),
-        ({"x": quadrants()}, r"`x` and `y` must be two arguments.*Received: x=a tuple of 2"),
+        ({"x": (*quadrants(), None)}, r"`x` must be examples.*or a pair.*Received: x=a tuple of 3"),
         ({"y": quadrants()[1]}, r"`y` must be None, as `x` has the labels. Received: x=ClassDataset"),
         ({"epochs": 0}, r"`epochs` must be a positive integer"),
         ({"batch_size": 1}, r"`batch_size` must be an integer of at least 2"),
