@@ -19,7 +19,7 @@ PACKAGE = pathlib.Path(metalearn_tf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 MOST_LINES = 320
-MOST_LINES_OF_SIGNATURE, MOST_PARAMETERS = 10, 17
+MOST_LINES_OF_SIGNATURE, MOST_PARAMETERS = 10, 18
 
 
 def name_of(path):

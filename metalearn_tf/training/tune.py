@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from metalearn_tf.checks.fields import with_fields
 from metalearn_tf.checks.instances import check_instance
 from metalearn_tf.checks.whole_numbers import check_whole
 from metalearn_tf.data.class_dataset import ClassDataset
@@ -28,7 +29,7 @@ _DESCRIPTION = "search.json"
 @random_state_kept()
 def tune(
     build_learner, search_space, train, validation, run_directory, budget=TrialBudget(), trials=20, first_trials=(),
-    concurrent_trials=None, verbose=1,
+    concurrent_trials=None, verbose=1, **fields,
 ):  # fmt: skip
     """Searches for the hyper-parameters of a learner, with Ray Tune and ASHA, and trains it with the best.
 
@@ -77,6 +78,7 @@ def tune(
             `build_learner`. They count as trials.
         concurrent_trials: the number of trials at once; by default one on each core.
         verbose: 0 for no progress bar, 1 for one.
+        **fields: single fields of `budget`, by their names: `seed=1` is `budget=TrialBudget(seed=1)`.
 
     Returns:
         A `TuningReport`: `best_parameters`, `trials`, `learner`, `to_markdown()`, `to_json()`, `figure(path)`.
@@ -93,6 +95,7 @@ def tune(
     Reference: [Li et al., 2020](https://arxiv.org/abs/1810.05934)
     """
     check_instance("budget", budget, TrialBudget)
+    (budget,) = with_fields(fields, budget=budget)
     check_whole(trials=trials)
     if concurrent_trials is not None:
         check_whole(concurrent_trials=concurrent_trials)

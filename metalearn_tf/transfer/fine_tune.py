@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from metalearn_tf.checks.fields import with_fields
 from metalearn_tf.checks.instances import check_instance
 from metalearn_tf.checks.labels import check_labels
 from metalearn_tf.checks.sample_weights import check_sample_weight, class_weights
@@ -40,7 +41,7 @@ _PROBE_EXAMPLES, _PROBE_NUMBERS = 5000, 2**24
 def fine_tune(
     backbone, x, y=None, batch_size=None, epochs=None, verbose="auto", callbacks=None, validation_data=None,
     class_weight=None, sample_weight=None, unfreezing=UnfreezingPlan(), learning_rate=None, weight_decay=0.0,
-    patience=None, augmentation=None, image_range=(0.0, 1.0), seed=0,
+    patience=None, augmentation=None, image_range=(0.0, 1.0), seed=0, **fields,
 ):  # fmt: skip
     """Trains a copy of a backbone, with a new head, on a target dataset.
 
@@ -101,6 +102,7 @@ def fine_tune(
         image_range: lowest and highest value of a pixel that the backbone was trained on.
         seed: integer from 0 to 2**32 - 1, for the head, the order of the examples, dropout and the augmentation. The
             random states of Python, NumPy, Keras and TensorFlow are restored afterwards.
+        **fields: single fields of `unfreezing`, by their names: `stages=1` is `unfreezing=UnfreezingPlan(stages=1)`.
 
     Returns:
         A compiled `TransferClassifier`. Its `history` is that of `fit`; its `class_names` are those of `x`. At the end
@@ -118,6 +120,7 @@ def fine_tune(
     # === Checks ===
     check_backbone(backbone)
     check_instance("unfreezing", unfreezing, UnfreezingPlan)
+    (unfreezing,) = with_fields(fields, unfreezing=unfreezing)
     seed = check_seed(seed)
     rank = len(backbone.input_shape)
 

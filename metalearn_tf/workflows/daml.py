@@ -5,6 +5,7 @@ import functools
 
 import keras
 
+from metalearn_tf.checks.fields import with_fields
 from metalearn_tf.checks.instances import check_instance
 from metalearn_tf.checks.real_numbers import check_positive, check_share
 from metalearn_tf.data.tasks.episodes import episodes as make_episodes
@@ -48,7 +49,7 @@ from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 @random_state_kept()
 def daml(
     sources, target, run_directory, build_learners=None, build_gan=None, build_backbone=None, disjoint=False,
-    tasks=DAMLTasks(), ratio=1.0, keep=0.5, budget=DAMLBudget(), quick=False, verbose=1,
+    tasks=DAMLTasks(), ratio=1.0, keep=0.5, budget=DAMLBudget(), quick=False, verbose=1, **fields,
 ):  # fmt: skip
     """Trains a generator of virtual target samples, meta-learns on them and on the sources, and fine-tunes.
 
@@ -96,6 +97,7 @@ def daml(
         quick: uses a small fraction of the budget, to check that everything works. The learners begin to learn, the GAN
             hardly does. The figures of such a short training say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
+        **fields: single fields of `tasks` and `budget`, by their names: `shots=1` is `tasks=DAMLTasks(shots=1)`.
 
     Returns:
         A `WorkflowReport`.
@@ -112,6 +114,7 @@ def daml(
     # === Checks and configuration ===
     check_instance("tasks", tasks, DAMLTasks)
     check_instance("budget", budget, DAMLBudget)
+    tasks, budget = with_fields(fields, tasks=tasks, budget=budget)
     sources = checked_sources(sources, target, tasks.target_images, tasks.queries)
     if disjoint:
         for dataset in sources:

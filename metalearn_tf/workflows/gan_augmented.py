@@ -6,6 +6,7 @@ import functools
 import keras
 import numpy as np
 
+from metalearn_tf.checks.fields import with_fields
 from metalearn_tf.checks.instances import check_instance
 from metalearn_tf.checks.real_numbers import check_all_positive, check_positive, check_share
 from metalearn_tf.data.class_dataset import ClassDataset
@@ -56,7 +57,7 @@ _OF_GANS = (
 def gan_augmented(
     sources, target, run_directory, build_learner=None, build_gan=None, augmentation=None,
     tasks=GANAugmentedTasks(), ratios=(0.5, 1.0, 2.0), keep=0.5, variety=0.3,
-    budget=GANAugmentedBudget(), quick=False, verbose=1,
+    budget=GANAugmentedBudget(), quick=False, verbose=1, **fields,
 ):  # fmt: skip
     """Trains a GAN on the meta-training classes and a learner on real and generated tasks; compares with no GAN.
 
@@ -110,6 +111,7 @@ def gan_augmented(
         quick: uses a small fraction of the budget, and only the smallest and the largest of `ratios`, to check that
             everything works. Its figures mean nothing.
         verbose: 0 for silence, 1 for a progress bar over the stages.
+        **fields: single fields of `tasks` and `budget`, by their names: `ways=3` is `tasks=GANAugmentedTasks(ways=3)`.
 
     Returns:
         A `WorkflowReport`.
@@ -125,6 +127,7 @@ def gan_augmented(
     # === Checks and configuration ===
     check_instance("tasks", tasks, GANAugmentedTasks)
     check_instance("budget", budget, GANAugmentedBudget)
+    tasks, budget = with_fields(fields, tasks=tasks, budget=budget)
     train = merged_sources(sources)
     check_images(sources=train, target=target)
     check_disjoint(train, target)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metalearn_tf.checks.fields import with_fields
 from metalearn_tf.checks.instances import check_instance
 from metalearn_tf.checks.real_numbers import check_share
 from metalearn_tf.checks.whole_numbers import check_whole
@@ -39,7 +40,7 @@ from metalearn_tf.workflows.workflow_report import WorkflowReport, finish
 @random_state_kept()
 def meta_gan_transfer(
     sources, target, run_directory, shots=5, build_meta_gan=None, build_classifier=None, augmentation=None,
-    gan_shots=8, keep=0.5, budget=MetaGANTransferBudget(), quick=False, verbose=1,
+    gan_shots=8, keep=0.5, budget=MetaGANTransferBudget(), quick=False, verbose=1, **fields,
 ):  # fmt: skip
     """Meta-trains a GAN on source domains, adapts it to a few target images of each class, and trains a classifier.
 
@@ -86,6 +87,7 @@ def meta_gan_transfer(
         quick: uses a small fraction of the budget, to check that everything works. The classifiers learn, the GANs
             hardly do. Figures of so few draws say nothing about the arms.
         verbose: 0 for silence, 1 for a progress bar over the stages.
+        **fields: single fields of `budget`, by their names: `seeds=1` is `budget=MetaGANTransferBudget(seeds=1)`.
 
     Returns:
         A `WorkflowReport`.
@@ -100,6 +102,7 @@ def meta_gan_transfer(
     """
     # === Checks and configuration ===
     check_instance("budget", budget, MetaGANTransferBudget)
+    (budget,) = with_fields(fields, budget=budget)
     check_whole(shots=shots, gan_shots=gan_shots)
     sources = checked_sources(sources, target, shots, tested=1, least=2)
     check_share("keep", keep)
