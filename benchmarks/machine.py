@@ -11,10 +11,9 @@ import sys
 
 def describe_machine():
     """One line: processor, cores, memory, versions."""
-    information = pathlib.Path("/proc/cpuinfo")
-    text = information.read_text() if information.exists() else ""
+    text = _about_processor()
     names = re.findall(r"model name\s*: (.+)", text)
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{flag}\b", text)]
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in text.split()]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy"))
     return (
@@ -25,9 +24,14 @@ def describe_machine():
 
 def dtypes():
     """The types that this processor computes by itself: an emulated bfloat16 would not end in ten minutes."""
+    has_bfloat16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(_about_processor().split())
+    return ("float32", "bfloat16") if has_bfloat16 else ("float32",)
+
+
+def _about_processor():
+    """What Linux says of the processor; elsewhere nothing. Not by the library, which would start TensorFlow here."""
     information = pathlib.Path("/proc/cpuinfo")
-    flags = set(information.read_text().split()) if information.exists() else set()
-    return ("float32", "bfloat16") if flags & {"avx512_bf16", "amx_bf16", "bf16"} else ("float32",)
+    return information.read_text() if information.exists() else ""
 
 
 def run(command, **kwargs):
